@@ -1,0 +1,109 @@
+# ecluse: `make help` lists the targets.
+
+MODE    ?= release
+BUILD   ?= build
+OUT     := $(BUILD)/$(MODE)
+CC      ?= gcc
+PREFIX  ?= /usr/local
+
+LIBRARIES := libuv openssl libcurl jansson sqlite3 libsasl2
+CPPFLAGS  += -Iinclude -I$(OUT)/include -D_GNU_SOURCE -DECLUSE_VERSION='"$(VERSION)"' \
+             -DSASL_PLUGIN_FOLDER='"$(SASL_PLUGINS)"' $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LDLIBS    += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -linih
+VERSION   := 0.1.0
+SASL_PLUGINS ?= $(shell pkg-config --variable=libdir libsasl2 2>/dev/null)/sasl2
+
+# Texts for humans are cut where they are too long, on purpose.
+supported = $(shell $(CC) -Werror $(1) -fsyntax-only -x c /dev/null 2>/dev/null && echo $(1))
+WARNINGS := -Wall -Wextra -Wconversion -Wformat=2 -Wvla -Wshadow -Wstrict-prototypes \
+            -Wmissing-prototypes -Wundef -Wpointer-arith -Wcast-qual $(call supported,-Wno-format-truncation)
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE \
+             -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow -fvisibility=hidden
+# libsasl2 must find the program's own gethostname: see proxy/auth/hostname.c
+EXPORT  := -Wl,--export-dynamic-symbol=gethostname
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code $(EXPORT)
+
+ifeq ($(MODE),asan)
+CFLAGS  += -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(MODE),debug)
+CFLAGS  += -O0 -g3
+else
+CFLAGS  += -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+CFLAGS += -std=c11 $(WARNINGS) $(HARDENING) -MMD -MP
+
+PURE_SOURCES   := $(sort $(wildcard proxy/base/*.c proxy/mail/*.c proxy/auth/*.c proxy/audit/*.c proxy/conf/*.c))
+NET_SOURCES    := $(sort $(wildcard proxy/net/*.c))
+UPPER_SOURCES  := $(sort $(wildcard proxy/gate/*.c proxy/keeper/*.c))
+CLI_SOURCES    := $(sort $(wildcard proxy/cli/*.c))
+object = $(patsubst %.c,$(OUT)/%.o,$(1))
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+NET_TESTS  := $(patsubst tests/net/%.c,$(OUT)/net/%,$(sort $(wildcard tests/net/test_*.c)))
+FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAYERS  := $(patsubst %,$(OUT)/fuzz/%,$(FUZZERS))
+TEST_LIB   := $(sort $(wildcard tests/lib/*.c))
+
+# `make V=1` shows the commands.
+ifeq ($(V),1)
+say = @:
+else
+.SILENT:
+say = @printf '%-5s %s\n'
+endif
+
+.PHONY: all
+all: $(OUT)/ecluse ## build (MODE=release, debug or asan)
+
+$(OUT)/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))
+	$(say) LINK $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The pure archive is floor 0 and 1 and nothing else: a unit test that needs more does not link.
+$(OUT)/pure.a: $(call object,$(PURE_SOURCES))
+	rm -f $@ && ar rcs $@ $^
+$(OUT)/net.a: $(call object,$(NET_SOURCES) $(UPPER_SOURCES))
+	rm -f $@ && ar rcs $@ $^
+
+# An archive, so that a test gets only the helpers that it uses.
+$(OUT)/testlib.a: $(call object,$(TEST_LIB))
+	rm -f $@ && ar rcs $@ $^
+
+PURE_LIBRARIES := -lsasl2 -lcrypto -ljansson -linih
+$(OUT)/unit/%: $(OUT)/tests/unit/%.o $(OUT)/testlib.a $(OUT)/pure.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PURE_LIBRARIES) -lcmocka
+$(OUT)/net/%: $(OUT)/tests/net/%.o $(OUT)/testlib.a $(OUT)/net.a $(OUT)/pure.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a $(OUT)/net.a $(OUT)/pure.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+.SECONDARY:
+
+.PHONY: deps demo test unit net replay e2e asan fuzz layers format lint install help clean
+unit: $(UNIT_TESTS) ## pure tests: floors 0 and 1 alone
+	@tests/lib/run-c $^
+net: $(NET_TESTS) ## tests over real sockets on loopback
+	@tests/lib/run-c $^
+replay: $(REPLAYERS) ## every fuzz target over its corpus
+	@for t in $^; do $$t tests/fuzz/corpus/$${t##*/fuzz_} || exit 1; done
+layers: ## no include points up, sideways or in a circle
+	@tests/lib/layers
+format: ## clang-format every source
+	clang-format -i $$(git ls-files 'proxy/*.c' 'proxy/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')
+clean: ## remove what was built
+	rm -rf $(BUILD)
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | sort | column -ts "$$(printf '\t')"
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,38 @@
+/*
+ * A bounded byte queue: appended at the end, consumed from the start. The maximum is given at init
+ * and never exceeded. Memory is taken at the first append and given back when it runs empty; every
+ * byte is wiped before it is given back, since what passes before login is secret.
+ */
+#ifndef ECLUSE_BASE_BUF_H
+#define ECLUSE_BASE_BUF_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct buf {
+    uint8_t *memory;
+    size_t start, end; /* the bytes in use are memory[start..end) */
+    size_t capacity;
+    size_t maximum;
+};
+
+void buf_init(struct buf *buf, size_t maximum);
+void buf_fini(struct buf *buf);
+
+size_t buf_size(const struct buf *buf);
+/* Bytes that may still be appended. */
+size_t buf_room(const struct buf *buf);
+/* Borrowed; valid until the next call that changes the buffer. */
+struct slice buf_bytes(const struct buf *buf);
+
+/* All or nothing: ERR_FULL leaves the buffer as it was. */
+MUST_CHECK int buf_append(struct buf *buf, struct slice bytes);
+MUST_CHECK int buf_append_string(struct buf *buf, const char *string);
+/* At most 1,024 octets a call; ENSUREd. */
+MUST_CHECK int buf_append_format(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+/* ENSURE: count <= buf_size. */
+void buf_consume(struct buf *buf, size_t count);
+/* Empties, wipes and frees; the buffer may be used again. */
+void buf_clear(struct buf *buf);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Memory, assertions and the few macros that every room uses.
+ *
+ * Small fixed allocations abort when memory is out: there is no sensible way on. Anything that a
+ * peer can make grow is a `struct buf` or a container with a maximum, which fails with ERR_FULL.
+ */
+#ifndef ECLUSE_BASE_MEM_H
+#define ECLUSE_BASE_MEM_H
+
+#include <stddef.h>
+
+#define MUST_CHECK        __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define NO_RETURN         __attribute__((noreturn))
+#define LENGTH_OF(array)  (sizeof(array) / sizeof((array)[0]))
+
+#define CONTAINER_OF(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* An invariant of our own. Always compiled in: a broken invariant ends the process, never a
+ * fail-open. */
+#define ENSURE(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            mem_broken(#condition, __FILE__, __LINE__);                                            \
+    } while (0)
+
+NO_RETURN void mem_broken(const char *condition, const char *file, int line);
+
+/* Zero-filled, never NULL. Freed by mem_free. */
+void *mem_new(size_t size);
+/* As mem_new for `count` elements; aborts when the product overflows. */
+void *mem_new_array(size_t count, size_t size);
+/* As realloc, never NULL; new bytes are not initialised. */
+void *mem_resize(void *memory, size_t size);
+void mem_free(void *memory);
+
+/* NUL-terminated copies, freed by mem_free. */
+char *mem_copy_string(const char *string);
+char *mem_copy_bytes_as_string(const void *bytes, size_t size);
+
+/* Overwrites in a way that the compiler may not remove. */
+void mem_wipe(void *memory, size_t size);
+/* Wipes a NUL-terminated string up to its end and frees it. NULL is fine. */
+void mem_free_wiped_string(char *string);
+
+#endif

@@ -1,0 +1,69 @@
+#include "base/mem.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void mem_broken(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "ecluse: broken invariant: %s (%s:%d)\n", condition, file, line);
+    abort();
+}
+
+static void *not_null(void *memory)
+{
+    if (memory == NULL) {
+        fputs("ecluse: out of memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+void *mem_new(size_t size)
+{
+    return not_null(calloc(1, size == 0 ? 1 : size));
+}
+
+void *mem_new_array(size_t count, size_t size)
+{
+    return not_null(calloc(count == 0 ? 1 : count, size == 0 ? 1 : size));
+}
+
+void *mem_resize(void *memory, size_t size)
+{
+    return not_null(realloc(memory, size == 0 ? 1 : size));
+}
+
+void mem_free(void *memory)
+{
+    free(memory);
+}
+
+char *mem_copy_string(const char *string)
+{
+    return mem_copy_bytes_as_string(string, strlen(string));
+}
+
+char *mem_copy_bytes_as_string(const void *bytes, size_t size)
+{
+    char *copy = not_null(malloc(size + 1));
+    if (size > 0)
+        memcpy(copy, bytes, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+void mem_wipe(void *memory, size_t size)
+{
+    if (memory != NULL)
+        OPENSSL_cleanse(memory, size);
+}
+
+void mem_free_wiped_string(char *string)
+{
+    if (string == NULL)
+        return;
+    mem_wipe(string, strlen(string));
+    mem_free(string);
+}

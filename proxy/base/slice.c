@@ -1,0 +1,111 @@
+#include "base/slice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct slice slice_of(const void *data, size_t size)
+{
+    return (struct slice){data, size};
+}
+
+struct slice slice_of_string(const char *string)
+{
+    return slice_of(string, strlen(string));
+}
+
+bool slice_equal(struct slice a, struct slice b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static uint8_t lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
+
+bool slice_equal_ignoring_case(struct slice a, struct slice b)
+{
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        if (lower(a.data[i]) != lower(b.data[i]))
+            return false;
+    return true;
+}
+
+bool slice_is(struct slice slice, const char *string)
+{
+    return slice_equal(slice, slice_of_string(string));
+}
+
+bool slice_is_ignoring_case(struct slice slice, const char *string)
+{
+    return slice_equal_ignoring_case(slice, slice_of_string(string));
+}
+
+bool slice_starts_with(struct slice slice, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return slice.size >= size && slice_is(slice_take(slice, size), prefix);
+}
+
+bool slice_starts_with_ignoring_case(struct slice slice, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return slice.size >= size && slice_is_ignoring_case(slice_take(slice, size), prefix);
+}
+
+struct slice slice_skip(struct slice slice, size_t count)
+{
+    if (count >= slice.size)
+        return SLICE_NONE;
+    return slice_of(slice.data + count, slice.size - count);
+}
+
+struct slice slice_take(struct slice slice, size_t count)
+{
+    return slice_of(slice.data, count < slice.size ? count : slice.size);
+}
+
+size_t slice_find(struct slice slice, uint8_t byte)
+{
+    if (slice.size == 0)
+        return 0;
+    const uint8_t *found = memchr(slice.data, byte, slice.size);
+    return found == NULL ? slice.size : (size_t)(found - slice.data);
+}
+
+bool slice_next_word(struct slice *rest, uint8_t separator, struct slice *word_out)
+{
+    if (rest->size == 0)
+        return false;
+    size_t end = slice_find(*rest, separator);
+    *word_out = slice_take(*rest, end);
+    *rest = slice_skip(*rest, end + 1);
+    return true;
+}
+
+bool slice_has_control(struct slice slice)
+{
+    for (size_t i = 0; i < slice.size; i++)
+        if (slice.data[i] < 0x20 || slice.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+void slice_escape(struct slice slice, char *out, size_t capacity)
+{
+    size_t used = 0;
+    ENSURE(capacity > 0);
+    for (size_t i = 0; i < slice.size; i++) {
+        uint8_t byte = slice.data[i];
+        bool printable = byte >= 0x20 && byte < 0x7f && byte != '\\';
+        if (used + (printable ? 1u : 4u) >= capacity)
+            break;
+        if (printable)
+            out[used++] = (char)byte;
+        else
+            used += (size_t)snprintf(out + used, capacity - used, "\\x%02x", byte);
+    }
+    out[used] = '\0';
+}
