@@ -1,0 +1,114 @@
+/*
+ * One login, from the client's first byte to the moment when bytes are only relayed. The engine
+ * greets and answers the client in our own words, has the keeper approve it, logs in upstream with
+ * the token, and tells the client. It is a pure machine: bytes and facts go in, deeds come out,
+ * nothing waits.
+ *
+ * The owner's loop, after every feed or tell:
+ *
+ *     while (engine_next(engine, &deed))
+ *         do it;
+ *
+ * What engine_feed did not consume stays with the owner, who stops reading that side and feeds the
+ * same bytes again after the next fact or feed of the other side: that is how commands that a
+ * client pipelined behind its login wait. After DEED_PASS both sides' unconsumed bytes belong to
+ * the relay and the engine may be freed.
+ *
+ * However the bytes are cut, the deeds are the same. Every path ends in exactly one DEED_END or in
+ * DEED_PASS.
+ */
+#ifndef ECLUSE_MAIL_ENGINE_H
+#define ECLUSE_MAIL_ENGINE_H
+
+#include "base/slice.h"
+#include "base/terms.h"
+
+struct engine;
+struct dialect;
+
+enum side { SIDE_CLIENT, SIDE_UPSTREAM };
+
+/* The client side of SASL, which lives in another room: 0, or a negative code that fails the login.
+ * The bytes are borrowed until the next call. */
+struct engine_sasl {
+    int (*start)(void *owner, const char *mechanism, struct slice *response_out);
+    int (*step)(void *owner, struct slice challenge, struct slice *response_out);
+    void *owner;
+};
+
+struct engine_settings {
+    const struct dialect *dialect;
+    const char *mechanisms; /* to offer to the client, separated by spaces; borrowed */
+    const char *refusal; /* not NULL: there is no place (WHY_LIMIT); said instead of a greeting */
+    struct engine_sasl sasl;
+};
+
+enum fact_kind {
+    FACT_CHALLENGE, /* the keeper's: `bytes` go to the client */
+    FACT_GRANTED,   /* the client is approved; `text` = mechanisms for upstream in order, or "" */
+    FACT_REFUSED,   /* by the keeper: `why`, `text` */
+    FACT_CONNECTED, /* after DIAL: TLS is up and verified (or the connection, before a STARTTLS) */
+    FACT_FAILED,    /* the dial or the connection upstream: `why`, `text` */
+    FACT_EOF,       /* `side` has ended; all that it sent has been fed and consumed */
+    FACT_TICK,      /* the patience of this stage is over: see engine_patience */
+    FACT_DISMISSED  /* we are stopping, or need the place: `why`, `text` */
+};
+
+struct fact {
+    enum fact_kind kind;
+    enum side side;
+    enum why why;
+    const char *text;   /* printable; borrowed during the call */
+    struct slice bytes; /* borrowed during the call */
+};
+
+enum deed_kind {
+    DEED_SEND,   /* `bytes` to `side`; borrowed until the next call of any function here */
+    DEED_ASK,    /* the keeper: begin an exchange; `mechanism`, `has_bytes`, `bytes` (secret) */
+    DEED_ANSWER, /* the keeper: the client's next message; `bytes` (secret) */
+    DEED_AGAIN,  /* the keeper: the token was refused, get another one */
+    DEED_DIAL, /* connect upstream (dropping a connection that is there) → CONNECTED or FAILED */
+    DEED_HANG_UP, /* drop the connection upstream: this login failed, the client may try again */
+    DEED_NOTE,    /* something for the record: `note`, `why` (NONE: success), `text` */
+    DEED_PASS,    /* relay from here */
+    DEED_END      /* flush what was sent to the client, then close everything: `why`, `text` */
+};
+
+enum engine_note { ENGINE_NOTE_CROSS_PROTOCOL, ENGINE_NOTE_UPSTREAM_AUTH };
+
+struct deed {
+    enum deed_kind kind;
+    enum side side;
+    enum why why;
+    enum engine_note note;
+    const char *mechanism; /* borrowed like bytes */
+    const char *text;
+    bool has_bytes;
+    struct slice bytes;
+};
+
+/* Which stage the engine waits in, so that the owner can bound it: it starts the stage's deadline
+ * when the value changes (or the stage begins anew) and tells FACT_TICK when it is over. */
+enum engine_patience {
+    PATIENCE_CLIENT,   /* 60 s: the client is to log in */
+    PATIENCE_KEEPER,   /* 45 s: the keeper is to answer; its token request has 30 s of its own */
+    PATIENCE_UPSTREAM, /* 30 s: connect, TLS, greeting and login together */
+    PATIENCE_NONE      /* relay, or over */
+};
+
+/* The greeting, or the refusal, is the first deed. The settings are copied, what they point at is
+ * borrowed. */
+struct engine *engine_new(const struct engine_settings *settings);
+void engine_free(struct engine *engine);
+
+/* Takes bytes that came from a side; returns how many it consumed. */
+MUST_CHECK size_t engine_feed(struct engine *engine, enum side side, struct slice bytes);
+void engine_tell(struct engine *engine, const struct fact *fact);
+/* False: nothing (more) to do now. */
+MUST_CHECK bool engine_next(struct engine *engine, struct deed *deed_out);
+
+enum engine_patience engine_patience(const struct engine *engine);
+/* The name of the phase, for the log. */
+const char *engine_phase_name(const struct engine *engine);
+
+#endif

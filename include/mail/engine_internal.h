@@ -1,0 +1,79 @@
+/*
+ * The engine's own state, shared by the files that make it up and by nobody else.
+ */
+#ifndef ECLUSE_MAIL_ENGINE_INTERNAL_H
+#define ECLUSE_MAIL_ENGINE_INTERNAL_H
+
+#include "mail/dialect.h"
+
+#define QUEUE_MAX     12
+#define DEED_TEXT_MAX 400
+#define FAILURES_MAX  5
+#define MECHANISM_MAX 24
+/* After the first message each of our mechanisms answers one challenge: the server's error. */
+#define CHALLENGES_MAX 2
+
+/* Collects one command or reply. */
+struct unit_reader {
+    struct buf bytes;
+    size_t line_start;     /* where in `bytes` the line in hand begins */
+    uint64_t literal_left; /* octets of a literal still to come */
+    uint64_t literal_total;
+};
+
+struct queued_deed {
+    struct deed deed;
+    char text[DEED_TEXT_MAX];
+};
+
+struct engine {
+    const struct dialect *dialect;
+    struct engine_settings settings;
+    enum phase phase;
+
+    struct unit_reader readers[2]; /* by enum side */
+    size_t reply_total;            /* octets of the upstream since it was dialed */
+    struct buf out[2];             /* what a queued SEND will carry */
+    bool out_is_lent[2];           /* out[side] was handed out: to be cleared at the next call */
+    struct queued_deed queue[QUEUE_MAX];
+    size_t queue_start, queue_count;
+    struct queued_deed lent; /* the deed handed out last, whose text is borrowed */
+
+    /* the client's login */
+    char tag[40];
+    struct buf asked; /* SASL bytes on their way to the keeper */
+    char asked_mechanism[MECHANISM_MAX];
+    unsigned failures;
+    unsigned bad_commands;
+
+    /* the login upstream */
+    char *mechanism_order; /* as GRANTED said */
+    struct buf capabilities;
+    bool capabilities_are_new;
+    char mechanism[MECHANISM_MAX];
+    struct buf
+        first_message; /* base64, kept for the second step when there is no initial response */
+    bool first_message_is_due;
+    unsigned challenges;
+    unsigned upstream_command;
+    char upstream_tag[16];
+    bool upstream_is_connected;
+    bool upstream_is_stale;  /* it closed, or spoke unasked, while a new token was fetched */
+    bool upstream_is_reused; /* the second login attempt goes over the first one's connection */
+    bool token_was_refused;  /* one refresh was asked for; there is no second one */
+};
+
+void engine_enter(struct engine *engine, enum phase phase);
+void engine_queue(struct engine *engine, const struct deed *deed, const char *text);
+/* A malformed or cancelled exchange: BAD, and it counts as a failed login. */
+void engine_cancel(struct engine *engine, const char *text);
+void engine_tell_granted(struct engine *engine, const char *mechanisms);
+void engine_tell_connected(struct engine *engine);
+void engine_upstream_lost(struct engine *engine, enum why why, const char *text);
+void engine_reset_upstream(struct engine *engine);
+
+/* One step of reading: appends to the side's unit, and acts on it when it is whole. Returns what
+ * was consumed, at least one octet. */
+size_t engine_read_unit(struct engine *engine, enum side side, struct slice bytes);
+
+#endif

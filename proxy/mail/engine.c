@@ -1,0 +1,275 @@
+/*
+ * The machine: phases, facts, deeds.
+ *
+ *   COMMAND ⇄ EXCHANGE → ASKED → DIALING → GREETING → CAPABILITY → AUTHENTICATE → CONFIRM → RELAY
+ *
+ * CAPABILITY is left out when the greeting brought the list, CONFIRM when the login's reply did.
+ * A failure anywhere between ASKED and RELAY says no to the client and goes back to COMMAND; the
+ * fifth one ends the connection. A refused token goes from AUTHENTICATE to ASKED once, and from
+ * there to AUTHENTICATE on the same connection or, if the server has closed it, to DIALING.
+ *
+ * Fails by: the client leaving or timing out (END), its nonsense (BAD, then END), the keeper
+ * refusing, the upstream being unreachable, silent, closing or not speaking its protocol (NO).
+ */
+#include "mail/engine_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SENT_MAX (64u * 1024)
+
+struct engine *engine_new(const struct engine_settings *settings)
+{
+    const struct dialect *dialect = settings->dialect;
+    struct engine *engine = mem_new(sizeof(*engine));
+    engine->dialect = dialect;
+    engine->settings = *settings;
+    engine->phase = PHASE_COMMAND;
+    buf_init(&engine->readers[SIDE_CLIENT].bytes, dialect->sasl_max + dialect->literal_max);
+    buf_init(&engine->readers[SIDE_UPSTREAM].bytes, dialect->reply_line_max);
+    buf_init(&engine->out[SIDE_CLIENT], SENT_MAX);
+    buf_init(&engine->out[SIDE_UPSTREAM], SENT_MAX);
+    buf_init(&engine->asked, dialect->sasl_max + dialect->command_max);
+    buf_init(&engine->capabilities, dialect->reply_line_max);
+    buf_init(&engine->first_message, SENT_MAX);
+    if (settings->refusal == NULL)
+        dialect->greet(engine);
+    else
+        engine_end(engine, WHY_LIMIT, settings->refusal);
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    for (int side = SIDE_CLIENT; side <= SIDE_UPSTREAM; side++) {
+        buf_fini(&engine->readers[side].bytes);
+        buf_fini(&engine->out[side]);
+    }
+    buf_fini(&engine->asked);
+    buf_fini(&engine->capabilities);
+    buf_fini(&engine->first_message);
+    mem_free(engine->mechanism_order);
+    mem_free(engine);
+}
+
+const char *engine_phase_name(const struct engine *engine)
+{
+    static const char *const names[] = {
+#define X(name, text) [name] = text,
+        PHASES(X)
+#undef X
+    };
+    return names[engine->phase];
+}
+
+/* The one place where the phase changes. */
+void engine_enter(struct engine *engine, enum phase phase)
+{
+    ENSURE(phase != PHASE_SAME && engine->phase != PHASE_OVER);
+    engine->phase = phase;
+}
+
+enum engine_patience engine_patience(const struct engine *engine)
+{
+    switch (engine->phase) {
+    case PHASE_COMMAND:
+    case PHASE_EXCHANGE:
+        return PATIENCE_CLIENT;
+    case PHASE_ASKED:
+        return PATIENCE_KEEPER;
+    case PHASE_DIALING:
+    case PHASE_GREETING:
+    case PHASE_CAPABILITY:
+    case PHASE_AUTHENTICATE:
+    case PHASE_CONFIRM:
+        return PATIENCE_UPSTREAM;
+    case PHASE_RELAY:
+    case PHASE_OVER:
+    case PHASE_SAME:
+        break;
+    }
+    return PATIENCE_NONE;
+}
+
+/* ---- deeds ---- */
+
+static void give_back_what_was_lent(struct engine *engine)
+{
+    for (int side = SIDE_CLIENT; side <= SIDE_UPSTREAM; side++)
+        if (engine->out_is_lent[side]) {
+            buf_clear(&engine->out[side]);
+            engine->out_is_lent[side] = false;
+        }
+    if (engine->lent.deed.kind == DEED_ASK || engine->lent.deed.kind == DEED_ANSWER)
+        buf_clear(&engine->asked);
+    engine->lent.deed = (struct deed){0};
+}
+
+void engine_queue(struct engine *engine, const struct deed *deed, const char *text)
+{
+    ENSURE(engine->queue_count < QUEUE_MAX);
+    size_t slot = (engine->queue_start + engine->queue_count++) % QUEUE_MAX;
+    engine->queue[slot].deed = *deed;
+    snprintf(engine->queue[slot].text, DEED_TEXT_MAX, "%s", text == NULL ? "" : text);
+}
+
+static bool send_is_queued(const struct engine *engine, enum side side)
+{
+    for (size_t i = 0; i < engine->queue_count; i++) {
+        const struct deed *deed = &engine->queue[(engine->queue_start + i) % QUEUE_MAX].deed;
+        if (deed->kind == DEED_SEND && deed->side == side)
+            return true;
+    }
+    return false;
+}
+
+void engine_send(struct engine *engine, enum side side, struct slice bytes)
+{
+    ENSURE(!engine->out_is_lent[side]);
+    ENSURE(buf_append(&engine->out[side], bytes) == 0);
+    if (!send_is_queued(engine, side))
+        engine_queue(engine, &(struct deed){.kind = DEED_SEND, .side = side}, NULL);
+}
+
+bool engine_next(struct engine *engine, struct deed *deed_out)
+{
+    give_back_what_was_lent(engine);
+    if (engine->queue_count == 0)
+        return false;
+    engine->lent = engine->queue[engine->queue_start];
+    engine->queue_start = (engine->queue_start + 1) % QUEUE_MAX;
+    engine->queue_count--;
+
+    struct deed *deed = &engine->lent.deed;
+    deed->text = engine->lent.text;
+    if (deed->kind == DEED_SEND) {
+        deed->bytes = buf_bytes(&engine->out[deed->side]);
+        engine->out_is_lent[deed->side] = true;
+    } else if (deed->kind == DEED_ASK || deed->kind == DEED_ANSWER) {
+        deed->bytes = buf_bytes(&engine->asked);
+        deed->mechanism = engine->asked_mechanism;
+    }
+    *deed_out = *deed;
+    return true;
+}
+
+/* ---- bytes ---- */
+
+static bool reads_from(const struct engine *engine, enum side side)
+{
+    switch (engine->phase) {
+    case PHASE_COMMAND:
+    case PHASE_EXCHANGE:
+        return side == SIDE_CLIENT;
+    case PHASE_ASKED:
+        return side == SIDE_UPSTREAM && engine->upstream_is_connected;
+    case PHASE_GREETING:
+    case PHASE_CAPABILITY:
+    case PHASE_AUTHENTICATE:
+    case PHASE_CONFIRM:
+        return side == SIDE_UPSTREAM;
+    case PHASE_OVER:
+        return true;
+    case PHASE_DIALING:
+    case PHASE_RELAY:
+    case PHASE_SAME:
+        break;
+    }
+    return false;
+}
+
+size_t engine_feed(struct engine *engine, enum side side, struct slice bytes)
+{
+    size_t consumed = 0;
+    give_back_what_was_lent(engine);
+    while (consumed < bytes.size && reads_from(engine, side)) {
+        if (engine->phase == PHASE_OVER)
+            return bytes.size;
+        if (engine->phase == PHASE_ASKED) {
+            /* A server that speaks between a refusal and our next try is not waited for. */
+            engine->upstream_is_stale = true;
+            return bytes.size;
+        }
+        consumed += engine_read_unit(engine, side, slice_skip(bytes, consumed));
+    }
+    return consumed;
+}
+
+/* ---- facts ---- */
+
+static void tell_refused(struct engine *engine, const struct fact *fact)
+{
+    if (engine->phase != PHASE_ASKED)
+        return;
+    if (fact->why == WHY_CLIENT_PROTOCOL) {
+        engine_cancel(engine, fact->text);
+        return;
+    }
+    engine_fail(engine, fact->why, fact->text);
+}
+
+static void tell_challenge(struct engine *engine, struct slice bytes)
+{
+    if (engine->phase != PHASE_ASKED || engine->token_was_refused)
+        return;
+    engine_send(engine, SIDE_CLIENT, slice_of_string(engine->dialect->continuation));
+    ENSURE(wire_base64_encode(bytes, &engine->out[SIDE_CLIENT]) == 0);
+    engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("\r\n"));
+    engine_enter(engine, PHASE_EXCHANGE);
+}
+
+static void tell_tick(struct engine *engine)
+{
+    switch (engine_patience(engine)) {
+    case PATIENCE_CLIENT:
+        engine_end(engine, WHY_TIMEOUT, "the time to log in is over");
+        return;
+    case PATIENCE_KEEPER:
+        engine_fail(engine, WHY_TIMEOUT, "no access token in time, try again");
+        return;
+    case PATIENCE_UPSTREAM:
+        engine_fail(engine, WHY_TIMEOUT, "the mail server did not answer in time");
+        return;
+    case PATIENCE_NONE:
+        return;
+    }
+}
+
+void engine_tell(struct engine *engine, const struct fact *fact)
+{
+    give_back_what_was_lent(engine);
+    if (engine->phase == PHASE_OVER || engine->phase == PHASE_RELAY)
+        return;
+    switch (fact->kind) {
+    case FACT_CHALLENGE:
+        tell_challenge(engine, fact->bytes);
+        return;
+    case FACT_GRANTED:
+        engine_tell_granted(engine, fact->text);
+        return;
+    case FACT_REFUSED:
+        tell_refused(engine, fact);
+        return;
+    case FACT_CONNECTED:
+        engine_tell_connected(engine);
+        return;
+    case FACT_FAILED:
+        engine_upstream_lost(engine, fact->why, fact->text);
+        return;
+    case FACT_EOF:
+        if (fact->side == SIDE_CLIENT)
+            engine_end(engine, WHY_CLIENT_GONE, "the client closed the connection");
+        else
+            engine_upstream_lost(engine, WHY_UNREACHABLE,
+                                 "the mail server closed the connection during the login");
+        return;
+    case FACT_TICK:
+        tell_tick(engine);
+        return;
+    case FACT_DISMISSED:
+        engine_end(engine, fact->why, fact->text);
+        return;
+    }
+}
