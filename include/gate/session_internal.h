@@ -1,0 +1,55 @@
+/*
+ * The session's own state, shared by the files that make it up and by nobody else: session.c has
+ * its life, session_deeds.c does what the engine says.
+ */
+#ifndef ECLUSE_GATE_SESSION_INTERNAL_H
+#define ECLUSE_GATE_SESSION_INTERNAL_H
+
+#include "gate/relay.h"
+#include "gate/session.h"
+#include "mail/dialect.h"
+#include "net/dial.h"
+
+struct session {
+    struct gate *gate;
+    struct session_settings settings;
+    uint64_t number;
+    struct list list_node, table_node, waiting_node;
+
+    struct stream *client;
+    struct stream *upstream;
+    struct dial *dial;
+    unsigned open_parts; /* streams and dials whose on_closed is still to come */
+
+    struct engine *engine; /* until the relay */
+    struct sasl_initiator *sasl;
+    struct message_granted *granted;
+    struct buf held[2]; /* by enum side: what the engine did not consume yet */
+    bool client_has_ended;
+    enum engine_patience patience;
+    struct deadline deadline;
+
+    struct relay relay;
+    bool is_relaying;
+    bool is_closing;
+    int64_t grant;
+    char *account;
+};
+
+/* session.c */
+extern const struct dial_ops session_dial_ops;
+extern const struct relay_ops session_relay_ops;
+void session_close(struct session *session, enum why why, const char *text);
+void session_hang_up(struct session *session);
+
+/* session_deeds.c */
+const struct message_listener *session_configure(const struct session *session);
+const struct dialect *session_dialect(const struct session *session);
+void session_note(struct session *session, enum message_note_kind kind, enum why why,
+                  const char *detail);
+/* The engine's view of SASL towards the upstream. */
+struct engine_sasl session_sasl(struct session *session);
+/* Does what the engine has ready. False: the login is over, by relay or by the end. */
+bool session_do_deeds(struct session *session);
+
+#endif

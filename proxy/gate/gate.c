@@ -1,0 +1,344 @@
+/*
+ * Happy path: open the channel, get CONFIGURE, open the listeners, say READY, serve until DRAIN,
+ * let the sessions end, close the channel, end.
+ *
+ *   the keeper is gone, or talks nonsense     everything is closed and the process ends
+ *   a frame does not fit into the channel     likewise: the keeper does not read
+ */
+#include "gate/gate.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "gate/listener.h"
+#include "gate/session.h"
+#include "mail/dialect.h"
+
+/* Frames wait here when the keeper is slow; each session has a few small ones at most. */
+#define CHANNEL_QUEUE_MAX (8u * 1024 * 1024)
+#define FRAME_MAX         (16u * 1024)
+#define TLS_SESSIONS_MAX  1024
+#define TABLE_SIZE        4096 /* a power of two */
+
+static void gate_close(struct gate *gate);
+
+/* ---- sessions ---- */
+
+static struct list *table_row(struct gate *gate, uint64_t number)
+{
+    return &gate->session_table[number & (TABLE_SIZE - 1)];
+}
+
+struct session *gate_find_session(struct gate *gate, uint64_t number)
+{
+    LIST_FOREACH (node, table_row(gate, number)) {
+        struct session *session = session_of_table_node(node);
+        if (session_number(session) == number)
+            return session;
+    }
+    return NULL;
+}
+
+void gate_add_session(struct gate *gate, struct session *session)
+{
+    list_append(&gate->sessions, session_list_node(session));
+    list_append(table_row(gate, session_number(session)), session_table_node(session));
+    gate->session_count++;
+}
+
+void gate_remove_session(struct gate *gate, struct session *session)
+{
+    list_remove(session_list_node(session));
+    list_remove(session_table_node(session));
+    gate->session_count--;
+    if (gate->session_count == 0 && gate->is_draining)
+        gate_close(gate);
+}
+
+static void dismiss_sessions(struct gate *gate, bool relaying_too, enum why why, const char *text)
+{
+    LIST_FOREACH_SAFE (node, &gate->sessions) {
+        struct session *session = session_of_list_node(node);
+        if (relaying_too || !session_is_relaying(session))
+            session_dismiss(session, why, text);
+    }
+}
+
+static void end_grant(struct gate *gate, int64_t grant)
+{
+    LIST_FOREACH_SAFE (node, &gate->sessions) {
+        struct session *session = session_of_list_node(node);
+        if (session_grant(session) == grant)
+            session_dismiss(session, WHY_POLICY, "this password was revoked");
+    }
+}
+
+/* ---- the end ---- */
+
+static void close_listeners(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->listener_count; i++)
+        listener_close(gate->listeners[i]);
+    gate->listener_count = 0;
+}
+
+static void on_channel_closed(void *owner)
+{
+    (void)owner;
+}
+
+/* When no session is left. What is closed here lets loop_run return. */
+static void gate_close(struct gate *gate)
+{
+    if (gate->is_closing)
+        return;
+    gate->is_closing = true;
+    close_listeners(gate);
+    channel_close(gate->channel);
+    deferral_cancel(&gate->giving_up);
+    uv_close((uv_handle_t *)&gate->drain_timer, NULL);
+    for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
+        deadline_queue_close(gate->patience[i]);
+}
+
+/* Ends everything now: sessions first, since they use the rest. */
+static void abandon(struct gate *gate, enum why why, const char *text)
+{
+    gate->is_draining = true;
+    close_listeners(gate);
+    if (gate->session_count == 0)
+        gate_close(gate);
+    else
+        dismiss_sessions(gate, true, why, text);
+}
+
+static void on_drain_over(uv_timer_t *timer)
+{
+    struct gate *gate = CONTAINER_OF(timer, struct gate, drain_timer);
+    abandon(gate, WHY_SHUTDOWN, "ecluse is stopping");
+}
+
+/* Without a limit it is a reload: who is about to log in may still do so. */
+static void drain(struct gate *gate, uint64_t milliseconds)
+{
+    gate->is_draining = true;
+    close_listeners(gate);
+    if (milliseconds > 0) {
+        dismiss_sessions(gate, false, WHY_SHUTDOWN, "ecluse is stopping");
+        uv_timer_start(&gate->drain_timer, on_drain_over, milliseconds, 0);
+    }
+    if (gate->session_count == 0)
+        gate_close(gate);
+}
+
+/* ---- the channel ---- */
+
+void gate_send(struct gate *gate, struct buf *frame)
+{
+    if (!gate->is_closing && channel_send(gate->channel, buf_bytes(frame)) == ERR_FULL)
+        loop_defer(&gate->loop, &gate->giving_up);
+    buf_fini(frame);
+}
+
+static void on_giving_up(struct deferral *deferral)
+{
+    struct gate *gate = CONTAINER_OF(deferral, struct gate, giving_up);
+    log_error(&gate->log, "the keeper does not read what it is told");
+    abandon(gate, WHY_INTERNAL, "internal error");
+}
+
+void gate_note(struct gate *gate, uint64_t session, const struct message_note *note)
+{
+    struct buf frame;
+    buf_init(&frame, FRAME_MAX);
+    ENSURE(message_write_note(&frame, session, note) == 0);
+    gate_send(gate, &frame);
+}
+
+static int open_authorities(struct gate *gate, struct err *err)
+{
+    size_t count = gate->configure.authority_count;
+    gate->authorities = mem_new_array(count, sizeof(struct tls_authorities *));
+    for (size_t i = 0; i < count; i++) {
+        struct slice bundle = slice_of_string(gate->configure.authorities[i]);
+        int status = tls_authorities_new(bundle, &gate->authorities[i], err);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+static int open_listeners(struct gate *gate, struct err *err)
+{
+    int descriptor = GATE_LISTENER_DESCRIPTOR;
+    gate->listeners = mem_new_array(gate->configure.listener_count, sizeof(struct listener *));
+    for (size_t i = 0; i < gate->configure.listener_count; i++) {
+        if (dialect_of(gate->configure.listeners[i].protocol) == NULL)
+            return err_set(err, ERR_CONFIG, "no such protocol");
+        int status = listener_open(gate, (uint16_t)i, descriptor, &gate->listeners[i], err);
+        if (status != 0)
+            return status;
+        gate->listener_count++;
+        descriptor += gate->configure.listeners[i].descriptors;
+    }
+    return 0;
+}
+
+static int configure(struct gate *gate, const struct message *message)
+{
+    struct err err = {0};
+    struct buf frame;
+    char prefix[32];
+    if (gate->is_configured || message_read_configure(message, &gate->configure) != 0)
+        return ERR_SYNTAX;
+    gate->is_configured = true;
+    snprintf(prefix, sizeof(prefix), "gate %u", gate->configure.gate);
+    log_init(&gate->log, (enum log_level)gate->configure.log_level, prefix);
+    if (open_authorities(gate, &err) != 0 || open_listeners(gate, &err) != 0) {
+        log_error(&gate->log, "%s", err.text);
+        return ERR_CONFIG;
+    }
+    buf_init(&frame, FRAME_MAX);
+    ENSURE(message_write_plain(&frame, MESSAGE_READY, 0) == 0);
+    gate_send(gate, &frame);
+    return 0;
+}
+
+/* A session that ended a moment ago may still be spoken of. */
+static int take_session_message(struct gate *gate, const struct message *message)
+{
+    struct session *session = gate_find_session(gate, message->session);
+    return session == NULL ? 0 : session_take(session, message);
+}
+
+static int take_message(struct gate *gate, const struct message *message)
+{
+    uint64_t number;
+    switch (message->kind) {
+    case MESSAGE_CONFIGURE:
+        return configure(gate, message);
+    case MESSAGE_CHALLENGE:
+    case MESSAGE_GRANTED:
+    case MESSAGE_REFUSED:
+        return take_session_message(gate, message);
+    case MESSAGE_END_GRANT:
+        if (message_read_number(message, &number) != 0)
+            return ERR_SYNTAX;
+        end_grant(gate, (int64_t)number);
+        return 0;
+    case MESSAGE_DRAIN:
+        if (message_read_number(message, &number) != 0)
+            return ERR_SYNTAX;
+        drain(gate, number);
+        return 0;
+    case MESSAGE_READY:
+    case MESSAGE_ASK:
+    case MESSAGE_ANSWER:
+    case MESSAGE_AGAIN:
+    case MESSAGE_NOTE:
+    case MESSAGE_FORGET:
+        break;
+    }
+    return ERR_SYNTAX;
+}
+
+static void on_frame(void *owner, struct slice frame)
+{
+    struct gate *gate = owner;
+    struct message message;
+    if (message_read(frame, &message) == 0 && take_message(gate, &message) == 0)
+        return;
+    log_error(&gate->log, "the keeper said something unreadable");
+    abandon(gate, WHY_INTERNAL, "internal error");
+}
+
+static void on_channel_failed(void *owner, int code)
+{
+    struct gate *gate = owner;
+    log_debug(&gate->log, "the channel to the keeper: %s", err_code_text(code));
+    abandon(gate, WHY_SHUTDOWN, "ecluse is stopping");
+}
+
+static const struct channel_ops channel_ops = {
+    .on_frame = on_frame, .on_failed = on_channel_failed, .on_closed = on_channel_closed};
+
+/* ---- the process ---- */
+
+/* The keeper decides when a gate ends; a Ctrl-C reaches the whole process group. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < LENGTH_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int gate_open(struct gate *gate, struct err *err)
+{
+    static const int64_t milliseconds[] = {[PATIENCE_CLIENT] = GATE_CLIENT_PATIENCE_MILLISECONDS,
+                                           [PATIENCE_KEEPER] = GATE_KEEPER_PATIENCE_MILLISECONDS,
+                                           [PATIENCE_UPSTREAM] =
+                                               GATE_UPSTREAM_PATIENCE_MILLISECONDS};
+    int status = loop_init(&gate->loop, err);
+    if (status == 0)
+        status = sasl_initiator_library_open(&gate->sasl, err);
+    if (status == 0)
+        status = peer_lookup_open(&gate->peers, err);
+    if (status == 0)
+        status = channel_open(&gate->loop, GATE_CHANNEL_DESCRIPTOR, MESSAGE_SIZE_MAX,
+                              CHANNEL_QUEUE_MAX, &channel_ops, gate, &gate->channel, err);
+    if (status != 0)
+        return status;
+    list_init(&gate->sessions);
+    gate->session_table = mem_new_array(TABLE_SIZE, sizeof(struct list));
+    for (size_t i = 0; i < TABLE_SIZE; i++)
+        list_init(&gate->session_table[i]);
+    for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
+        gate->patience[i] = deadline_queue_new(&gate->loop, milliseconds[i]);
+    gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
+    uv_timer_init(&gate->loop.uv, &gate->drain_timer);
+    deferral_init(&gate->giving_up, on_giving_up);
+    return 0;
+}
+
+static void gate_free(struct gate *gate)
+{
+    tls_sessions_free(gate->tls_sessions);
+    for (size_t i = 0; i < gate->configure.authority_count; i++)
+        if (gate->authorities != NULL && gate->authorities[i] != NULL)
+            tls_authorities_free(gate->authorities[i]);
+    mem_free(gate->authorities);
+    mem_free(gate->listeners);
+    mem_free(gate->session_table);
+    message_configure_clear(&gate->configure);
+    sasl_initiator_library_close(gate->sasl);
+    peer_lookup_close(gate->peers);
+    loop_fini(&gate->loop);
+    mem_free(gate);
+}
+
+int gate_main(void)
+{
+    struct gate *gate = mem_new(sizeof(*gate));
+    struct err err;
+    log_init(&gate->log, LOG_LEVEL_INFO, "gate");
+    ignore_signals();
+    raise_descriptor_limit();
+    if (gate_open(gate, &err) != 0) {
+        log_error(&gate->log, "%s; a gate is started by `ecluse run` alone", err.text);
+        return 70;
+    }
+    loop_run(&gate->loop);
+    gate_free(gate);
+    return 0;
+}

@@ -1,0 +1,382 @@
+/*
+ * Happy path: greet, read the client, ask the keeper, dial, log in, relay, close.
+ *
+ *   the client leaves or times out      the engine ends the session
+ *   the keeper refuses                  the engine says no; the client may try again
+ *   the dial or the upstream fails      likewise
+ *   something breaks while relaying     both sides are closed, the client's after a flush
+ *   the keeper is gone                  the gate dismisses everybody
+ */
+#include <stdio.h>
+
+#include "gate/session_internal.h"
+
+/* So long may a client take to read our last words. */
+#define FLUSH_MILLISECONDS 5000
+
+/* ---- the end ---- */
+
+static void free_session(struct session *session)
+{
+    struct session_settings settings = session->settings;
+    engine_free(session->engine);
+    sasl_initiator_free(session->sasl);
+    if (session->granted != NULL)
+        message_granted_clear(session->granted);
+    mem_free(session->granted);
+    buf_fini(&session->held[SIDE_CLIENT]);
+    buf_fini(&session->held[SIDE_UPSTREAM]);
+    mem_free(session->account);
+    gate_remove_session(session->gate, session);
+    mem_free(session);
+    settings.on_over(settings.owner);
+}
+
+static void part_closed(struct session *session)
+{
+    ENSURE(session->open_parts > 0);
+    if (--session->open_parts == 0 && session->is_closing)
+        free_session(session);
+}
+
+void session_hang_up(struct session *session)
+{
+    if (session->dial != NULL)
+        dial_close(session->dial);
+    if (session->upstream != NULL)
+        stream_close(session->upstream);
+    session->dial = NULL;
+    session->upstream = NULL;
+    buf_clear(&session->held[SIDE_UPSTREAM]);
+}
+
+void session_close(struct session *session, enum why why, const char *text)
+{
+    struct buf frame;
+    if (session->is_closing)
+        return;
+    session->is_closing = true;
+    session_note(session, NOTE_SESSION_CLOSE, why, text);
+    buf_init(&frame, 64);
+    ENSURE(message_write_plain(&frame, MESSAGE_FORGET, session->number) == 0);
+    gate_send(session->gate, &frame);
+    deadline_stop(&session->deadline);
+    list_remove(&session->waiting_node);
+    session_hang_up(session);
+    stream_close_after_flush(session->client, FLUSH_MILLISECONDS);
+}
+
+/* Offers the engine what is held. True: it took some. */
+static bool feed_held(struct session *session, enum side side)
+{
+    struct buf *held = &session->held[side];
+    if (buf_size(held) == 0)
+        return false;
+    size_t consumed = engine_feed(session->engine, side, buf_bytes(held));
+    buf_consume(held, consumed);
+    return consumed > 0;
+}
+
+static void set_patience(struct session *session)
+{
+    enum engine_patience patience = engine_patience(session->engine);
+    if (patience == session->patience || patience == PATIENCE_NONE)
+        return;
+    session->patience = patience;
+    deadline_start(session->gate->patience[patience], &session->deadline);
+    list_remove(&session->waiting_node);
+    if (patience == PATIENCE_CLIENT)
+        list_append(session->settings.waiting, &session->waiting_node);
+}
+
+/* A side is read while nothing of it is held. */
+static void set_reading(struct stream *stream, const struct buf *held)
+{
+    if (stream == NULL)
+        return;
+    if (buf_size(held) == 0)
+        stream_read_start(stream);
+    else
+        stream_read_stop(stream);
+}
+
+/* Does what there is to do until the engine waits for something. */
+static void pump(struct session *session)
+{
+    if (session->is_closing || session->is_relaying)
+        return;
+    bool goes_on = session_do_deeds(session);
+    while (goes_on && (feed_held(session, SIDE_CLIENT) || feed_held(session, SIDE_UPSTREAM)))
+        goes_on = session_do_deeds(session);
+    if (goes_on && session->client_has_ended && buf_size(&session->held[SIDE_CLIENT]) == 0) {
+        engine_tell(session->engine, &(struct fact){.kind = FACT_EOF, .side = SIDE_CLIENT});
+        goes_on = session_do_deeds(session);
+    }
+    if (session->is_relaying) {
+        engine_free(session->engine);
+        session->engine = NULL;
+    }
+    if (!goes_on)
+        return;
+    set_patience(session);
+    set_reading(session->client, &session->held[SIDE_CLIENT]);
+    set_reading(session->upstream, &session->held[SIDE_UPSTREAM]);
+}
+
+static void tell(struct session *session, const struct fact *fact)
+{
+    engine_tell(session->engine, fact);
+    pump(session);
+}
+
+/* ---- sockets, before the relay ---- */
+
+static void take_bytes(struct session *session, enum side side, struct slice bytes)
+{
+    if (session->is_closing)
+        return;
+    ENSURE(buf_append(&session->held[side], bytes) == 0);
+    pump(session);
+}
+
+static void on_client_read(void *owner, struct slice bytes)
+{
+    take_bytes(owner, SIDE_CLIENT, bytes);
+}
+
+static void on_client_end(void *owner)
+{
+    struct session *session = owner;
+    session->client_has_ended = true;
+    pump(session);
+}
+
+static void on_client_failed(void *owner, enum why why, const char *text)
+{
+    (void)why;
+    session_close(owner, WHY_CLIENT_GONE, text);
+}
+
+static void on_drained(void *owner)
+{
+    (void)owner;
+}
+
+static void on_part_closed(void *owner)
+{
+    part_closed(owner);
+}
+
+static void on_upstream_read(void *owner, struct slice bytes)
+{
+    take_bytes(owner, SIDE_UPSTREAM, bytes);
+}
+
+static void on_upstream_end(void *owner)
+{
+    struct session *session = owner;
+    if (!session->is_closing)
+        tell(session, &(struct fact){.kind = FACT_EOF, .side = SIDE_UPSTREAM});
+}
+
+static void on_upstream_failed(void *owner, enum why why, const char *text)
+{
+    struct session *session = owner;
+    if (!session->is_closing)
+        tell(session, &(struct fact){.kind = FACT_FAILED, .why = why, .text = text});
+}
+
+static const struct stream_ops client_ops = {.on_read = on_client_read,
+                                             .on_end = on_client_end,
+                                             .on_drained = on_drained,
+                                             .on_failed = on_client_failed,
+                                             .on_closed = on_part_closed};
+static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
+                                               .on_end = on_upstream_end,
+                                               .on_drained = on_drained,
+                                               .on_failed = on_upstream_failed,
+                                               .on_closed = on_part_closed};
+
+static void on_dial_ready(void *owner, struct stream *stream)
+{
+    struct session *session = owner;
+    stream_set_owner(stream, &upstream_ops, session);
+    session->open_parts++;
+    session->upstream = stream;
+    dial_close(session->dial);
+    session->dial = NULL;
+    if (stream_tls(stream) != NULL) {
+        char detail[160];
+        tls_describe(stream_tls(stream), detail, sizeof(detail));
+        session_note(session, NOTE_UPSTREAM_CONNECT, WHY_NONE, detail);
+    }
+    tell(session, &(struct fact){.kind = FACT_CONNECTED});
+}
+
+static void on_dial_failed(void *owner, enum why why, const char *text)
+{
+    struct session *session = owner;
+    char sentence[300];
+    session_note(session, NOTE_UPSTREAM_CONNECT, why, text);
+    snprintf(sentence, sizeof(sentence), "%s: %s",
+             why == WHY_UPSTREAM_TLS ? "no trusted connection to the mail server"
+                                     : "the mail server cannot be reached",
+             text);
+    tell(session, &(struct fact){.kind = FACT_FAILED, .why = why, .text = sentence});
+}
+
+const struct dial_ops session_dial_ops = {
+    .on_ready = on_dial_ready, .on_failed = on_dial_failed, .on_closed = on_part_closed};
+
+static void on_relay_over(void *owner, enum why why, const char *text)
+{
+    session_close(owner, why, text);
+}
+
+const struct relay_ops session_relay_ops = {.on_over = on_relay_over,
+                                            .on_stream_closed = on_part_closed};
+
+static void on_patience_over(struct deadline *deadline)
+{
+    struct session *session = CONTAINER_OF(deadline, struct session, deadline);
+    session->patience = PATIENCE_NONE;
+    tell(session, &(struct fact){.kind = FACT_TICK});
+}
+
+/* ---- the keeper's words ---- */
+
+static int take_granted(struct session *session, const struct message *message)
+{
+    struct message_granted granted;
+    if (message_read_granted(message, &granted) != 0)
+        return ERR_SYNTAX;
+    bool makes_sense = granted.address_count > 0 && granted.tls != TLS_MODE_OFF &&
+                       granted.authorities < session->gate->configure.authority_count;
+    if (!makes_sense || session->is_relaying || session->is_closing) {
+        message_granted_clear(&granted);
+        return makes_sense ? 0 : ERR_SYNTAX;
+    }
+    if (session->granted == NULL)
+        session->granted = mem_new(sizeof(*session->granted));
+    message_granted_clear(session->granted);
+    *session->granted = granted;
+    session->grant = granted.grant;
+    mem_free(session->account);
+    session->account = mem_copy_string(granted.account);
+    tell(session, &(struct fact){.kind = FACT_GRANTED, .text = granted.mechanisms});
+    return 0;
+}
+
+static int take_refused(struct session *session, const struct message *message)
+{
+    struct message_refused refused;
+    if (message_read_refused(message, &refused) != 0)
+        return ERR_SYNTAX;
+    if (session->engine != NULL && !session->is_closing)
+        tell(session,
+             &(struct fact){.kind = FACT_REFUSED, .why = refused.why, .text = refused.text});
+    message_refused_clear(&refused);
+    return 0;
+}
+
+int session_take(struct session *session, const struct message *message)
+{
+    struct slice bytes;
+    if (message->kind == MESSAGE_GRANTED)
+        return take_granted(session, message);
+    if (message->kind == MESSAGE_REFUSED)
+        return take_refused(session, message);
+    if (message->kind != MESSAGE_CHALLENGE || message_read_bytes(message, &bytes) != 0)
+        return ERR_SYNTAX;
+    if (session->engine != NULL && !session->is_closing)
+        tell(session, &(struct fact){.kind = FACT_CHALLENGE, .bytes = bytes});
+    return 0;
+}
+
+void session_dismiss(struct session *session, enum why why, const char *text)
+{
+    if (session->is_closing)
+        return;
+    if (session->engine == NULL) {
+        session_close(session, why, text);
+        return;
+    }
+    tell(session, &(struct fact){.kind = FACT_DISMISSED, .why = why, .text = text});
+}
+
+/* ---- the beginning ---- */
+
+int session_open(struct gate *gate, int descriptor, const struct session_settings *settings,
+                 struct err *err)
+{
+    struct session *session = mem_new(sizeof(*session));
+    session->gate = gate;
+    session->settings = *settings;
+    int status = stream_open(&gate->loop, descriptor, &client_ops, session, &session->client, err);
+    if (status != 0) {
+        mem_free(session);
+        return status;
+    }
+    session->open_parts = 1;
+    session->number = ++gate->next_session;
+    session->account = mem_copy_string("");
+    session->patience = PATIENCE_NONE;
+    list_init(&session->list_node);
+    list_init(&session->table_node);
+    list_init(&session->waiting_node);
+    deadline_init(&session->deadline, on_patience_over);
+    /* One read at most is held: a side is not read while something of it is. */
+    buf_init(&session->held[SIDE_CLIENT], LOOP_SCRATCH_SIZE);
+    buf_init(&session->held[SIDE_UPSTREAM], LOOP_SCRATCH_SIZE);
+    gate_add_session(gate, session);
+    session_note(session, NOTE_SESSION_OPEN, WHY_NONE, session_configure(session)->name);
+    session->engine = engine_new(
+        &(struct engine_settings){.dialect = session_dialect(session),
+                                  .mechanisms = session_configure(session)->mechanisms,
+                                  .refusal = settings->is_turned_away ? "too many sessions" : NULL,
+                                  .sasl = session_sasl(session)});
+    pump(session);
+    return 0;
+}
+
+/* ---- small questions ---- */
+
+bool session_is_relaying(const struct session *session)
+{
+    return session->is_relaying;
+}
+
+int64_t session_grant(const struct session *session)
+{
+    return session->grant;
+}
+
+uint64_t session_number(const struct session *session)
+{
+    return session->number;
+}
+
+struct list *session_table_node(struct session *session)
+{
+    return &session->table_node;
+}
+
+struct list *session_list_node(struct session *session)
+{
+    return &session->list_node;
+}
+
+struct session *session_of_table_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct session, table_node);
+}
+
+struct session *session_of_list_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct session, list_node);
+}
+
+struct session *session_of_waiting_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct session, waiting_node);
+}
