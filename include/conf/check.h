@@ -1,0 +1,24 @@
+/*
+ * The checks that need more than one value, and the fields that are worked out of the options
+ * (endpoints, addresses, networks, provider_row, the folders' defaults). Each adds to the problems.
+ */
+#ifndef ECLUSE_CONF_CHECK_H
+#define ECLUSE_CONF_CHECK_H
+
+#include "conf/draft.h"
+
+/* All of the below over the whole draft. */
+void check_draft(struct draft *draft);
+
+/* One section each; the others of the draft must have been read. Providers come before accounts,
+ * accounts before listeners: a later one looks at what an earlier one worked out. */
+void check_provider(struct draft *draft, const struct draft_section *section);
+void check_account(struct draft *draft, const struct draft_section *section);
+void check_listener(struct draft *draft, const struct draft_section *section);
+/* Refuses what the grammar knows and this version does not do. */
+void check_served(struct draft *draft, const struct draft_section *section);
+
+/* state_dir and runtime_dir, when the file does not name them. */
+void check_folders(struct draft *draft);
+
+#endif

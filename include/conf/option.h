@@ -1,0 +1,101 @@
+/*
+ * The options, each written once: see conf/config.h for what a row is.
+ */
+#ifndef ECLUSE_CONF_OPTION_H
+#define ECLUSE_CONF_OPTION_H
+
+#define OPTION_FIELD(type, key, initial, help) OPTION_FIELD_##type(key)
+#define OPTION_FIELD_text(key)                 char *key;
+#define OPTION_FIELD_path(key)                 char *key;
+#define OPTION_FIELD_number(key)               int64_t key;
+#define OPTION_FIELD_seconds(key)              int64_t key;
+#define OPTION_FIELD_flag(key)                 bool key;
+#define OPTION_FIELD_words(key)                struct words key;
+#define OPTION_FIELD_secret(key)               struct secret key;
+#define OPTION_FIELD_choice_peer(key)          enum peer_rule key;
+#define OPTION_FIELD_choice_log(key)           enum log_level key;
+#define OPTION_FIELD_choice_audit(key)         enum audit_level key;
+#define OPTION_FIELD_choice_audit_failure(key) enum audit_failure key;
+#define OPTION_FIELD_choice_audit_sync(key)    enum audit_sync key;
+#define OPTION_FIELD_choice_protocol(key)      enum protocol key;
+#define OPTION_FIELD_choice_remote(key)        enum remote_rule key;
+#define OPTION_FIELD_choice_tls(key)           enum tls_mode key;
+#define OPTION_FIELD_choice_newline(key)       enum bare_newline key;
+#define OPTION_FIELD_choice_auth(key)          enum listener_auth key;
+#define OPTION_FIELD_choice_flow(key)          enum flow key;
+
+/* [ecluse]. `workers` is 0 for "auto"; state_dir and runtime_dir are filled from the surroundings.
+ */
+#define GLOBAL_OPTIONS(X)                                                                          \
+    X(path, state_dir, "", "folder of the vault and the journal, 0700")                            \
+    X(path, runtime_dir, "", "folder of the control socket, 0700")                                 \
+    X(number, workers, "1", "gate processes; auto = one per core")                                 \
+    X(seconds, drain, "5", "seconds that open sessions get at a stop")                             \
+    X(choice_peer, peer, "owner", "who may connect on loopback: owner (this uid) or any")          \
+    X(text, web, "127.0.0.1:8143", "address of the local page; off to disable")                    \
+    X(choice_log, log, "info", "error warn info debug")                                            \
+    X(text, vault_key, "keyfile", "keyfile, passphrase, credential:NAME or command:CMD")           \
+    X(choice_audit, audit, "standard", "off minimal standard full")                                \
+    X(choice_audit_failure, audit_failure, "close", "when the journal fails: close block warn")    \
+    X(choice_audit_sync, audit_sync, "group", "group (within 10 ms) or strict (before replies)")   \
+    X(path, ca_file, "/etc/ssl/certs/ca-certificates.crt", "certificate authorities to trust")     \
+    X(text, proxy, "", "socks5h://HOST:PORT for mail and token traffic alike")
+
+/* Add a row here and it is read, checked, defaulted and listed. */
+#define LISTENER_OPTIONS(X)                                                                        \
+    X(choice_protocol, protocol, "imap", "imap pop3 smtp")                                         \
+    X(words, address, "", "HOST:PORT, [HOST]:PORT or unix:/path, any number of them")              \
+    X(choice_remote, remote, "no", "not loopback: no, yes (needs tls) or plaintext (needs allow)") \
+    X(words, allow, "", "addresses and networks that may connect")                                 \
+    X(choice_tls, tls, "off", "off on starttls")                                                   \
+    X(path, tls_cert, "", "certificate chain, PEM")                                                \
+    X(path, tls_key, "", "its key, PEM")                                                           \
+    X(text, tls_min, "1.2", "lowest TLS version: 1.0 1.1 1.2 1.3")                                 \
+    X(text, account, "", "serve this account only")                                                \
+    X(number, max_sessions, "64", "sessions at once on this listener")                             \
+    X(number, max_sessions_per_account, "16", "sessions at once of one account")                   \
+    X(choice_newline, bare_newline, "normalize", "bare CR or LF in DATA: normalize or reject")     \
+    X(choice_auth, auth, "required", "none: no login; needs account and peer = owner")
+
+#define ACCOUNT_OPTIONS(X)                                                                         \
+    X(text, address, "", "what the client types as user name")                                     \
+    X(text, provider, "", "a [provider NAME]")                                                     \
+    X(choice_flow, flow, "code", "how to sign in: code device client_credentials password …")      \
+    X(text, client_id, "", "OAuth2 client identifier")                                             \
+    X(secret, client_secret, "", "OAuth2 client secret; the file must then be 0600")               \
+    X(path, client_secret_file, "", "or a file that holds it")                                     \
+    X(text, client_secret_command, "", "or a command that prints it")                              \
+    X(text, user, "", "SASL user upstream; default: address")                                      \
+    X(text, imap_user, "", "the same for IMAP only (shared mailboxes)")                            \
+    X(text, pop3_user, "", "for POP3 only")                                                        \
+    X(text, smtp_user, "", "for SMTP only")                                                        \
+    X(text, login_hint, "", "account name to suggest on the sign-in page")                         \
+    X(text, scope, "", "scopes to ask for; default: the provider's")                               \
+    X(text, tenant, "", "directory (Microsoft); replaces {tenant} in endpoints")                   \
+    X(path, jwt_key_file, "", "key for client assertions, PEM")                                    \
+    X(path, jwt_cert_file, "", "its certificate, PEM")                                             \
+    X(text, token_command, "", "flow command: prints an access token")                             \
+    X(text, password_command, "", "flow none: prints the upstream password")
+
+#define PROVIDER_OPTIONS(X)                                                                        \
+    X(words, domains, "", "mail domains that this provider serves")                                \
+    X(text, imap, "", "tls://HOST:993 or starttls://HOST:143")                                     \
+    X(text, pop3, "", "tls://HOST:995 or starttls://HOST:110")                                     \
+    X(text, smtp, "", "tls://HOST:465 or starttls://HOST:587")                                     \
+    X(words, mechanisms, "", "SASL mechanisms in order; default: what the server offers")          \
+    X(text, issuer, "", "issuer for discovery (RFC 8414)")                                         \
+    X(text, authorization_endpoint, "", "https URL")                                               \
+    X(text, token_endpoint, "", "https URL")                                                       \
+    X(text, device_authorization_endpoint, "", "https URL")                                        \
+    X(text, revocation_endpoint, "", "https URL")                                                  \
+    X(text, registration_endpoint, "", "https URL")                                                \
+    X(text, scope, "", "scopes of a sign-in")                                                      \
+    X(text, scope_imap, "", "scopes added for IMAP")                                               \
+    X(text, scope_pop3, "", "scopes added for POP3")                                               \
+    X(text, scope_smtp, "", "scopes added for SMTP")                                               \
+    X(text, authorize_params, "", "parameters added to the authorization request")                 \
+    X(text, redirect_host, "127.0.0.1", "host part of the loopback redirect")                      \
+    X(path, ca_file, "", "certificate authorities for this provider alone")                        \
+    X(text, pin_sha256, "", "SPKI hashes, base64, of which one must match")
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * Providers, accounts, listeners, in that order, each by its own file; here [ecluse] and the one
+ * table of what this version does not do.
+ *
+ * Failures are problems of the draft: a vault_key, web or proxy of no known form; no folder to keep
+ * state in; no listener at all; a value of which the table below says that it is not served.
+ */
+#include "conf/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/address.h"
+#include "conf/problem.h"
+
+/* ---- not served ---- */
+
+static bool is_not_imap(const void *listener)
+{
+    return ((const struct listener_config *)listener)->protocol != PROTOCOL_IMAP;
+}
+
+static bool has_tls(const void *listener)
+{
+    return ((const struct listener_config *)listener)->tls != TLS_MODE_OFF;
+}
+
+static bool has_no_login(const void *listener)
+{
+    return ((const struct listener_config *)listener)->auth != LISTENER_AUTH_REQUIRED;
+}
+
+static bool has_proxy(const void *config)
+{
+    return *((const struct config *)config)->proxy != '\0';
+}
+
+static bool has_other_vault_key(const void *config)
+{
+    return strcmp(((const struct config *)config)->vault_key, "keyfile") != 0;
+}
+
+static bool has_other_flow(const void *account)
+{
+    enum flow flow = ((const struct account_config *)account)->flow;
+
+    return flow != FLOW_CODE && flow != FLOW_DEVICE;
+}
+
+static bool has_secret_command(const void *account)
+{
+    return *((const struct account_config *)account)->client_secret_command != '\0';
+}
+
+static bool has_assertion_key(const void *account)
+{
+    return *((const struct account_config *)account)->jwt_key_file != '\0';
+}
+
+static bool imap_upgrades(const void *provider)
+{
+    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_IMAP].tls ==
+           TLS_MODE_STARTTLS;
+}
+
+static bool pop3_upgrades(const void *provider)
+{
+    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_POP3].tls ==
+           TLS_MODE_STARTTLS;
+}
+
+static bool smtp_upgrades(const void *provider)
+{
+    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_SMTP].tls ==
+           TLS_MODE_STARTTLS;
+}
+
+static bool has_pin(const void *provider)
+{
+    return *((const struct provider_config *)provider)->pin_sha256 != '\0';
+}
+
+static bool has_other_mechanism(const void *provider)
+{
+    const struct words *words = &((const struct provider_config *)provider)->mechanisms;
+
+    for (size_t i = 0; i < words->count; i++)
+        if (strcmp(words->items[i], "OAUTHBEARER") != 0 && strcmp(words->items[i], "XOAUTH2") != 0)
+            return true;
+    return false;
+}
+
+/* What the grammar takes and this version does not do. A row goes when it does. */
+static const struct {
+    enum section_kind kind;
+    const char *key;
+    bool (*is_asked)(const void *target);
+    const char *advice;
+} not_served[] = {
+    {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
+    {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
+    {SECTION_LISTENER, "protocol", is_not_imap, "use imap"},
+    {SECTION_LISTENER, "tls", has_tls, "use off and listen on loopback"},
+    {SECTION_LISTENER, "auth", has_no_login, "use required"},
+    {SECTION_ACCOUNT, "flow", has_other_flow, "use code or device"},
+    {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},
+    {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},
+    {SECTION_PROVIDER, "imap", imap_upgrades, "use tls://"},
+    {SECTION_PROVIDER, "pop3", pop3_upgrades, "use tls://"},
+    {SECTION_PROVIDER, "smtp", smtp_upgrades, "use tls://"},
+    {SECTION_PROVIDER, "mechanisms", has_other_mechanism, "name OAUTHBEARER or XOAUTH2, or none"},
+    {SECTION_PROVIDER, "pin_sha256", has_pin, "leave it empty; chain and name are verified"},
+};
+
+void check_served(struct draft *draft, const struct draft_section *section)
+{
+    for (size_t i = 0; i < LENGTH_OF(not_served); i++)
+        if (not_served[i].kind == section->kind && not_served[i].is_asked(section->target))
+            problems_add(draft->problems, draft_line(section, not_served[i].key),
+                         "%s: this value is not supported by this version; %s", not_served[i].key,
+                         not_served[i].advice);
+}
+
+/* ---- [ecluse] ---- */
+
+static void check_vault_key(struct draft *draft, const struct draft_section *section)
+{
+    const char *key = draft->config->vault_key;
+
+    if (strcmp(key, "keyfile") == 0 || strcmp(key, "passphrase") == 0)
+        return;
+    if (strncmp(key, "credential:", 11) == 0 && key[11] != '\0' && strchr(key, '/') == NULL)
+        return;
+    if (strncmp(key, "command:", 8) == 0 && key[8] != '\0')
+        return;
+    problems_add(draft->problems, draft_line(section, "vault_key"),
+                 "vault_key must be keyfile, passphrase, credential:NAME or command:CMD");
+}
+
+static void check_web(struct draft *draft, const struct draft_section *section)
+{
+    struct listen_address address = {0};
+    struct err err = {0};
+
+    if (strcmp(draft->config->web, "off") == 0)
+        return;
+    if (listen_address_parse(draft->config->web, NULL, &address, &err) != 0)
+        problems_add(draft->problems, draft_line(section, "web"), "web: %s; off disables it",
+                     err.text);
+    else if (address.path != NULL || !listen_address_is_local(&address))
+        problems_add(draft->problems, draft_line(section, "web"),
+                     "web is plain HTTP and stays on loopback: 127.0.0.1:PORT, [::1]:PORT or off");
+    listen_address_fini(&address);
+}
+
+static void check_proxy(struct draft *draft, const struct draft_section *section)
+{
+    static const char scheme[] = "socks5h://";
+
+    if (*draft->config->proxy != '\0' &&
+        strncmp(draft->config->proxy, scheme, sizeof(scheme) - 1) != 0)
+        problems_add(draft->problems, draft_line(section, "proxy"),
+                     "proxy must be socks5h://HOST:PORT, which leaves the names to the proxy too");
+}
+
+static void check_global(struct draft *draft, const struct draft_section *section)
+{
+    check_vault_key(draft, section);
+    check_web(draft, section);
+    check_proxy(draft, section);
+    check_folders(draft);
+}
+
+/* ---- all ---- */
+
+static void check_each(struct draft *draft, enum section_kind kind,
+                       void (*check)(struct draft *draft, const struct draft_section *section))
+{
+    for (size_t i = 0; i < draft->section_count; i++)
+        if (draft->sections[i]->kind == kind)
+            check(draft, draft->sections[i]);
+}
+
+void check_draft(struct draft *draft)
+{
+    check_global(draft, draft->sections[0]);
+    check_each(draft, SECTION_PROVIDER, check_provider);
+    check_each(draft, SECTION_ACCOUNT, check_account);
+    check_each(draft, SECTION_LISTENER, check_listener);
+    for (enum section_kind kind = 0; kind < SECTION_KIND_COUNT; kind++)
+        check_each(draft, kind, check_served);
+    if (draft->config->listener_count == 0)
+        problems_add(draft->problems, 0,
+                     "has no listener; add [listen imap] with protocol = imap and "
+                     "address = 127.0.0.1:1143");
+}

@@ -1,0 +1,193 @@
+/*
+ * The address gets its one spelling, the provider is found, and then the flow is asked whether it
+ * has what it needs.
+ *
+ * Failures are problems of the draft: no address, one that is none or another account's; no
+ * provider or an unknown one; a flow without endpoint, client_id, key or command; two sources of a
+ * secret; a {tenant} to be filled in and nothing, or nothing fitting, to fill it with.
+ */
+#include <string.h>
+
+#include "conf/address.h"
+#include "conf/check.h"
+#include "conf/problem.h"
+#include "conf/table.h"
+
+#define ADDRESS_MAXIMUM 320 /* RFC 3696 erratum: 64 + "@" + 255 */
+
+static bool is_set(const char *text)
+{
+    return *text != '\0';
+}
+
+static bool address_is_valid(const char *address)
+{
+    const char *at = strrchr(address, '@');
+
+    return at != NULL && at != address && at[1] != '\0' && strchr(address, ' ') == NULL &&
+           strlen(address) <= ADDRESS_MAXIMUM;
+}
+
+static void check_address_is_ours(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+
+    for (size_t i = 0; draft->config->accounts[i] != account; i++)
+        if (strcmp(draft->config->accounts[i]->address, account->address) == 0) {
+            problems_add(draft->problems, draft_line(section, "address"),
+                         "address: account %s on line %d has the same; an address belongs to one "
+                         "account",
+                         draft->config->accounts[i]->name, draft->config->accounts[i]->line);
+            return;
+        }
+}
+
+static void check_address(struct draft *draft, const struct draft_section *section)
+{
+    struct account_config *account = section->target;
+
+    if (draft_value(section, "address")->bad)
+        return;
+    if (!is_set(account->address)) {
+        problems_add(draft->problems, draft_line(section, "address"),
+                     "account %s has no address; add address = NAME@DOMAIN", account->name);
+    } else if (!address_is_valid(account->address)) {
+        problems_add(draft->problems, draft_line(section, "address"),
+                     "address must be NAME@DOMAIN, without blanks");
+    } else {
+        text_to_lower(strrchr(account->address, '@'));
+        check_address_is_ours(draft, section);
+    }
+}
+
+static void find_provider(struct draft *draft, const struct draft_section *section)
+{
+    struct account_config *account = section->target;
+    char shown[64];
+
+    if (draft_value(section, "provider")->bad)
+        return;
+    if (!is_set(account->provider)) {
+        problems_add(draft->problems, draft_line(section, "provider"),
+                     "account %s has no provider; add provider = NAME", account->name);
+        return;
+    }
+    const struct draft_section *row =
+        draft_find_section(draft, SECTION_PROVIDER, account->provider);
+    if (row != NULL) {
+        account->provider_row = row->target;
+        return;
+    }
+    slice_escape(slice_of_string(account->provider), shown, sizeof(shown));
+    problems_add(draft->problems, draft_line(section, "provider"),
+                 "provider \"%s\" is unknown; add a [provider %s] section", shown, shown);
+}
+
+/* The client_id comes from the file, or is got by registration (RFC 7591). */
+static bool registers_itself(const struct provider_config *provider)
+{
+    return is_set(provider->registration_endpoint) || is_set(provider->issuer);
+}
+
+static void check_client(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    bool needs_identifier = account->flow == FLOW_CODE || account->flow == FLOW_DEVICE ||
+                            account->flow == FLOW_CLIENT_CREDENTIALS;
+    int sources = secret_is_set(&account->client_secret) + is_set(account->client_secret_file) +
+                  is_set(account->client_secret_command);
+
+    if (sources > 1)
+        problems_add(draft->problems, account->line,
+                     "account %s has more than one of client_secret, client_secret_file and "
+                     "client_secret_command; keep one",
+                     account->name);
+    if (needs_identifier && !is_set(account->client_id) &&
+        !draft_value(section, "client_id")->bad && account->provider_row != NULL &&
+        !registers_itself(account->provider_row))
+        problems_add(draft->problems, draft_line(section, "client_id"),
+                     "account %s has no client_id; add the one under which the provider knows this "
+                     "program, or give the provider an issuer or registration_endpoint",
+                     account->name);
+}
+
+static void check_token_source(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    const struct provider_config *provider = account->provider_row;
+
+    if (provider == NULL || account->flow == FLOW_NONE || account->flow == FLOW_COMMAND)
+        return;
+    if (!is_set(provider->token_endpoint) && !is_set(provider->issuer))
+        problems_add(
+            draft->problems, draft_line(section, "flow"),
+            "provider %s has neither token_endpoint nor issuer; add one, or use flow = none "
+            "or command",
+            provider->name);
+}
+
+static void check_flow_needs(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    const struct {
+        enum flow flow;
+        const char *key;
+        const char *value;
+    } needs[] = {
+        {FLOW_SERVICE_ACCOUNT, "jwt_key_file", account->jwt_key_file},
+        {FLOW_COMMAND, "token_command", account->token_command},
+        {FLOW_NONE, "password_command", account->password_command},
+    };
+
+    for (size_t i = 0; i < LENGTH_OF(needs); i++)
+        if (account->flow == needs[i].flow && !is_set(needs[i].value) &&
+            !draft_value(section, needs[i].key)->bad)
+            problems_add(draft->problems, draft_line(section, "flow"), "flow = %s needs %s; add it",
+                         option_find(option_table(SECTION_ACCOUNT), "flow")->choices[account->flow],
+                         needs[i].key);
+}
+
+static bool wants_tenant(const struct provider_config *provider)
+{
+    const char *const urls[] = {provider->issuer,
+                                provider->authorization_endpoint,
+                                provider->token_endpoint,
+                                provider->device_authorization_endpoint,
+                                provider->revocation_endpoint,
+                                provider->registration_endpoint};
+
+    for (size_t i = 0; i < LENGTH_OF(urls); i++)
+        if (strstr(urls[i], "{tenant}") != NULL)
+            return true;
+    return false;
+}
+
+static void check_tenant(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+
+    if (draft_value(section, "tenant")->bad)
+        return;
+    if (account->tenant[strspn(account->tenant, allowed)] != '\0')
+        problems_add(draft->problems, draft_line(section, "tenant"),
+                     "tenant becomes part of a URL: letters, digits, '.' and '-' only");
+    else if (!is_set(account->tenant) && account->provider_row != NULL &&
+             wants_tenant(account->provider_row))
+        problems_add(draft->problems, draft_line(section, "tenant"),
+                     "account %s has no tenant, and the URLs of provider %s hold {tenant}; add it",
+                     account->name, account->provider_row->name);
+}
+
+void check_account(struct draft *draft, const struct draft_section *section)
+{
+    check_address(draft, section);
+    find_provider(draft, section);
+    check_client(draft, section);
+    if (!draft_value(section, "flow")->bad) {
+        check_token_source(draft, section);
+        check_flow_needs(draft, section);
+    }
+    check_tenant(draft, section);
+}

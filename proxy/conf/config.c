@@ -1,0 +1,106 @@
+/*
+ * What is done with a configuration once it is there: looked up, and freed by the same tables that
+ * filled it. Nothing fails; what is not there is NULL.
+ */
+#include "conf/config.h"
+
+#include <string.h>
+
+#include "conf/table.h"
+#include "conf/value.h"
+
+static void clear_options(enum section_kind kind, void *target)
+{
+    const struct option_table *table = option_table(kind);
+
+    for (size_t i = 0; i < table->count; i++)
+        value_clear(&table->rows[i], target);
+}
+
+static void listener_free(struct listener_config *listener)
+{
+    clear_options(SECTION_LISTENER, listener);
+    for (size_t i = 0; i < listener->address_count; i++) {
+        mem_free(listener->addresses[i].path);
+        mem_free(listener->addresses[i].host);
+    }
+    mem_free(listener->addresses);
+    mem_free(listener->allowed);
+    mem_free(listener->name);
+    mem_free(listener);
+}
+
+static void account_free(struct account_config *account)
+{
+    clear_options(SECTION_ACCOUNT, account);
+    mem_free(account->name);
+    mem_free(account);
+}
+
+static void provider_free(struct provider_config *provider)
+{
+    clear_options(SECTION_PROVIDER, provider);
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        mem_free(provider->endpoints[i].host);
+    mem_free(provider->name);
+    mem_free(provider);
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    clear_options(SECTION_GLOBAL, config);
+    for (size_t i = 0; i < config->listener_count; i++)
+        listener_free(config->listeners[i]);
+    for (size_t i = 0; i < config->account_count; i++)
+        account_free(config->accounts[i]);
+    for (size_t i = 0; i < config->provider_count; i++)
+        provider_free(config->providers[i]);
+    mem_free(config->listeners);
+    mem_free(config->accounts);
+    mem_free(config->providers);
+    mem_free(config->file);
+    mem_free(config);
+}
+
+const struct account_config *config_account(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (strcmp(config->accounts[i]->name, name) == 0)
+            return config->accounts[i];
+    return NULL;
+}
+
+/* The domain of `address` is lower case already, so ignoring case there is lower-casing the other.
+ */
+static bool address_matches(struct slice address, struct slice typed)
+{
+    size_t domain = typed.size;
+
+    while (domain > 0 && typed.data[domain - 1] != '@')
+        domain--;
+    return address.size == typed.size &&
+           slice_equal(slice_take(address, domain), slice_take(typed, domain)) &&
+           slice_equal_ignoring_case(slice_skip(address, domain), slice_skip(typed, domain));
+}
+
+const struct account_config *config_account_by_address(const struct config *config,
+                                                       struct slice address)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (address_matches(slice_of_string(config->accounts[i]->address), address))
+            return config->accounts[i];
+    return NULL;
+}
+
+const char *account_upstream_user(const struct account_config *account, enum protocol protocol)
+{
+    const char *own = protocol == PROTOCOL_IMAP   ? account->imap_user
+                      : protocol == PROTOCOL_POP3 ? account->pop3_user
+                                                  : account->smtp_user;
+
+    if (*own != '\0')
+        return own;
+    return *account->user != '\0' ? account->user : account->address;
+}
