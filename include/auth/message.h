@@ -1,0 +1,195 @@
+/*
+ * What a gate and the keeper say to each other: the messages inside the frames of net/channel.
+ * Pure encoding: a message is written into a buffer and read from a slice, with every length
+ * bounded; a message that cannot be read is the sign of a broken or hostile gate, which the keeper
+ * then ends.
+ *
+ * A session is named by its gate with a number that the gate never uses twice.
+ *
+ *   gate → keeper                              keeper → gate
+ *   READY                                      CONFIGURE settings, certificate authorities
+ *   ASK session, listener, mechanism, bytes    CHALLENGE session, bytes
+ *   ANSWER session, bytes                      GRANTED session, upstream, user, token
+ *   AGAIN session, generation                  REFUSED session, why, text
+ *   NOTE session, what happened                END_GRANT grant   (it was revoked)
+ *   FORGET session (it ended, or gave up)      DRAIN milliseconds (stop listening; 0: no limit)
+ *
+ * ASK begins an exchange and drops one that was open for that session. ANSWER continues it.
+ * AGAIN says that the provider refused the token of that generation; it is answered by GRANTED with
+ * another one or by REFUSED. FORGET is the last that is said of a session, whatever came before.
+ */
+#ifndef ECLUSE_AUTH_MESSAGE_H
+#define ECLUSE_AUTH_MESSAGE_H
+
+#include "base/buf.h"
+#include "base/secret.h"
+#include "base/terms.h"
+
+/* A CONFIGURE carries CA bundles; a GRANTED a token of up to 16 KiB. */
+#define MESSAGE_SIZE_MAX      (4u * 1024 * 1024)
+#define MESSAGE_ADDRESSES_MAX 16
+#define MESSAGE_TOKEN_MAX     (16u * 1024)
+#define MESSAGE_BYTES_MAX     (16u * 1024) /* of one SASL message or challenge */
+#define MESSAGE_LABEL_MAX     128u         /* names of accounts and listeners, UTF-8 */
+#define MESSAGE_TEXT_MAX      480u         /* sentences, lists of mechanisms, peers */
+#define MESSAGE_LISTENERS_MAX 64u
+#define MESSAGE_NETWORKS_MAX  256u /* of one listener */
+#define MESSAGE_BUNDLES_MAX   64u
+
+#define MESSAGE_KINDS(X)                                                                           \
+    X(MESSAGE_READY, 1)                                                                            \
+    X(MESSAGE_ASK, 2)                                                                              \
+    X(MESSAGE_ANSWER, 3)                                                                           \
+    X(MESSAGE_AGAIN, 4)                                                                            \
+    X(MESSAGE_NOTE, 5)                                                                             \
+    X(MESSAGE_FORGET, 6)                                                                           \
+    X(MESSAGE_CONFIGURE, 16)                                                                       \
+    X(MESSAGE_CHALLENGE, 17)                                                                       \
+    X(MESSAGE_GRANTED, 18)                                                                         \
+    X(MESSAGE_REFUSED, 19)                                                                         \
+    X(MESSAGE_END_GRANT, 20)                                                                       \
+    X(MESSAGE_DRAIN, 21)
+
+enum message_kind {
+#define X(name, value) name = value,
+    MESSAGE_KINDS(X)
+#undef X
+};
+
+/* An IPv4 or IPv6 address as the kernel has it. */
+struct message_address {
+    uint8_t family; /* 4 or 6 */
+    uint8_t bytes[16];
+};
+
+/* Where to log in, and as whom. Made by the keeper when it has approved the client. */
+struct message_granted {
+    char *account; /* label, for the log and for the TLS session cache */
+    int64_t grant; /* number of the local credential that opened */
+    char *host;    /* the name that must stand in the certificate */
+    uint16_t port;
+    enum tls_mode tls;
+    uint16_t authorities; /* index into message_configure.authorities */
+    struct message_address addresses[MESSAGE_ADDRESSES_MAX];
+    size_t address_count;
+    char *mechanisms; /* separated by spaces, in order of preference; "" = as the server offers */
+    char *user;       /* SASL user upstream */
+    struct secret token;
+    uint64_t generation; /* of the token; given back in AGAIN */
+};
+
+struct message_refused {
+    enum why why;
+    char *text; /* one sentence for the client and the log; printable ASCII, no line end */
+};
+
+struct message_ask {
+    uint16_t listener;
+    char *mechanism;     /* upper case */
+    char *peer;          /* "127.0.0.1:40312", for the log */
+    bool has_bytes;      /* false: the client sent no initial response (RFC 4422 section 3) */
+    struct secret bytes; /* an initial response may hold a password */
+};
+
+/* What happened in a session: a log line now, an audit event to be. */
+#define MESSAGE_NOTES(X)                                                                           \
+    X(NOTE_SESSION_OPEN, "session-open")                                                           \
+    X(NOTE_SESSION_CLOSE, "session-close")                                                         \
+    X(NOTE_PEER_REJECTED, "peer-rejected")                                                         \
+    X(NOTE_CROSS_PROTOCOL, "cross-protocol")                                                       \
+    X(NOTE_CLIENT_AUTH, "client-auth")                                                             \
+    X(NOTE_UPSTREAM_CONNECT, "upstream-connect")                                                   \
+    X(NOTE_UPSTREAM_AUTH, "upstream-auth")
+
+enum message_note_kind {
+#define X(name, text) name,
+    MESSAGE_NOTES(X)
+#undef X
+        MESSAGE_NOTE_COUNT
+};
+
+struct message_note {
+    enum message_note_kind kind;
+    enum why why; /* WHY_NONE: success */
+    uint16_t listener;
+    char *peer;
+    char *account; /* "" before the login */
+    char *detail;  /* mechanism, TLS version and cipher, or the reason in words; printable */
+    uint64_t client_bytes; /* session-close: octets that the client sent, and got */
+    uint64_t server_bytes;
+};
+
+struct message_listener {
+    char *name;
+    enum protocol protocol;
+    uint16_t descriptors; /* how many inherited descriptors belong to it, in order */
+    char *account;        /* label, or "" */
+    char *mechanisms;     /* the local AUTH= list, separated by spaces */
+    bool peer_owner_only; /* a loopback client must be of `user_id` */
+    bool is_remote;       /* clients that are not on loopback are let in, if `allowed` has them */
+    struct message_network {
+        uint8_t address[16];
+        uint8_t prefix_length;
+    } * allowed;
+    size_t allowed_count;
+    uint32_t max_sessions;
+};
+
+struct message_configure {
+    uint16_t gate; /* its number, for the log */
+    uint8_t log_level;
+    uint32_t user_id;
+    struct message_listener *listeners;
+    size_t listener_count;
+    char **authorities; /* CA bundles, PEM text */
+    size_t authority_count;
+};
+
+/* Encoders append one whole message (kind, session, fields) to `out`: 0, or ERR_FULL with `out` as
+ * it was; also when a field is over its maximum, which the reader would not take. NULL strings are
+ * written as empty ones. `text` and `detail` may hold anything: they are escaped and cut here. */
+MUST_CHECK int message_write_plain(struct buf *out, enum message_kind kind, uint64_t session);
+MUST_CHECK int message_write_ask(struct buf *out, uint64_t session, const struct message_ask *ask);
+MUST_CHECK int message_write_bytes(struct buf *out, enum message_kind kind, uint64_t session,
+                                   struct slice bytes); /* ANSWER, CHALLENGE */
+MUST_CHECK int message_write_number(struct buf *out, enum message_kind kind, uint64_t session,
+                                    uint64_t number); /* AGAIN generation, END_GRANT grant, DRAIN */
+MUST_CHECK int message_write_note(struct buf *out, uint64_t session,
+                                  const struct message_note *note);
+MUST_CHECK int message_write_granted(struct buf *out, uint64_t session,
+                                     const struct message_granted *granted);
+MUST_CHECK int message_write_refused(struct buf *out, uint64_t session,
+                                     const struct message_refused *refused);
+MUST_CHECK int message_write_configure(struct buf *out, const struct message_configure *configure);
+
+/* The head of a message: its kind and session; `fields` is what the readers below take. */
+struct message {
+    enum message_kind kind;
+    uint64_t session;
+    struct slice fields; /* borrowed */
+};
+
+/* Readers: 0, or ERR_SYNTAX with nothing allocated. What they fill is freed by the functions below;
+ * ANSWER and CHALLENGE bytes are borrowed from the message. */
+MUST_CHECK int message_read(struct slice bytes, struct message *message_out);
+MUST_CHECK int message_read_ask(const struct message *message, struct message_ask *ask_out);
+MUST_CHECK int message_read_bytes(const struct message *message, struct slice *bytes_out);
+MUST_CHECK int message_read_number(const struct message *message, uint64_t *number_out);
+MUST_CHECK int message_read_note(const struct message *message, struct message_note *note_out);
+MUST_CHECK int message_read_granted(const struct message *message,
+                                    struct message_granted *granted_out);
+MUST_CHECK int message_read_refused(const struct message *message,
+                                    struct message_refused *refused_out);
+MUST_CHECK int message_read_configure(const struct message *message,
+                                      struct message_configure *configure_out);
+
+/* Wipe, free, and leave all zero; fine on all zero. */
+void message_ask_clear(struct message_ask *ask);
+void message_note_clear(struct message_note *note);
+void message_granted_clear(struct message_granted *granted);
+void message_refused_clear(struct message_refused *refused);
+void message_configure_clear(struct message_configure *configure);
+
+const char *message_note_name(enum message_note_kind kind);
+
+#endif

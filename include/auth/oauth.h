@@ -1,0 +1,65 @@
+/*
+ * OAuth 2.0 token requests and answers (RFC 6749, RFC 6750), as text in and out: the keeper's
+ * broker sends and receives them.
+ *
+ * Classes of failure, which decide everything that follows:
+ *   OAUTH_SIGNED_OUT   invalid_grant: the refresh token is dead; only a new sign-in helps
+ *   OAUTH_MISTAKEN     invalid_client, unauthorized_client, invalid_scope, unsupported_grant_type,
+ *                      invalid_request: the configuration is wrong; the refresh token is kept. Also
+ *                      interaction_required, login_required, consent_required: the user or an
+ *                      administrator has to do something, which may revive the same token
+ *   OAUTH_TRY_LATER    5xx, 429, anything that is not the JSON of RFC 6749, unknown errors: kept
+ */
+#ifndef ECLUSE_AUTH_OAUTH_H
+#define ECLUSE_AUTH_OAUTH_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/secret.h"
+
+#define OAUTH_ANSWER_MAX (64u * 1024)
+#define OAUTH_TOKEN_MAX  (16u * 1024) /* of either kind */
+
+enum oauth_client_authentication { OAUTH_CLIENT_NONE, OAUTH_CLIENT_POST, OAUTH_CLIENT_BASIC };
+
+struct oauth_client {
+    const char *identifier;
+    const struct secret *secret; /* not set: a public client */
+    enum oauth_client_authentication authentication;
+};
+
+enum oauth_outcome { OAUTH_GRANTED, OAUTH_SIGNED_OUT, OAUTH_MISTAKEN, OAUTH_TRY_LATER };
+
+struct oauth_answer {
+    enum oauth_outcome outcome;
+    /* GRANTED */
+    struct secret access_token;  /* only characters of RFC 6750 section 2.1 */
+    struct secret refresh_token; /* not set: the old one stays */
+    int64_t expires_in;          /* seconds; 3600 when the answer has none; cut to 1..31536000 */
+    char *scope;                 /* or NULL */
+    /* the rest */
+    char *error;       /* "invalid_grant", "HTTP 503"; printable */
+    char *description; /* what the provider says, printable, at most 300 octets; or NULL */
+};
+
+/* The body of a refresh (RFC 6749 section 6), application/x-www-form-urlencoded. `scope` may be "".
+ * *body_out holds secrets. With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value,
+ * else it is empty. ERR_FULL: something is over its maximum; ERR_SYNTAX: no refresh token. */
+MUST_CHECK int oauth_refresh_request(const struct oauth_client *client,
+                                     const struct secret *refresh_token, const char *scope,
+                                     struct secret *body_out, struct secret *authorization_out);
+
+/* Never fails: what cannot be read is OAUTH_TRY_LATER. The JSON is strict: duplicate keys, depth
+ * over 16, wrong types, control characters in a token make it unreadable. expires_in may be a
+ * string; null counts as absent; a token_type other than Bearer is OAUTH_TRY_LATER. */
+void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *answer_out);
+void oauth_answer_clear(struct oauth_answer *answer);
+
+/* Makes jansson wipe what it frees. It is a setting of the whole process: called once by main,
+ * before anything else uses jansson. */
+void oauth_use_wiping_allocator(void);
+
+/* https, a host, no user info, no fragment. 0 or ERR_SYNTAX. */
+MUST_CHECK int oauth_check_url(const char *url);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * What both sides of SASL give to libsasl2 before they use it.
+ */
+#ifndef ECLUSE_AUTH_SASL_LIBRARY_H
+#define ECLUSE_AUTH_SASL_LIBRARY_H
+
+#include <sasl/sasl.h>
+
+/* Memory that is wiped when it is freed (libsasl2 hears this only before its first use in the
+ * process; it is harmless later) and a shut syslog, which is where libsasl2 reports when it has no
+ * connection whose log callback it could ask. Called before sasl_server_init and sasl_client_init.
+ */
+void sasl_library_prepare(void);
+
+/* Entries of a table of callbacks; the tables live as long as what they are given to. */
+sasl_callback_t sasl_library_callback(unsigned long identifier, void (*function)(void),
+                                      void *context);
+/* The log callback that drops everything: what libsasl2 logs may hold user names and passwords. */
+sasl_callback_t sasl_library_no_log(void);
+sasl_callback_t sasl_library_no_configuration(void);
+
+/* Neither a security layer nor an anonymous user, for one connection. */
+int sasl_library_restrict(sasl_conn_t *connection);
+
+#endif

@@ -1,0 +1,316 @@
+/*
+ * A message is a kind (8 bits), a session (64 bits) and the fields of that kind, in the order in
+ * which auth/message.h lists them. CONFIGURE is in message_configure.c.
+ *
+ * Failure modes: a message that is short, has octets left over, a field over its maximum, a choice
+ * out of its range or a string with what must not stand in it: ERR_SYNTAX, and what had been read
+ * of it is freed.
+ */
+#include "auth/message.h"
+
+#include <string.h>
+
+#include "auth/credential.h"
+#include "auth/message_fields.h"
+
+#define HOST_MAX      253u
+#define MECHANISM_MAX 20u /* RFC 4422 section 3.1 */
+
+static bool kind_is_plain(enum message_kind kind)
+{
+    return kind == MESSAGE_READY || kind == MESSAGE_FORGET;
+}
+
+static bool has_number(enum message_kind kind)
+{
+    return kind == MESSAGE_AGAIN || kind == MESSAGE_END_GRANT || kind == MESSAGE_DRAIN;
+}
+
+int message_write_plain(struct buf *out, enum message_kind kind, uint64_t session)
+{
+    struct message_writer writer;
+    ENSURE(kind_is_plain(kind));
+    message_begin(&writer, kind, session);
+    return message_end(&writer, out);
+}
+
+int message_write_bytes(struct buf *out, enum message_kind kind, uint64_t session,
+                        struct slice bytes)
+{
+    struct message_writer writer;
+    ENSURE(kind == MESSAGE_ANSWER || kind == MESSAGE_CHALLENGE);
+    message_begin(&writer, kind, session);
+    message_put_bytes(&writer, bytes, MESSAGE_BYTES_MAX);
+    return message_end(&writer, out);
+}
+
+int message_write_number(struct buf *out, enum message_kind kind, uint64_t session, uint64_t number)
+{
+    struct message_writer writer;
+    ENSURE(has_number(kind));
+    message_begin(&writer, kind, session);
+    pack_u64(&writer.fields, number);
+    return message_end(&writer, out);
+}
+
+int message_write_ask(struct buf *out, uint64_t session, const struct message_ask *ask)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_ASK, session);
+    pack_u16(&writer.fields, ask->listener);
+    message_put_string(&writer, ask->mechanism, MECHANISM_MAX);
+    message_put_string(&writer, ask->peer, MESSAGE_TEXT_MAX);
+    pack_u8(&writer.fields, ask->has_bytes);
+    message_put_bytes(&writer, secret_bytes(&ask->bytes), MESSAGE_BYTES_MAX);
+    return message_end(&writer, out);
+}
+
+int message_write_note(struct buf *out, uint64_t session, const struct message_note *note)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_NOTE, session);
+    pack_u8(&writer.fields, (uint8_t)note->kind);
+    pack_u8(&writer.fields, (uint8_t)note->why);
+    pack_u16(&writer.fields, note->listener);
+    message_put_string(&writer, note->peer, MESSAGE_TEXT_MAX);
+    message_put_string(&writer, note->account, MESSAGE_LABEL_MAX);
+    message_put_sentence(&writer, note->detail);
+    pack_u64(&writer.fields, note->client_bytes);
+    pack_u64(&writer.fields, note->server_bytes);
+    return message_end(&writer, out);
+}
+
+static size_t address_size(uint8_t family)
+{
+    return family == 4 ? 4 : 16;
+}
+
+int message_write_granted(struct buf *out, uint64_t session, const struct message_granted *granted)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_GRANTED, session);
+    message_put_string(&writer, granted->account, MESSAGE_LABEL_MAX);
+    pack_u64(&writer.fields, (uint64_t)granted->grant);
+    message_put_string(&writer, granted->host, HOST_MAX);
+    pack_u16(&writer.fields, granted->port);
+    pack_u8(&writer.fields, (uint8_t)granted->tls);
+    pack_u16(&writer.fields, granted->authorities);
+    message_put_count(&writer, granted->address_count, MESSAGE_ADDRESSES_MAX);
+    for (size_t i = 0; i < granted->address_count && writer.status == 0; i++) {
+        const struct message_address *address = &granted->addresses[i];
+        ENSURE(address->family == 4 || address->family == 6);
+        pack_u8(&writer.fields, address->family);
+        message_put_bytes(&writer, slice_of(address->bytes, address_size(address->family)), 16);
+    }
+    message_put_string(&writer, granted->mechanisms, MESSAGE_TEXT_MAX);
+    message_put_string(&writer, granted->user, CREDENTIAL_USER_MAX);
+    message_put_bytes(&writer, secret_bytes(&granted->token), MESSAGE_TOKEN_MAX);
+    pack_u64(&writer.fields, granted->generation);
+    return message_end(&writer, out);
+}
+
+int message_write_refused(struct buf *out, uint64_t session, const struct message_refused *refused)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_REFUSED, session);
+    pack_u8(&writer.fields, (uint8_t)refused->why);
+    message_put_sentence(&writer, refused->text);
+    return message_end(&writer, out);
+}
+
+static bool kind_is_known(uint8_t kind)
+{
+    switch (kind) {
+#define X(name, value) case value:
+        MESSAGE_KINDS(X)
+#undef X
+        return true;
+    default:
+        return false;
+    }
+}
+
+int message_read(struct slice bytes, struct message *message_out)
+{
+    *message_out = (struct message){0};
+    struct pack_reader reader = pack_reader(bytes);
+    uint8_t kind = unpack_u8(&reader);
+    uint64_t session = unpack_u64(&reader);
+    if (reader.status != 0 || bytes.size > MESSAGE_SIZE_MAX || !kind_is_known(kind))
+        return ERR_SYNTAX;
+    if (kind_is_plain((enum message_kind)kind) && reader.rest.size > 0)
+        return ERR_SYNTAX;
+    *message_out = (struct message){(enum message_kind)kind, session, reader.rest};
+    return 0;
+}
+
+int message_read_bytes(const struct message *message, struct slice *bytes_out)
+{
+    ENSURE(message->kind == MESSAGE_ANSWER || message->kind == MESSAGE_CHALLENGE);
+    struct pack_reader reader = pack_reader(message->fields);
+    *bytes_out = message_take_bytes(&reader, MESSAGE_BYTES_MAX);
+    if (unpack_end(&reader) == 0)
+        return 0;
+    *bytes_out = SLICE_NONE;
+    return ERR_SYNTAX;
+}
+
+int message_read_number(const struct message *message, uint64_t *number_out)
+{
+    ENSURE(has_number(message->kind));
+    struct pack_reader reader = pack_reader(message->fields);
+    *number_out = unpack_u64(&reader);
+    return unpack_end(&reader);
+}
+
+static bool is_mechanism(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t byte = name.data[i];
+        if (!((byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '-' ||
+              byte == '_'))
+            return false;
+    }
+    return name.size > 0;
+}
+
+int message_read_ask(const struct message *message, struct message_ask *ask_out)
+{
+    ENSURE(message->kind == MESSAGE_ASK);
+    *ask_out = (struct message_ask){0};
+    struct pack_reader reader = pack_reader(message->fields);
+    ask_out->listener = unpack_u16(&reader);
+    ask_out->mechanism = message_take_string(&reader, MESSAGE_TEXT_WORD, MECHANISM_MAX);
+    if (reader.status == 0 && !is_mechanism(slice_of_string(ask_out->mechanism)))
+        message_reject(&reader);
+    ask_out->peer = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    ask_out->has_bytes = message_take_bool(&reader);
+    struct slice bytes = message_take_bytes(&reader, MESSAGE_BYTES_MAX);
+    if (!ask_out->has_bytes && bytes.size > 0)
+        message_reject(&reader);
+    if (unpack_end(&reader) != 0) {
+        message_ask_clear(ask_out);
+        return ERR_SYNTAX;
+    }
+    if (ask_out->has_bytes)
+        secret_set(&ask_out->bytes, bytes);
+    return 0;
+}
+
+int message_read_note(const struct message *message, struct message_note *note_out)
+{
+    ENSURE(message->kind == MESSAGE_NOTE);
+    *note_out = (struct message_note){0};
+    struct pack_reader reader = pack_reader(message->fields);
+    note_out->kind = (enum message_note_kind)message_take_choice(&reader, MESSAGE_NOTE_COUNT);
+    note_out->why = (enum why)message_take_choice(&reader, WHY_COUNT);
+    note_out->listener = unpack_u16(&reader);
+    note_out->peer = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    note_out->account = message_take_string(&reader, MESSAGE_TEXT_NAME, MESSAGE_LABEL_MAX);
+    note_out->detail = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    note_out->client_bytes = unpack_u64(&reader);
+    note_out->server_bytes = unpack_u64(&reader);
+    if (unpack_end(&reader) == 0)
+        return 0;
+    message_note_clear(note_out);
+    return ERR_SYNTAX;
+}
+
+static void read_addresses(struct pack_reader *reader, struct message_granted *granted)
+{
+    granted->address_count = message_take_count(reader, MESSAGE_ADDRESSES_MAX, 1 + 4 + 4);
+    for (size_t i = 0; i < granted->address_count; i++) {
+        struct message_address *address = &granted->addresses[i];
+        address->family = unpack_u8(reader);
+        struct slice bytes = unpack_bytes(reader);
+        if ((address->family != 4 && address->family != 6) ||
+            bytes.size != address_size(address->family)) {
+            message_reject(reader);
+            return;
+        }
+        memcpy(address->bytes, bytes.data, bytes.size);
+    }
+}
+
+int message_read_granted(const struct message *message, struct message_granted *granted_out)
+{
+    ENSURE(message->kind == MESSAGE_GRANTED);
+    *granted_out = (struct message_granted){0};
+    struct pack_reader reader = pack_reader(message->fields);
+    granted_out->account = message_take_string(&reader, MESSAGE_TEXT_NAME, MESSAGE_LABEL_MAX);
+    granted_out->grant = (int64_t)unpack_u64(&reader);
+    granted_out->host = message_take_string(&reader, MESSAGE_TEXT_WORD, HOST_MAX);
+    granted_out->port = unpack_u16(&reader);
+    granted_out->tls = (enum tls_mode)message_take_choice(&reader, TLS_MODE_COUNT);
+    granted_out->authorities = unpack_u16(&reader);
+    read_addresses(&reader, granted_out);
+    granted_out->mechanisms =
+        message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    granted_out->user = message_take_string(&reader, MESSAGE_TEXT_NAME, CREDENTIAL_USER_MAX);
+    struct slice token = message_take_bytes(&reader, MESSAGE_TOKEN_MAX);
+    granted_out->generation = unpack_u64(&reader);
+    if (granted_out->port == 0 || granted_out->address_count == 0 || token.size == 0)
+        message_reject(&reader);
+    if (unpack_end(&reader) != 0) {
+        message_granted_clear(granted_out);
+        return ERR_SYNTAX;
+    }
+    secret_set(&granted_out->token, token);
+    return 0;
+}
+
+int message_read_refused(const struct message *message, struct message_refused *refused_out)
+{
+    ENSURE(message->kind == MESSAGE_REFUSED);
+    *refused_out = (struct message_refused){0};
+    struct pack_reader reader = pack_reader(message->fields);
+    refused_out->why = (enum why)message_take_choice(&reader, WHY_COUNT);
+    refused_out->text = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    if (unpack_end(&reader) == 0)
+        return 0;
+    message_refused_clear(refused_out);
+    return ERR_SYNTAX;
+}
+
+void message_ask_clear(struct message_ask *ask)
+{
+    mem_free(ask->mechanism);
+    mem_free(ask->peer);
+    secret_wipe(&ask->bytes);
+    *ask = (struct message_ask){0};
+}
+
+void message_note_clear(struct message_note *note)
+{
+    mem_free(note->peer);
+    mem_free(note->account);
+    mem_free(note->detail);
+    *note = (struct message_note){0};
+}
+
+void message_granted_clear(struct message_granted *granted)
+{
+    mem_free(granted->account);
+    mem_free(granted->host);
+    mem_free(granted->mechanisms);
+    mem_free(granted->user);
+    secret_wipe(&granted->token);
+    *granted = (struct message_granted){0};
+}
+
+void message_refused_clear(struct message_refused *refused)
+{
+    mem_free(refused->text);
+    *refused = (struct message_refused){0};
+}
+
+const char *message_note_name(enum message_note_kind kind)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        MESSAGE_NOTES(X)
+#undef X
+    };
+    ENSURE((size_t)kind < LENGTH_OF(names));
+    return names[kind];
+}

@@ -1,0 +1,171 @@
+/*
+ * What is sent: the body of a refresh, the header that goes with it, and the URLs that it may be
+ * sent to. What comes back is read in oauth_answer.c.
+ */
+#include "auth/oauth.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "auth/credential.h"
+#include "auth/wiping_memory.h"
+
+#define REQUEST_MAX (4 * OAUTH_TOKEN_MAX)
+#define CLIENT_MAX  4096u /* of "id:secret", which then grows by base64 */
+#define URL_MAX     2048u
+
+/* application/x-www-form-urlencoded; RFC 6749 appendix B. */
+static int append_encoded(struct buf *out, struct slice value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    int status = 0;
+    for (size_t i = 0; i < value.size && status == 0; i++) {
+        uint8_t byte = value.data[i];
+        bool is_plain = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+                        (byte >= '0' && byte <= '9') || (byte != 0 && strchr("-._*", byte) != NULL);
+        char escaped[] = {'%', digits[byte >> 4], digits[byte & 15]};
+        if (is_plain)
+            status = buf_append(out, slice_of(&byte, 1));
+        else if (byte == ' ')
+            status = buf_append_string(out, "+");
+        else
+            status = buf_append(out, slice_of(escaped, sizeof(escaped)));
+    }
+    return status;
+}
+
+static int append_field(struct buf *out, const char *name, struct slice value)
+{
+    int status = buf_size(out) > 0 ? buf_append_string(out, "&") : 0;
+    if (status == 0)
+        status = buf_append_string(out, name);
+    if (status == 0)
+        status = buf_append_string(out, "=");
+    return status != 0 ? status : append_encoded(out, value);
+}
+
+static enum oauth_client_authentication authentication_of(const struct oauth_client *client)
+{
+    bool has_secret = client->secret != NULL && secret_is_set(client->secret);
+    return has_secret ? client->authentication : OAUTH_CLIENT_NONE;
+}
+
+static int write_body(struct buf *out, const struct oauth_client *client,
+                      const struct secret *refresh_token, const char *scope)
+{
+    enum oauth_client_authentication authentication = authentication_of(client);
+    int status = append_field(out, "grant_type", SLICE_LITERAL("refresh_token"));
+    if (status == 0)
+        status = append_field(out, "refresh_token", secret_bytes(refresh_token));
+    if (status == 0 && scope != NULL && scope[0] != '\0')
+        status = append_field(out, "scope", slice_of_string(scope));
+    if (status == 0 && authentication != OAUTH_CLIENT_BASIC)
+        status = append_field(out, "client_id", slice_of_string(client->identifier));
+    if (status == 0 && authentication == OAUTH_CLIENT_POST)
+        status = append_field(out, "client_secret", secret_bytes(client->secret));
+    return status;
+}
+
+/* "Basic " and base64 of the encoded "id:secret" (RFC 6749 section 2.3.1). */
+static int write_authorization(const struct oauth_client *client, struct secret *authorization_out)
+{
+    struct buf pair;
+    buf_init(&pair, CLIENT_MAX);
+    int status = append_encoded(&pair, slice_of_string(client->identifier));
+    if (status == 0)
+        status = buf_append_string(&pair, ":");
+    if (status == 0)
+        status = append_encoded(&pair, secret_bytes(client->secret));
+    if (status == 0) {
+        char text[6 + (CLIENT_MAX + 2) / 3 * 4 + 1] = "Basic ";
+        int size =
+            EVP_EncodeBlock((unsigned char *)text + 6, buf_bytes(&pair).data, (int)buf_size(&pair));
+        secret_set(authorization_out, slice_of(text, 6 + (size_t)size));
+        mem_wipe(text, sizeof(text));
+    }
+    buf_fini(&pair);
+    return status;
+}
+
+int oauth_refresh_request(const struct oauth_client *client, const struct secret *refresh_token,
+                          const char *scope, struct secret *body_out,
+                          struct secret *authorization_out)
+{
+    struct buf body;
+    secret_wipe(body_out);
+    secret_wipe(authorization_out);
+    if (!secret_is_set(refresh_token) || refresh_token->size == 0)
+        return ERR_SYNTAX;
+    buf_init(&body, REQUEST_MAX);
+    int status = write_body(&body, client, refresh_token, scope);
+    if (status == 0 && authentication_of(client) == OAUTH_CLIENT_BASIC)
+        status = write_authorization(client, authorization_out);
+    if (status == 0)
+        secret_set(body_out, buf_bytes(&body));
+    buf_fini(&body);
+    return status;
+}
+
+static bool port_is_valid(struct slice port)
+{
+    unsigned number = 0;
+    if (port.size == 0 || port.size > 5)
+        return false;
+    for (size_t i = 0; i < port.size; i++) {
+        if (port.data[i] < '0' || port.data[i] > '9')
+            return false;
+        number = number * 10 + (port.data[i] - '0');
+    }
+    return number >= 1 && number <= 65535;
+}
+
+static bool consists_of(struct slice text, const char *set)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == '\0' || strchr(set, text.data[i]) == NULL)
+            return false;
+    return text.size > 0;
+}
+
+/* host[:port] or [IPv6][:port] */
+static bool authority_is_valid(struct slice authority)
+{
+    struct slice host, rest;
+    if (slice_starts_with(authority, "[")) {
+        size_t end = slice_find(authority, ']');
+        host = slice_skip(slice_take(authority, end), 1);
+        rest = slice_skip(authority, end + 1);
+        if (end == authority.size || !consists_of(host, "0123456789abcdefABCDEF:."))
+            return false;
+    } else {
+        size_t end = slice_find(authority, ':');
+        host = slice_take(authority, end);
+        rest = slice_skip(authority, end);
+        if (!consists_of(host, "0123456789abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._"))
+            return false;
+    }
+    return rest.size == 0 || (rest.data[0] == ':' && port_is_valid(slice_skip(rest, 1)));
+}
+
+int oauth_check_url(const char *url)
+{
+    static const char scheme[] = "https://";
+    struct slice text = slice_of_string(url);
+    if (text.size > URL_MAX || !credential_is_printable(text) ||
+        !slice_starts_with_ignoring_case(text, scheme))
+        return ERR_SYNTAX;
+    for (const char *unsafe = " \"#<>\\^`{|}"; *unsafe != '\0'; unsafe++)
+        if (slice_find(text, (uint8_t)*unsafe) < text.size)
+            return ERR_SYNTAX;
+    struct slice authority = slice_skip(text, sizeof(scheme) - 1);
+    authority = slice_take(authority, slice_find(authority, '/'));
+    authority = slice_take(authority, slice_find(authority, '?'));
+    return authority_is_valid(authority) ? 0 : ERR_SYNTAX;
+}
+
+void oauth_use_wiping_allocator(void)
+{
+    json_set_alloc_funcs(wiping_malloc, wiping_free);
+}

@@ -1,0 +1,201 @@
+/*
+ * 200 with an access token is GRANTED. Of the refusals (4xx, but not 429) the code in `error`
+ * decides. Only invalid_grant, said in so many words in sound JSON, ends a refresh token.
+ *
+ * Failure modes, all of them OAUTH_TRY_LATER: another status, a body that is none of RFC 6749
+ * (HTML, cut off, nested too deep, duplicate keys, wrong types), a token with a character that must
+ * not cross, a token_type that is not Bearer, an error that nobody has defined.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/credential.h"
+#include "auth/oauth.h"
+
+#define DEPTH_MAX       16u
+#define EXPIRES_DEFAULT 3600
+#define EXPIRES_MAX     31536000
+#define ERROR_MAX       64u
+#define DESCRIPTION_MAX 300u
+#define SCOPE_MAX       4096u
+
+/* jansson has a limit of its own, 2048, which is deep for a stack and does not end at 16. */
+static bool depth_is_sound(struct slice text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        if (in_string && byte == '\\')
+            i++;
+        else if (byte == '"')
+            in_string = !in_string;
+        else if (!in_string && (byte == '{' || byte == '['))
+            depth++;
+        else if (!in_string && (byte == '}' || byte == ']') && depth > 0)
+            depth--;
+        if (depth > DEPTH_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* NULL when it is no JSON object. */
+static json_t *parse(struct slice body)
+{
+    if (body.size == 0 || body.size > OAUTH_ANSWER_MAX || !depth_is_sound(body))
+        return NULL;
+    json_t *root = json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(root))
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+/* False when `key` is there and is no string. Absent, null: an empty slice without data. */
+static bool get_string(const json_t *root, const char *key, struct slice *value_out)
+{
+    const json_t *value = json_object_get(root, key);
+    *value_out = SLICE_NONE;
+    if (value == NULL || json_is_null(value))
+        return true;
+    if (!json_is_string(value))
+        return false;
+    *value_out = slice_of(json_string_value(value), json_string_length(value));
+    return true;
+}
+
+static bool read_decimal(struct slice text, double *number_out)
+{
+    *number_out = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *number_out = *number_out * 10 + (text.data[i] - '0');
+    }
+    return text.size > 0;
+}
+
+static bool read_expiry(const json_t *root, int64_t *seconds_out)
+{
+    const json_t *value = json_object_get(root, "expires_in");
+    double seconds = EXPIRES_DEFAULT;
+    if (json_is_number(value)) {
+        seconds = json_number_value(value);
+    } else if (json_is_string(value)) {
+        struct slice text = slice_of(json_string_value(value), json_string_length(value));
+        if (!read_decimal(text, &seconds))
+            return false;
+    } else if (value != NULL && !json_is_null(value)) {
+        return false;
+    }
+    if (seconds < 1)
+        seconds = 1;
+    *seconds_out = seconds > EXPIRES_MAX ? EXPIRES_MAX : (int64_t)seconds;
+    return true;
+}
+
+/* `error` is printable already. */
+static void set_failure(struct oauth_answer *answer, enum oauth_outcome outcome, const char *error,
+                        struct slice description)
+{
+    char escaped[DESCRIPTION_MAX + 1];
+    slice_escape(description, escaped, sizeof(escaped));
+    oauth_answer_clear(answer);
+    answer->outcome = outcome;
+    answer->error = mem_copy_string(error);
+    if (description.size > 0)
+        answer->description = mem_copy_string(escaped);
+}
+
+static bool refresh_token_is_valid(struct slice token)
+{
+    return token.size <= OAUTH_TOKEN_MAX && credential_is_printable(token);
+}
+
+/* NULL, or what is wrong with it. */
+static const char *read_grant(const json_t *root, struct oauth_answer *answer)
+{
+    struct slice access, refresh, type, scope;
+    if (!get_string(root, "access_token", &access) || !get_string(root, "token_type", &type) ||
+        !get_string(root, "refresh_token", &refresh) || !get_string(root, "scope", &scope) ||
+        !read_expiry(root, &answer->expires_in))
+        return "a field of the token answer has the wrong type";
+    if (access.size == 0)
+        return "there is no access token in the answer";
+    if (type.data != NULL && !slice_is_ignoring_case(type, "Bearer"))
+        return "the token is not a bearer token";
+    if (!credential_token_is_valid(access))
+        return "the access token holds what a token must not hold";
+    if (!refresh_token_is_valid(refresh))
+        return "the refresh token holds what a token must not hold";
+    if (scope.size > SCOPE_MAX || !credential_is_printable(scope))
+        return "the scope holds what a scope must not hold";
+    secret_set(&answer->access_token, access);
+    if (refresh.size > 0)
+        secret_set(&answer->refresh_token, refresh);
+    if (scope.data != NULL)
+        answer->scope = mem_copy_bytes_as_string(scope.data, scope.size);
+    answer->outcome = OAUTH_GRANTED;
+    return NULL;
+}
+
+static enum oauth_outcome classify(struct slice error)
+{
+    static const char *const mistakes[] = {
+        "invalid_client",  "unauthorized_client", "invalid_scope",    "unsupported_grant_type",
+        "invalid_request", "login_required",      "consent_required", "interaction_required",
+    };
+    if (slice_is(error, "invalid_grant"))
+        return OAUTH_SIGNED_OUT;
+    for (size_t i = 0; i < LENGTH_OF(mistakes); i++)
+        if (slice_is(error, mistakes[i]))
+            return OAUTH_MISTAKEN;
+    return OAUTH_TRY_LATER;
+}
+
+static void read_refusal(int http_status, const json_t *root, struct oauth_answer *answer)
+{
+    struct slice error = SLICE_NONE, description = SLICE_NONE;
+    enum oauth_outcome outcome = OAUTH_TRY_LATER;
+    char text[ERROR_MAX + 1];
+    bool is_sound = get_string(root, "error", &error) &&
+                    get_string(root, "error_description", &description) && error.size > 0;
+    bool may_decide = http_status >= 400 && http_status < 500 && http_status != 429;
+    snprintf(text, sizeof(text), "HTTP %d", http_status);
+    if (is_sound && may_decide) {
+        outcome = classify(error);
+        slice_escape(error, text, sizeof(text));
+    }
+    set_failure(answer, outcome, text, description);
+}
+
+void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *answer_out)
+{
+    char text[ERROR_MAX + 1];
+    *answer_out = (struct oauth_answer){0};
+    json_t *root = parse(body);
+    if (http_status == 200) {
+        const char *problem =
+            root == NULL ? "the answer cannot be read as JSON" : read_grant(root, answer_out);
+        if (problem != NULL)
+            set_failure(answer_out, OAUTH_TRY_LATER, "HTTP 200", slice_of_string(problem));
+    } else if (root == NULL) {
+        snprintf(text, sizeof(text), "HTTP %d", http_status);
+        set_failure(answer_out, OAUTH_TRY_LATER, text, SLICE_NONE);
+    } else {
+        read_refusal(http_status, root, answer_out);
+    }
+    json_decref(root);
+}
+
+void oauth_answer_clear(struct oauth_answer *answer)
+{
+    secret_wipe(&answer->access_token);
+    secret_wipe(&answer->refresh_token);
+    mem_free(answer->scope);
+    mem_free(answer->error);
+    mem_free(answer->description);
+    *answer = (struct oauth_answer){0};
+}

@@ -1,0 +1,54 @@
+#include "auth/sasl_library.h"
+
+#include <syslog.h>
+
+#include "auth/wiping_memory.h"
+
+void sasl_library_prepare(void)
+{
+    sasl_set_alloc(wiping_malloc, wiping_calloc, wiping_realloc, wiping_free);
+    /* A mask of 0 would only ask; libsasl2 never writes with the priority that is left. */
+    setlogmask(LOG_MASK(LOG_EMERG));
+}
+
+sasl_callback_t sasl_library_callback(unsigned long identifier, void (*function)(void),
+                                      void *context)
+{
+    return (sasl_callback_t){identifier, (int (*)(void))function, context};
+}
+
+static int drop_log(void *context, int level, const char *message)
+{
+    (void)context;
+    (void)level;
+    (void)message;
+    return SASL_OK;
+}
+
+sasl_callback_t sasl_library_no_log(void)
+{
+    return sasl_library_callback(SASL_CB_LOG, (void (*)(void))drop_log, NULL);
+}
+
+static int no_configuration(void *context, char **path_out)
+{
+    (void)context;
+    (void)path_out;
+    return SASL_FAIL;
+}
+
+sasl_callback_t sasl_library_no_configuration(void)
+{
+    return sasl_library_callback(SASL_CB_GETCONFPATH, (void (*)(void))no_configuration, NULL);
+}
+
+int sasl_library_restrict(sasl_conn_t *connection)
+{
+    const sasl_security_properties_t properties = {
+        .min_ssf = 0,
+        .max_ssf = 0,
+        .maxbufsize = 0,
+        .security_flags = SASL_SEC_NOANONYMOUS,
+    };
+    return sasl_setprop(connection, SASL_SEC_PROPS, &properties);
+}

@@ -1,0 +1,685 @@
+/*
+ * Every kind of message: written and read back, cut off at each octet, and with each field beyond
+ * its bounds.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "auth/message.h"
+#include "base/pack.h"
+
+#define SESSION 0x0102030405060708u
+
+static struct buf wire;
+
+static int setup(void **state)
+{
+    (void)state;
+    buf_init(&wire, MESSAGE_SIZE_MAX);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buf_fini(&wire);
+    return 0;
+}
+
+/* ---- one reader for all kinds, which frees what it got ---- */
+
+static int read_fields(const struct message *message)
+{
+    struct message_ask ask;
+    struct message_note note;
+    struct message_granted granted;
+    struct message_refused refused;
+    struct message_configure configure;
+    struct slice bytes;
+    uint64_t number;
+    int status = 0;
+    switch (message->kind) {
+    case MESSAGE_READY:
+    case MESSAGE_FORGET:
+        return 0;
+    case MESSAGE_ASK:
+        status = message_read_ask(message, &ask);
+        message_ask_clear(&ask);
+        return status;
+    case MESSAGE_NOTE:
+        status = message_read_note(message, &note);
+        message_note_clear(&note);
+        return status;
+    case MESSAGE_GRANTED:
+        status = message_read_granted(message, &granted);
+        message_granted_clear(&granted);
+        return status;
+    case MESSAGE_REFUSED:
+        status = message_read_refused(message, &refused);
+        message_refused_clear(&refused);
+        return status;
+    case MESSAGE_CONFIGURE:
+        status = message_read_configure(message, &configure);
+        message_configure_clear(&configure);
+        return status;
+    case MESSAGE_ANSWER:
+    case MESSAGE_CHALLENGE:
+        return message_read_bytes(message, &bytes);
+    case MESSAGE_AGAIN:
+    case MESSAGE_END_GRANT:
+    case MESSAGE_DRAIN:
+        return message_read_number(message, &number);
+    }
+    return ERR_SYNTAX;
+}
+
+static int read_whole(struct slice bytes)
+{
+    struct message message;
+    int status = message_read(bytes, &message);
+    return status != 0 ? status : read_fields(&message);
+}
+
+/* `wire` is one sound message; without its end, or with an octet more, it is none. Each cut is a
+ * copy of its own, so that a read beyond it is seen. */
+static void assert_bounds(void)
+{
+    struct slice whole = buf_bytes(&wire);
+    assert_int_equal(read_whole(whole), 0);
+    uint8_t *copy = mem_new(whole.size + 1);
+    for (size_t size = 0; size < whole.size; size++) {
+        uint8_t *cut = mem_new(size);
+        memcpy(cut, whole.data, size);
+        assert_int_equal(read_whole(slice_of(cut, size)), ERR_SYNTAX);
+        mem_free(cut);
+    }
+    memcpy(copy, whole.data, whole.size);
+    assert_int_equal(read_whole(slice_of(copy, whole.size + 1)), ERR_SYNTAX);
+    mem_free(copy);
+}
+
+static struct message head(enum message_kind kind, uint64_t session)
+{
+    struct message message;
+    assert_int_equal(message_read(buf_bytes(&wire), &message), 0);
+    assert_int_equal(message.kind, kind);
+    assert_true(message.session == session);
+    return message;
+}
+
+/* ---- round trips ---- */
+
+static void plain(void **state)
+{
+    (void)state;
+    static const enum message_kind kinds[] = {MESSAGE_READY, MESSAGE_FORGET};
+    for (size_t i = 0; i < LENGTH_OF(kinds); i++) {
+        buf_clear(&wire);
+        assert_int_equal(message_write_plain(&wire, kinds[i], SESSION), 0);
+        assert_int_equal(buf_size(&wire), 9);
+        struct message message = head(kinds[i], SESSION);
+        assert_int_equal(message.fields.size, 0);
+        assert_bounds();
+    }
+}
+
+static void layout_of_the_head(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = {6, 1, 2, 3, 4, 5, 6, 7, 8};
+    assert_int_equal(message_write_plain(&wire, MESSAGE_FORGET, SESSION), 0);
+    assert_int_equal(buf_size(&wire), sizeof(expected));
+    assert_memory_equal(buf_bytes(&wire).data, expected, sizeof(expected));
+}
+
+static void bytes(void **state)
+{
+    (void)state;
+    static const enum message_kind kinds[] = {MESSAGE_ANSWER, MESSAGE_CHALLENGE};
+    static const struct slice values[] = {SLICE_LITERAL(""), SLICE_LITERAL("a\0\377b")};
+    for (size_t i = 0; i < LENGTH_OF(kinds); i++)
+        for (size_t j = 0; j < LENGTH_OF(values); j++) {
+            struct slice read;
+            buf_clear(&wire);
+            assert_int_equal(message_write_bytes(&wire, kinds[i], SESSION, values[j]), 0);
+            struct message message = head(kinds[i], SESSION);
+            assert_int_equal(message_read_bytes(&message, &read), 0);
+            assert_true(slice_equal(read, values[j]));
+            assert_bounds();
+        }
+}
+
+static void numbers(void **state)
+{
+    (void)state;
+    static const enum message_kind kinds[] = {MESSAGE_AGAIN, MESSAGE_END_GRANT, MESSAGE_DRAIN};
+    for (size_t i = 0; i < LENGTH_OF(kinds); i++) {
+        uint64_t read = 0;
+        buf_clear(&wire);
+        assert_int_equal(message_write_number(&wire, kinds[i], 0, UINT64_MAX - 1), 0);
+        struct message message = head(kinds[i], 0);
+        assert_int_equal(message_read_number(&message, &read), 0);
+        assert_true(read == UINT64_MAX - 1);
+        assert_bounds();
+    }
+}
+
+static void ask_with_and_without_bytes(void **state)
+{
+    (void)state;
+    for (int variant = 0; variant < 3; variant++) {
+        struct message_ask ask = {
+            .listener = 513, .mechanism = "SCRAM-SHA-256", .peer = "[::1]:40312"};
+        struct message_ask read;
+        ask.has_bytes = variant > 0;
+        secret_set(&ask.bytes, variant == 2 ? SLICE_LITERAL("\0u\0p") : SLICE_LITERAL(""));
+        buf_clear(&wire);
+        assert_int_equal(message_write_ask(&wire, SESSION, &ask), 0);
+        struct message message = head(MESSAGE_ASK, SESSION);
+        assert_int_equal(message_read_ask(&message, &read), 0);
+        assert_int_equal(read.listener, 513);
+        assert_string_equal(read.mechanism, "SCRAM-SHA-256");
+        assert_string_equal(read.peer, "[::1]:40312");
+        assert_int_equal(read.has_bytes, variant > 0);
+        /* No initial response and an empty one are two things. */
+        assert_int_equal(secret_is_set(&read.bytes), variant > 0);
+        assert_true(slice_equal(secret_bytes(&read.bytes), secret_bytes(&ask.bytes)));
+        message_ask_clear(&read);
+        assert_null(read.mechanism);
+        message_ask_clear(&read);
+        secret_wipe(&ask.bytes);
+        assert_bounds();
+    }
+}
+
+static void note_of_every_kind(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < MESSAGE_NOTE_COUNT; kind++) {
+        struct message_note read, note = {
+                                      .kind = (enum message_note_kind)kind,
+                                      .why = kind == 0 ? WHY_NONE : WHY_INTERNAL,
+                                      .listener = 2,
+                                      .peer = "127.0.0.1:1",
+                                      .account = "Ren\303\251e",
+                                      .detail = "TLSv1.3 \\ TLS_AES_256_GCM_SHA384",
+                                      .client_bytes = 1ull << 40,
+                                      .server_bytes = 7,
+                                  };
+        buf_clear(&wire);
+        assert_int_equal(message_write_note(&wire, SESSION, &note), 0);
+        struct message message = head(MESSAGE_NOTE, SESSION);
+        assert_int_equal(message_read_note(&message, &read), 0);
+        assert_int_equal(read.kind, note.kind);
+        assert_int_equal(read.why, note.why);
+        assert_int_equal(read.listener, 2);
+        assert_string_equal(read.peer, note.peer);
+        assert_string_equal(read.account, note.account);
+        assert_string_equal(read.detail, note.detail);
+        assert_true(read.client_bytes == 1ull << 40 && read.server_bytes == 7);
+        message_note_clear(&read);
+        assert_bounds();
+    }
+    assert_string_equal(message_note_name(NOTE_SESSION_OPEN), "session-open");
+    assert_string_equal(message_note_name(NOTE_UPSTREAM_AUTH), "upstream-auth");
+}
+
+static struct message_granted sample_granted(void)
+{
+    struct message_granted granted = {
+        .account = "work",
+        .grant = -3,
+        .host = "imap.example.com",
+        .port = 993,
+        .tls = TLS_MODE_ON,
+        .authorities = 1,
+        .addresses = {{4, {192, 0, 2, 1}}, {6, {0x20, 1, 0xd, 0xb8, [15] = 1}}},
+        .address_count = 2,
+        .mechanisms = "XOAUTH2 OAUTHBEARER",
+        .user = "alice@example.com",
+        .generation = 9,
+    };
+    secret_set(&granted.token, SLICE_LITERAL("t0k"));
+    return granted;
+}
+
+static void granted_message(void **state)
+{
+    (void)state;
+    struct message_granted read, granted = sample_granted();
+    assert_int_equal(message_write_granted(&wire, SESSION, &granted), 0);
+    struct message message = head(MESSAGE_GRANTED, SESSION);
+    assert_int_equal(message_read_granted(&message, &read), 0);
+    assert_string_equal(read.account, "work");
+    assert_true(read.grant == -3);
+    assert_string_equal(read.host, "imap.example.com");
+    assert_int_equal(read.port, 993);
+    assert_int_equal(read.tls, TLS_MODE_ON);
+    assert_int_equal(read.authorities, 1);
+    assert_int_equal(read.address_count, 2);
+    assert_memory_equal(read.addresses, granted.addresses, sizeof(read.addresses));
+    assert_string_equal(read.mechanisms, "XOAUTH2 OAUTHBEARER");
+    assert_string_equal(read.user, "alice@example.com");
+    assert_true(secret_equal(&read.token, SLICE_LITERAL("t0k")));
+    assert_true(read.generation == 9);
+    message_granted_clear(&read);
+    secret_wipe(&granted.token);
+    assert_bounds();
+}
+
+static void refused_message(void **state)
+{
+    (void)state;
+    for (int why = 0; why < WHY_COUNT; why++) {
+        struct message_refused read;
+        struct message_refused refused = {(enum why)why, "sign in: ecluse login work"};
+        buf_clear(&wire);
+        assert_int_equal(message_write_refused(&wire, SESSION, &refused), 0);
+        struct message message = head(MESSAGE_REFUSED, SESSION);
+        assert_int_equal(message_read_refused(&message, &read), 0);
+        assert_int_equal(read.why, why);
+        assert_string_equal(read.text, refused.text);
+        message_refused_clear(&read);
+        assert_bounds();
+    }
+}
+
+static struct message_network networks[2] = {
+    {{[10] = 0xff, 0xff, 10, 0, 0, 0}, 104},
+    {{0xfd}, 8},
+};
+
+static struct message_listener listeners[2] = {
+    {.name = "imap",
+     .protocol = PROTOCOL_IMAP,
+     .descriptors = 2,
+     .account = "work",
+     .mechanisms = "PLAIN LOGIN",
+     .peer_owner_only = true,
+     .max_sessions = 64},
+    {.name = "smtp",
+     .protocol = PROTOCOL_SMTP,
+     .descriptors = 1,
+     .is_remote = true,
+     .allowed = networks,
+     .allowed_count = 2,
+     .max_sessions = UINT32_MAX},
+};
+
+static char *authorities[2] = {"-----BEGIN CERTIFICATE-----\nMII=\n", ""};
+
+static struct message_configure sample_configure(void)
+{
+    return (struct message_configure){
+        .gate = 3,
+        .log_level = 3,
+        .user_id = 1000,
+        .listeners = listeners,
+        .listener_count = 2,
+        .authorities = authorities,
+        .authority_count = 2,
+    };
+}
+
+static void configure_message(void **state)
+{
+    (void)state;
+    struct message_configure read, configure = sample_configure();
+    assert_int_equal(message_write_configure(&wire, &configure), 0);
+    struct message message = head(MESSAGE_CONFIGURE, 0);
+    assert_int_equal(message_read_configure(&message, &read), 0);
+    assert_int_equal(read.gate, 3);
+    assert_int_equal(read.log_level, 3);
+    assert_int_equal(read.user_id, 1000);
+    assert_int_equal(read.listener_count, 2);
+    assert_string_equal(read.listeners[0].name, "imap");
+    assert_int_equal(read.listeners[0].descriptors, 2);
+    assert_string_equal(read.listeners[0].account, "work");
+    assert_string_equal(read.listeners[0].mechanisms, "PLAIN LOGIN");
+    assert_true(read.listeners[0].peer_owner_only);
+    assert_false(read.listeners[0].is_remote);
+    assert_int_equal(read.listeners[0].allowed_count, 0);
+    assert_int_equal(read.listeners[0].max_sessions, 64);
+    assert_int_equal(read.listeners[1].protocol, PROTOCOL_SMTP);
+    assert_string_equal(read.listeners[1].account, "");
+    assert_true(read.listeners[1].is_remote);
+    assert_int_equal(read.listeners[1].allowed_count, 2);
+    assert_memory_equal(read.listeners[1].allowed, networks, sizeof(networks));
+    assert_true(read.listeners[1].max_sessions == UINT32_MAX);
+    assert_int_equal(read.authority_count, 2);
+    assert_string_equal(read.authorities[0], authorities[0]);
+    assert_string_equal(read.authorities[1], "");
+    message_configure_clear(&read);
+    message_configure_clear(&read);
+    assert_bounds();
+
+    buf_clear(&wire);
+    assert_int_equal(message_write_configure(&wire, &(struct message_configure){0}), 0);
+    message = head(MESSAGE_CONFIGURE, 0);
+    assert_int_equal(message_read_configure(&message, &read), 0);
+    assert_int_equal(read.listener_count + read.authority_count, 0);
+    message_configure_clear(&read);
+    assert_bounds();
+}
+
+/* ---- limits of what is written ---- */
+
+static void a_buffer_without_room_stays_as_it_was(void **state)
+{
+    (void)state;
+    struct buf small;
+    struct message_granted granted = sample_granted();
+    assert_int_equal(message_write_granted(&wire, SESSION, &granted), 0);
+    for (size_t room = 0; room < buf_size(&wire); room++) {
+        buf_init(&small, 3 + room);
+        assert_int_equal(buf_append_string(&small, "abc"), 0);
+        assert_int_equal(message_write_granted(&small, SESSION, &granted), ERR_FULL);
+        assert_true(slice_is(buf_bytes(&small), "abc"));
+        buf_fini(&small);
+    }
+    secret_wipe(&granted.token);
+}
+
+static void messages_follow_one_another(void **state)
+{
+    (void)state;
+    assert_int_equal(message_write_plain(&wire, MESSAGE_READY, 0), 0);
+    assert_int_equal(message_write_plain(&wire, MESSAGE_FORGET, 1), 0);
+    assert_int_equal(buf_size(&wire), 18);
+    assert_int_equal(read_whole(slice_take(buf_bytes(&wire), 9)), 0);
+    assert_int_equal(read_whole(slice_skip(buf_bytes(&wire), 9)), 0);
+}
+
+static void fields_have_a_maximum(void **state)
+{
+    (void)state;
+    static uint8_t many[MESSAGE_TOKEN_MAX + 1];
+    static char text[600];
+    memset(text, 'x', sizeof(text) - 1);
+    struct slice value = slice_of(many, MESSAGE_BYTES_MAX);
+    assert_int_equal(message_write_bytes(&wire, MESSAGE_ANSWER, 1, value), 0);
+    assert_int_equal(read_whole(buf_bytes(&wire)), 0);
+    buf_clear(&wire);
+    value.size++;
+    assert_int_equal(message_write_bytes(&wire, MESSAGE_ANSWER, 1, value), ERR_FULL);
+
+    struct message_granted granted = sample_granted();
+    secret_set(&granted.token, slice_of(many, MESSAGE_TOKEN_MAX));
+    assert_int_equal(message_write_granted(&wire, 1, &granted), 0);
+    assert_int_equal(read_whole(buf_bytes(&wire)), 0);
+    buf_clear(&wire);
+    secret_set(&granted.token, slice_of(many, MESSAGE_TOKEN_MAX + 1));
+    assert_int_equal(message_write_granted(&wire, 1, &granted), ERR_FULL);
+    secret_set(&granted.token, SLICE_LITERAL("t"));
+    granted.user = text;
+    assert_int_equal(message_write_granted(&wire, 1, &granted), ERR_FULL);
+    granted.user = "u";
+    granted.address_count = MESSAGE_ADDRESSES_MAX + 1;
+    assert_int_equal(message_write_granted(&wire, 1, &granted), ERR_FULL);
+    secret_wipe(&granted.token);
+
+    struct message_configure configure = sample_configure();
+    configure.listener_count = MESSAGE_LISTENERS_MAX + 1;
+    assert_int_equal(message_write_configure(&wire, &configure), ERR_FULL);
+    assert_int_equal(buf_size(&wire), 0);
+}
+
+static void sentences_are_made_printable(void **state)
+{
+    (void)state;
+    static char text[600];
+    struct message_refused read, refused = {WHY_LIMIT, "bad\r\n* OK \033[2J\303\251"};
+    assert_int_equal(message_write_refused(&wire, 1, &refused), 0);
+    struct message message = head(MESSAGE_REFUSED, 1);
+    assert_int_equal(message_read_refused(&message, &read), 0);
+    assert_string_equal(read.text, "bad\\x0d\\x0a* OK \\x1b[2J\\xc3\\xa9");
+    message_refused_clear(&read);
+
+    for (int filler = 0; filler < 2; filler++) {
+        memset(text, filler == 0 ? 'x' : '\n', sizeof(text) - 1);
+        refused.text = text;
+        buf_clear(&wire);
+        assert_int_equal(message_write_refused(&wire, 1, &refused), 0);
+        message = head(MESSAGE_REFUSED, 1);
+        assert_int_equal(message_read_refused(&message, &read), 0);
+        assert_int_equal(strlen(read.text), filler == 0 ? MESSAGE_TEXT_MAX : 480 - 480 % 4);
+        message_refused_clear(&read);
+    }
+}
+
+static void missing_strings_are_empty(void **state)
+{
+    (void)state;
+    struct message_note read, note = {.kind = NOTE_SESSION_OPEN};
+    assert_int_equal(message_write_note(&wire, 1, &note), 0);
+    struct message message = head(MESSAGE_NOTE, 1);
+    assert_int_equal(message_read_note(&message, &read), 0);
+    assert_string_equal(read.peer, "");
+    assert_string_equal(read.account, "");
+    assert_string_equal(read.detail, "");
+    message_note_clear(&read);
+}
+
+/* ---- what a hostile peer could send ---- */
+
+static void unknown_kinds(void **state)
+{
+    (void)state;
+    uint8_t raw[9] = {0};
+    for (int kind = 0; kind < 256; kind++) {
+        struct message message;
+        bool is_known = (kind >= 1 && kind <= 6) || (kind >= 16 && kind <= 21);
+        raw[0] = (uint8_t)kind;
+        assert_int_equal(message_read(slice_of(raw, sizeof(raw)), &message),
+                         is_known ? 0 : ERR_SYNTAX);
+    }
+}
+
+static void begin(enum message_kind kind, struct pack_writer *writer)
+{
+    buf_clear(&wire);
+    *writer = pack_writer(&wire);
+    pack_u8(writer, (uint8_t)kind);
+    pack_u64(writer, 1);
+}
+
+/* The fields of an ASK, each of which a case may spoil. */
+static int read_ask_of(struct slice mechanism, struct slice peer, uint8_t has_bytes,
+                       struct slice initial)
+{
+    struct pack_writer writer;
+    begin(MESSAGE_ASK, &writer);
+    pack_u16(&writer, 0);
+    pack_bytes(&writer, mechanism);
+    pack_bytes(&writer, peer);
+    pack_u8(&writer, has_bytes);
+    pack_bytes(&writer, initial);
+    return read_whole(buf_bytes(&wire));
+}
+
+static void spoiled_ask(void **state)
+{
+    (void)state;
+    static uint8_t many[MESSAGE_BYTES_MAX + 1];
+    struct slice good = SLICE_LITERAL("PLAIN"), peer = SLICE_LITERAL("p"), none = SLICE_NONE;
+    assert_int_equal(read_ask_of(good, peer, 1, peer), 0);
+    static const struct slice mechanisms[] = {
+        SLICE_LITERAL(""),      SLICE_LITERAL("plain"),    SLICE_LITERAL("PLAIN "),
+        SLICE_LITERAL("PL\0"),  SLICE_LITERAL("A B"),      SLICE_LITERAL("AAAAAAAAAAAAAAAAAAAAA"),
+        SLICE_LITERAL("A\r\n"), SLICE_LITERAL("\303\211"),
+    };
+    for (size_t i = 0; i < LENGTH_OF(mechanisms); i++)
+        assert_int_equal(read_ask_of(mechanisms[i], peer, 1, none), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, SLICE_LITERAL("p\n"), 1, none), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, SLICE_LITERAL("p\303\251"), 1, none), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, SLICE_LITERAL("p\0"), 1, none), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, peer, 2, none), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, peer, 0, peer), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, peer, 1, slice_of(many, sizeof(many))), ERR_SYNTAX);
+    assert_int_equal(read_ask_of(good, peer, 1, slice_of(many, sizeof(many) - 1)), 0);
+}
+
+static int read_note_of(uint8_t kind, uint8_t why, struct slice account, struct slice detail)
+{
+    struct pack_writer writer;
+    begin(MESSAGE_NOTE, &writer);
+    pack_u8(&writer, kind);
+    pack_u8(&writer, why);
+    pack_u16(&writer, 0);
+    pack_string(&writer, "peer");
+    pack_bytes(&writer, account);
+    pack_bytes(&writer, detail);
+    pack_u64(&writer, 0);
+    pack_u64(&writer, 0);
+    return read_whole(buf_bytes(&wire));
+}
+
+static void spoiled_note(void **state)
+{
+    (void)state;
+    struct slice none = SLICE_NONE;
+    assert_int_equal(read_note_of(0, 0, none, none), 0);
+    assert_int_equal(read_note_of(MESSAGE_NOTE_COUNT - 1, WHY_COUNT - 1, none, none), 0);
+    assert_int_equal(read_note_of(MESSAGE_NOTE_COUNT, 0, none, none), ERR_SYNTAX);
+    assert_int_equal(read_note_of(255, 0, none, none), ERR_SYNTAX);
+    assert_int_equal(read_note_of(0, WHY_COUNT, none, none), ERR_SYNTAX);
+    assert_int_equal(read_note_of(0, 0, SLICE_LITERAL("a\r"), none), ERR_SYNTAX);
+    assert_int_equal(read_note_of(0, 0, SLICE_LITERAL("a\377"), none), ERR_SYNTAX);
+    assert_int_equal(read_note_of(0, 0, none, SLICE_LITERAL("a\n{\"event\":1}")), ERR_SYNTAX);
+    assert_int_equal(read_note_of(0, 0, none, SLICE_LITERAL("\303\251")), ERR_SYNTAX);
+}
+
+struct granted_fields {
+    const char *host, *user;
+    uint16_t port, address_count;
+    uint8_t tls, family, address_size, token_size;
+};
+
+static int read_granted_of(const struct granted_fields *fields)
+{
+    static const uint8_t zeros[255];
+    struct pack_writer writer;
+    begin(MESSAGE_GRANTED, &writer);
+    pack_string(&writer, "work");
+    pack_u64(&writer, 1);
+    pack_string(&writer, fields->host);
+    pack_u16(&writer, fields->port);
+    pack_u8(&writer, fields->tls);
+    pack_u16(&writer, 0);
+    pack_u16(&writer, fields->address_count);
+    for (unsigned i = 0; i < fields->address_count && i < 20; i++) {
+        pack_u8(&writer, fields->family);
+        pack_bytes(&writer, slice_of(zeros, fields->address_size));
+    }
+    pack_string(&writer, "");
+    pack_string(&writer, fields->user);
+    pack_bytes(&writer, slice_of(zeros, fields->token_size));
+    pack_u64(&writer, 1);
+    return read_whole(buf_bytes(&wire));
+}
+
+static void spoiled_granted(void **state)
+{
+    (void)state;
+    const struct granted_fields good = {"host", "user", 993, 1, 1, 4, 4, 1};
+    const struct granted_fields bad[] = {
+        {"", "user", 993, 1, 1, 4, 4, 1},    {"a b", "user", 993, 1, 1, 4, 4, 1},
+        {"a\n", "user", 993, 1, 1, 4, 4, 1}, {"h", "u\001", 993, 1, 1, 4, 4, 1},
+        {"h", "u\377", 993, 1, 1, 4, 4, 1},  {"h", "u", 0, 1, 1, 4, 4, 1},
+        {"h", "u", 993, 0, 1, 4, 4, 1},      {"h", "u", 993, 17, 1, 4, 4, 1},
+        {"h", "u", 993, 65535, 1, 4, 4, 1},  {"h", "u", 993, 1, TLS_MODE_COUNT, 4, 4, 1},
+        {"h", "u", 993, 1, 1, 5, 4, 1},      {"h", "u", 993, 1, 1, 0, 0, 1},
+        {"h", "u", 993, 1, 1, 4, 16, 1},     {"h", "u", 993, 1, 1, 6, 4, 1},
+        {"h", "u", 993, 1, 1, 6, 17, 1},     {"h", "u", 993, 1, 1, 4, 4, 0},
+    };
+    assert_int_equal(read_granted_of(&good), 0);
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
+        assert_int_equal(read_granted_of(&bad[i]), ERR_SYNTAX);
+}
+
+static void spoiled_refused(void **state)
+{
+    (void)state;
+    struct pack_writer writer;
+    begin(MESSAGE_REFUSED, &writer);
+    pack_u8(&writer, WHY_COUNT);
+    pack_string(&writer, "text");
+    assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+    begin(MESSAGE_REFUSED, &writer);
+    pack_u8(&writer, WHY_LIMIT);
+    pack_string(&writer, "text\r\n* OK");
+    assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+}
+
+/* Counts that promise more than there is must not be believed. */
+static void spoiled_configure(void **state)
+{
+    (void)state;
+    static const uint16_t counts[] = {1, MESSAGE_LISTENERS_MAX, MESSAGE_LISTENERS_MAX + 1, 65535};
+    for (size_t i = 0; i < LENGTH_OF(counts); i++) {
+        struct pack_writer writer;
+        begin(MESSAGE_CONFIGURE, &writer);
+        pack_u16(&writer, 1);
+        pack_u8(&writer, 1);
+        pack_u32(&writer, 1);
+        pack_u16(&writer, counts[i]);
+        pack_u16(&writer, 0);
+        assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+        begin(MESSAGE_CONFIGURE, &writer);
+        pack_u16(&writer, 1);
+        pack_u8(&writer, 1);
+        pack_u32(&writer, 1);
+        pack_u16(&writer, 0);
+        pack_u16(&writer, counts[i]);
+        assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+    }
+    struct message_configure configure = sample_configure();
+    configure.log_level = 4;
+    buf_clear(&wire);
+    assert_int_equal(message_write_configure(&wire, &configure), 0);
+    assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+    configure.log_level = 0;
+    networks[1].prefix_length = 129;
+    buf_clear(&wire);
+    assert_int_equal(message_write_configure(&wire, &configure), 0);
+    assert_int_equal(read_whole(buf_bytes(&wire)), ERR_SYNTAX);
+    networks[1].prefix_length = 128;
+    buf_clear(&wire);
+    assert_int_equal(message_write_configure(&wire, &configure), 0);
+    assert_int_equal(read_whole(buf_bytes(&wire)), 0);
+    networks[1].prefix_length = 8;
+}
+
+#define WITH_WIRE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_WIRE(plain),
+        WITH_WIRE(layout_of_the_head),
+        WITH_WIRE(bytes),
+        WITH_WIRE(numbers),
+        WITH_WIRE(ask_with_and_without_bytes),
+        WITH_WIRE(note_of_every_kind),
+        WITH_WIRE(granted_message),
+        WITH_WIRE(refused_message),
+        WITH_WIRE(configure_message),
+        WITH_WIRE(a_buffer_without_room_stays_as_it_was),
+        WITH_WIRE(messages_follow_one_another),
+        WITH_WIRE(fields_have_a_maximum),
+        WITH_WIRE(sentences_are_made_printable),
+        WITH_WIRE(missing_strings_are_empty),
+        WITH_WIRE(unknown_kinds),
+        WITH_WIRE(spoiled_ask),
+        WITH_WIRE(spoiled_note),
+        WITH_WIRE(spoiled_granted),
+        WITH_WIRE(spoiled_refused),
+        WITH_WIRE(spoiled_configure),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
