@@ -1,0 +1,21 @@
+/*
+ * What connections under the same authorities share. Within the net room.
+ */
+#ifndef ECLUSE_NET_TLS_AUTHORITIES_H
+#define ECLUSE_NET_TLS_AUTHORITIES_H
+
+#include <openssl/ssl.h>
+
+#include "net/tls.h"
+
+struct tls_authorities {
+    size_t references;
+    SSL_CTX *context;
+    BIO_METHOD *method;
+    uint8_t fingerprint[32]; /* SHA-256 of the bundle */
+};
+
+/* One more to tls_authorities_free. */
+struct tls_authorities *tls_authorities_hold(struct tls_authorities *authorities);
+
+#endif

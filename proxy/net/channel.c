@@ -1,0 +1,232 @@
+/*
+ * Happy path: a read lands in the loop's scratch memory; frames that are whole there are handed up
+ * from there, the beginning of one that is not is kept in `partial` and completed by later reads.
+ * A frame to send goes to the socket at once; what the socket does not take is queued, one
+ * uv_write at a time: `sending` is what it has (frozen), `waiting` what has come since.
+ *
+ * Failures:
+ *  - the other side is gone, in the middle of a frame or not: on_failed(ERR_CLOSED)
+ *  - a length out of range: on_failed(ERR_SYNTAX); nothing was stored for it
+ *  - the other side does not read: channel_send gives ERR_FULL, the frame is not sent in part
+ *  - a write fails: uv_write's callback says so, so that on_failed never comes out of channel_send
+ *  - closed by the owner within on_frame: the frames behind it are dropped
+ *
+ * The handle is the only reference besides the owner's, and libuv calls back for a cancelled write
+ * before it calls back for the close: the memory goes in on_handle_closed.
+ */
+#include "net/channel.h"
+
+#include <unistd.h>
+
+#include "base/buf.h"
+
+struct channel {
+    uv_pipe_t pipe;
+    uv_write_t write;
+    struct loop *loop;
+    const struct channel_ops *ops;
+    void *owner;
+    size_t frame_max, queue_max;
+    struct buf partial;
+    struct buf sending, waiting;
+    bool failed, closing;
+};
+
+static void write_next(struct channel *channel);
+
+static void fail(struct channel *channel, int code)
+{
+    if (channel->failed)
+        return;
+    channel->failed = true;
+    uv_read_stop((uv_stream_t *)&channel->pipe);
+    channel->ops->on_failed(channel->owner, code);
+}
+
+static int failure_of(ssize_t status)
+{
+    bool gone = status == UV_EOF || status == UV_ECONNRESET || status == UV_EPIPE;
+    return gone ? ERR_CLOSED : ERR_SYSTEM;
+}
+
+/* ---- reading ---- */
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer_out)
+{
+    struct channel *channel = CONTAINER_OF(handle, struct channel, pipe);
+    (void)suggested;
+    *buffer_out = uv_buf_init((char *)channel->loop->scratch_input, LOOP_SCRATCH_SIZE);
+}
+
+/* Moves what `partial` still lacks from *bytes into it. */
+static void complete_partial(struct channel *channel, struct slice *bytes)
+{
+    struct slice more = slice_take(*bytes, frame_missing(buf_bytes(&channel->partial)));
+    ENSURE(buf_append(&channel->partial, more) == 0);
+    *bytes = slice_skip(*bytes, more.size);
+}
+
+/* One step through *bytes: a frame handed up, or more put by. */
+static void take_bytes(struct channel *channel, struct slice *bytes)
+{
+    bool from_partial = buf_size(&channel->partial) > 0;
+    if (from_partial)
+        complete_partial(channel, bytes);
+    struct slice source = from_partial ? buf_bytes(&channel->partial) : *bytes;
+    struct slice frame;
+    size_t size;
+    enum frame_status status = frame_read(source, channel->frame_max, &frame, &size);
+    if (status == FRAME_BAD) {
+        fail(channel, ERR_SYNTAX);
+        return;
+    }
+    if (status == FRAME_MORE) {
+        if (!from_partial) {
+            ENSURE(buf_append(&channel->partial, *bytes) == 0);
+            *bytes = SLICE_NONE;
+        }
+        return;
+    }
+    channel->ops->on_frame(channel->owner, frame);
+    if (from_partial)
+        buf_consume(&channel->partial, size);
+    else
+        *bytes = slice_skip(*bytes, size);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct channel *channel = CONTAINER_OF(stream, struct channel, pipe);
+    if (channel->closing || count == 0)
+        return;
+    if (count < 0) {
+        fail(channel, failure_of(count));
+        return;
+    }
+    struct slice bytes = slice_of(buffer->base, (size_t)count);
+    while (bytes.size > 0 && !channel->closing && !channel->failed)
+        take_bytes(channel, &bytes);
+    mem_wipe(buffer->base, (size_t)count);
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct channel *channel = CONTAINER_OF(write, struct channel, write);
+    buf_clear(&channel->sending);
+    if (channel->closing)
+        return;
+    if (status < 0) {
+        buf_clear(&channel->waiting);
+        fail(channel, failure_of(status));
+        return;
+    }
+    write_next(channel);
+}
+
+/* Starts the one uv_write when there is something to write and none is under way. */
+static void write_next(struct channel *channel)
+{
+    if (buf_size(&channel->sending) > 0 || buf_size(&channel->waiting) == 0)
+        return;
+    channel->sending = channel->waiting;
+    buf_init(&channel->waiting, channel->queue_max);
+    struct slice bytes = buf_bytes(&channel->sending);
+    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.size);
+    ENSURE(uv_write(&channel->write, (uv_stream_t *)&channel->pipe, &buffer, 1, on_written) == 0);
+}
+
+/* How much the socket took at once; an error is left to uv_write, which reports it later. */
+static size_t write_at_once(struct channel *channel, struct slice header, struct slice frame)
+{
+    uv_buf_t buffers[] = {
+        uv_buf_init((char *)(uintptr_t)header.data, (unsigned)header.size),
+        uv_buf_init((char *)(uintptr_t)frame.data, (unsigned)frame.size),
+    };
+    int written = uv_try_write((uv_stream_t *)&channel->pipe, buffers, LENGTH_OF(buffers));
+    return written > 0 ? (size_t)written : 0;
+}
+
+int channel_send(struct channel *channel, struct slice frame)
+{
+    ENSURE(frame.size > 0);
+    if (channel->closing || channel->failed)
+        return ERR_CLOSED;
+    size_t queued = buf_size(&channel->sending) + buf_size(&channel->waiting);
+    if (frame.size > channel->frame_max ||
+        FRAME_HEADER_SIZE + frame.size > channel->queue_max - queued)
+        return ERR_FULL;
+    uint8_t octets[FRAME_HEADER_SIZE];
+    frame_write_header(frame.size, octets);
+    struct slice header = slice_of(octets, sizeof(octets));
+    size_t written = queued == 0 ? write_at_once(channel, header, frame) : 0;
+    struct slice rest_of_header = slice_skip(header, written);
+    struct slice rest_of_frame = slice_skip(frame, written - (header.size - rest_of_header.size));
+    ENSURE(buf_append(&channel->waiting, rest_of_header) == 0);
+    ENSURE(buf_append(&channel->waiting, rest_of_frame) == 0);
+    write_next(channel);
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void channel_free(struct channel *channel)
+{
+    buf_fini(&channel->partial);
+    buf_fini(&channel->sending);
+    buf_fini(&channel->waiting);
+    mem_free(channel);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct channel *channel = CONTAINER_OF(handle, struct channel, pipe);
+    const struct channel_ops *ops = channel->ops;
+    void *owner = channel->owner;
+    channel_free(channel);
+    ops->on_closed(owner);
+}
+
+static void on_unopened_closed(uv_handle_t *handle)
+{
+    channel_free(CONTAINER_OF(handle, struct channel, pipe));
+}
+
+int channel_open(struct loop *loop, int descriptor, size_t frame_max, size_t queue_max,
+                 const struct channel_ops *ops, void *owner, struct channel **channel_out,
+                 struct err *err)
+{
+    ENSURE(frame_max > 0 && frame_max <= UINT32_MAX - FRAME_HEADER_SIZE);
+    ENSURE(queue_max >= FRAME_HEADER_SIZE + frame_max && queue_max <= UINT32_MAX);
+    *channel_out = NULL;
+    struct channel *channel = mem_new(sizeof(*channel));
+    channel->loop = loop;
+    channel->ops = ops;
+    channel->owner = owner;
+    channel->frame_max = frame_max;
+    channel->queue_max = queue_max;
+    buf_init(&channel->partial, FRAME_HEADER_SIZE + frame_max);
+    buf_init(&channel->sending, queue_max);
+    buf_init(&channel->waiting, queue_max);
+    ENSURE(uv_pipe_init(&loop->uv, &channel->pipe, 0) == 0);
+    int status = uv_pipe_open(&channel->pipe, descriptor);
+    if (status < 0)
+        (void)close(descriptor);
+    else
+        status = uv_read_start((uv_stream_t *)&channel->pipe, on_allocate, on_read);
+    if (status < 0) {
+        uv_close((uv_handle_t *)&channel->pipe, on_unopened_closed);
+        return err_set(err, ERR_SYSTEM, "channel: %s", uv_strerror(status));
+    }
+    *channel_out = channel;
+    return 0;
+}
+
+void channel_close(struct channel *channel)
+{
+    if (channel->closing)
+        return;
+    channel->closing = true;
+    uv_close((uv_handle_t *)&channel->pipe, on_handle_closed);
+}
