@@ -1,0 +1,71 @@
+/*
+ * Access tokens. The broker has each account's current one in memory only, refreshes it at most
+ * once for all who wait (single flight), and writes a rotated refresh token to the vault, durably,
+ * before the new access token is given to anybody.
+ *
+ * A token with more than a fifth of its life (at most 10 minutes) left is given out at once; one
+ * with less is given out too while it is still valid for 30 s, and a refresh starts in the
+ * background; an expired one is waited for. After a failed refresh the next try waits (1 s doubling
+ * to 5 min, or Retry-After); whoever asks meanwhile and has no valid token is told the last failure
+ * at once.
+ *
+ * invalid_grant signs the account out: the vault's token is wiped. No other failure drops a token.
+ */
+#ifndef ECLUSE_KEEPER_BROKER_H
+#define ECLUSE_KEEPER_BROKER_H
+
+#include "conf/config.h"
+#include "keeper/vault.h"
+#include "net/fetch.h"
+
+struct broker;
+struct broker_ticket;
+
+struct broker_token {
+    const struct secret *token; /* borrowed during the callback */
+    uint64_t generation;        /* grows with each new token of the account */
+    int64_t expires;            /* wall seconds */
+};
+
+/* All borrowed; they outlive the broker. */
+struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct vault *vault,
+                           const struct config *config, const struct log *log);
+/* Waiting tickets and requests are cancelled: see broker_drain for an end that loses nothing. A
+ * rotated token that the vault has not taken yet is offered to it once more. */
+void broker_close(struct broker *broker);
+/* After a reload: accounts that are gone or changed their endpoint or client lose their access
+ * token. The configuration before is borrowed until this returns. */
+void broker_set_config(struct broker *broker, const struct config *config);
+
+/* `refused_generation` 0: any valid token will do. Else the provider refused that generation: if a
+ * newer one is there already it is given out, if not one refresh is made. `on_answer` is called
+ * exactly once unless cancelled, never from within: `why` is WHY_NONE with a token, else
+ * TOKEN_NEEDS_USER, UNREACHABLE or INTERNAL with a text (one sentence that says what to do,
+ * printable, no secret) and `token` NULL. */
+struct broker_ticket *
+broker_ask(struct broker *broker, const char *account, uint64_t refused_generation,
+           void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
+                             const char *text),
+           void *owner);
+void broker_cancel(struct broker_ticket *ticket);
+
+/* Somebody changed the account's token in the vault (a sign-in, a logout): forget the old access
+ * token, the back-off and what a request under way brings. Who waits gets a new request. */
+void broker_signed_in(struct broker *broker, const char *account);
+
+/* A request that is cut off may have rotated the token at the provider, and the answer with the new
+ * one be lost. `on_idle` is called once, never from within, as soon as no request is under way. */
+void broker_drain(struct broker *broker, void (*on_idle)(void *owner), void *owner);
+
+struct broker_state {
+    bool has_token;
+    int64_t expires;  /* wall seconds, 0 without */
+    int64_t retry_at; /* wall seconds, 0 when not backing off */
+    unsigned waiting;
+    uint64_t requests; /* token requests since start */
+};
+/* ERR_NOT_FOUND: no such account is configured. */
+MUST_CHECK int broker_state(const struct broker *broker, const char *account,
+                            struct broker_state *state_out);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * What the files of the broker share: its accounts and tickets. Private to proxy/keeper/broker*.c.
+ */
+#ifndef ECLUSE_KEEPER_BROKER_ACCOUNT_H
+#define ECLUSE_KEEPER_BROKER_ACCOUNT_H
+
+#include "keeper/broker.h"
+
+#define BROKER_TEXT_MAX 480
+
+/* Deadlines are in steady time, so that neither a clock that is set nor a suspended machine makes
+ * an old token look new. */
+struct broker_access {
+    struct secret token;
+    int64_t expires;      /* steady milliseconds */
+    int64_t early;        /* the same: from here on a refresh is due */
+    int64_t wall_expires; /* wall seconds, to show */
+};
+
+struct broker_account {
+    struct list node;
+    struct broker *broker;
+    char *label;
+    struct list waiting; /* tickets */
+
+    struct broker_access access;
+    uint64_t generation; /* of `access` */
+    struct broker_access
+        next; /* belongs to next_refresh, and is not given out before that is stored */
+    struct secret next_refresh;
+
+    struct fetch *fetch;
+    char *issuer;           /* of the request under way, and of next_refresh */
+    bool answer_is_foreign; /* the configuration has changed under the request */
+
+    bool is_signed_out;
+    enum why failure; /* of the last try */
+    char failure_text[BROKER_TEXT_MAX];
+    unsigned failures; /* in a row */
+    int64_t retry_at;  /* steady milliseconds */
+    uint64_t requests;
+};
+
+struct broker_ticket {
+    struct list node;
+    struct broker_account *account; /* NULL: no such account */
+    uint64_t refused;
+    void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
+                      const char *text);
+    void *owner;
+};
+
+struct broker {
+    struct loop *loop;
+    struct fetcher *fetcher;
+    struct vault *vault;
+    const struct config *config;
+    const struct log *log;
+    struct deferral turn; /* looks at what was asked, and whether the broker is idle */
+    struct list accounts; /* one per label that was ever asked for; they stay */
+    struct list asked;    /* tickets to be looked at */
+    struct list looking;  /* those of them that this turn looks at */
+    uint64_t generations;
+    void (*on_idle)(void *owner);
+    void *on_idle_owner;
+    bool closing;
+    unsigned references; /* the owner, and whoever is in a callback */
+};
+
+void broker_hold(struct broker *broker);
+void broker_drop(struct broker *broker);
+/* There is something to do in the next turn. */
+void broker_wake(struct broker *broker);
+
+struct broker_account *broker_account_new(struct broker *broker, const char *label);
+void broker_account_free(struct broker_account *account);
+void broker_access_wipe(struct broker_access *access);
+/* Good for long enough to log in with. */
+bool broker_access_is_usable(const struct broker_access *access, int64_t now);
+
+/* Starts the account's request unless it is under way. When it cannot even be made, who waits is
+ * answered from within: never called by an owner, and bracketed by hold and drop. */
+void broker_account_refresh(struct broker_account *account);
+/* Brings a rotated token that is not in the vault yet there. False: the vault still does not take
+ * it, and the account's failure says so. */
+bool broker_account_store_next(struct broker_account *account);
+/* Who waits goes back to be looked at once more. */
+void broker_account_ask_again(struct broker_account *account);
+/* No failure counts any more. */
+void broker_account_forgive(struct broker_account *account);
+
+/* Both take the ticket out of its list and free it before its owner hears of it. */
+void broker_ticket_answer(struct broker_ticket *ticket, enum why why,
+                          const struct broker_token *token, const char *text);
+void broker_ticket_give(struct broker_ticket *ticket);
+void broker_ticket_fail(struct broker_ticket *ticket);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * What a handler of one command (proxy/keeper/command_*.c) works with. It is called once, from
+ * within command_start, and ends by exactly one of command_succeed and command_fail, then or later.
+ */
+#ifndef ECLUSE_KEEPER_COMMAND_HANDLER_H
+#define ECLUSE_KEEPER_COMMAND_HANDLER_H
+
+#include <jansson.h>
+
+#include "keeper/broker.h"
+#include "keeper/command.h"
+
+#define COMMAND_KEYS_MAX 4
+
+struct command_rule {
+    const char *name;
+    bool needs_daemon;
+    void (*run)(struct command *command);
+    const char *required[COMMAND_KEYS_MAX]; /* keys of the request; every value is a string */
+    const char *optional[COMMAND_KEYS_MAX];
+};
+
+void command_run_accounts(struct command *command);
+void command_run_grant(struct command *command);
+void command_run_grants(struct command *command);
+void command_run_login(struct command *command);
+void command_run_reload(struct command *command);
+void command_run_revoke(struct command *command);
+void command_run_status(struct command *command);
+void command_run_stop(struct command *command);
+void command_run_token(struct command *command);
+
+/* "in", "out", "never" or "not needed"; `tokens` as vault_token_list gives them. */
+const char *command_sign_in_state(const struct account_config *account,
+                                  const struct vault_token *tokens, size_t count);
+
+struct keeper *command_keeper(struct command *command);
+/* Printable UTF-8 without control characters; NULL: an optional key that is not there. Borrowed
+ * until the command ends. */
+const char *command_value(const struct command *command, const char *key);
+/* The account that the request names; NULL after the command has failed because there is none. */
+const struct account_config *command_account(struct command *command);
+
+/* Takes over `answer` and adds "status": 0. */
+void command_succeed(struct command *command, json_t *answer);
+void command_fail(struct command *command, int exit_code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* By the code and the text of an error. */
+void command_fail_error(struct command *command, const struct err *err);
+/* Once the answer has been given, the keeper stops. */
+void command_stop_afterwards(struct command *command);
+
+/* As broker_ask for any valid token; the ticket goes with the command. `on_token` ends it. */
+void command_ask_token(struct command *command, const char *account,
+                       void (*on_token)(struct command *command, enum why why,
+                                        const struct broker_token *token, const char *text));
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * What an account's options come to when a token is asked for: where, under which name the vault
+ * keeps its token, with which scope.
+ */
+#ifndef ECLUSE_KEEPER_ENDPOINT_H
+#define ECLUSE_KEEPER_ENDPOINT_H
+
+#include "conf/config.h"
+
+/* What the vault binds the account's refresh token to: the issuer, else the token endpoint as
+ * configured. Borrowed from the configuration. */
+const char *endpoint_issuer(const struct account_config *account);
+/* The provider's token endpoint with {tenant} replaced; NULL when it has none. For mem_free. */
+char *endpoint_token_url(const struct account_config *account);
+/* The account's scope, else all that the provider's rows name, each word once. May be "". For
+ * mem_free. */
+char *endpoint_scope(const struct account_config *account);
+/* The bundle of certificate authorities for the provider, a path. Borrowed. */
+const char *endpoint_ca_file(const struct config *config, const struct account_config *account);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * The keeper from within. Private to proxy/keeper/keeper*.c.
+ */
+#ifndef ECLUSE_KEEPER_KEEPER_PARTS_H
+#define ECLUSE_KEEPER_KEEPER_PARTS_H
+
+#include "keeper/control.h"
+#include "keeper/desk.h"
+#include "keeper/gates.h"
+#include "keeper/keeper.h"
+
+#define KEEPER_SIGNALS 3
+
+struct keeper {
+    struct loop *loop;
+    struct log log;
+    struct config *config;
+    enum keeper_mode mode;
+    int64_t started; /* wall seconds */
+
+    /* NULL: not open */
+    struct state_folder *folder;
+    struct vault *vault;
+    struct grant_check *grants;
+    struct fetcher *fetcher;
+    struct broker *broker;
+    struct resolver *resolver;
+    struct journal *journal;
+    struct desk *desk;
+    struct control *control;
+    struct gates *gates;
+
+    bool has_handles; /* the following are open */
+    uv_signal_t signals[KEEPER_SIGNALS];
+    uv_timer_t flush_timer;
+    uv_timer_t patience; /* with the request under way, at a stop */
+
+    bool is_ready;
+    bool is_stopping;
+    bool gates_have_stopped;
+    bool broker_is_idle; /* or has had its time */
+};
+
+/* ---- keeper_run.c ---- */
+
+void keeper_handles_open(struct keeper *keeper);
+void keeper_handles_close(struct keeper *keeper);
+extern const struct gates_ops keeper_gates_ops;
+
+/* ---- keeper_reload.c ---- */
+
+/* Gives grant_check the accounts of a configuration. Damaged grants are said to the log. */
+MUST_CHECK int keeper_load_grants(struct keeper *keeper, const struct config *config,
+                                  struct err *err);
+/* What is configured and not done by this version. */
+void keeper_say_what_is_missing(const struct keeper *keeper);
+
+#endif

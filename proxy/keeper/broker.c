@@ -1,0 +1,275 @@
+/*
+ * Happy path: an ask is queued and looked at in the next turn of the loop. With a token that is
+ * good it is answered there and then; without one it waits for the account's request, of which
+ * there is one at most. The answer brings a token: what has rotated goes to the vault first, then
+ * everybody who waits is answered.
+ *
+ * Failure modes:
+ *   nobody has signed in            answered without a request, until broker_signed_in
+ *   invalid_grant                   the vault's token is wiped, then as above
+ *   any other failure               who waits is told, the next try has to wait, the token stays
+ *   the vault does not take the     it is kept here with its access token, both unused, and stored
+ *   rotated token                   before anything else is done for the account
+ *   the configuration changed       the answer's rotated token is stored, its access token dropped,
+ *   under the request               and who waits gets another request
+ *   everybody cancelled             the request goes on, and its result is kept
+ */
+#include "keeper/broker.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "keeper/broker_account.h"
+#include "keeper/token_request.h"
+
+void broker_hold(struct broker *broker)
+{
+    broker->references++;
+}
+
+void broker_drop(struct broker *broker)
+{
+    if (--broker->references > 0)
+        return;
+    LIST_FOREACH_SAFE (node, &broker->accounts)
+        broker_account_free(CONTAINER_OF(node, struct broker_account, node));
+    mem_free(broker);
+}
+
+static struct broker_account *account_find(const struct broker *broker, const char *label)
+{
+    LIST_FOREACH (node, &broker->accounts) {
+        struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        if (strcmp(account->label, label) == 0)
+            return account;
+    }
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+static void ticket_look_at(struct broker_ticket *ticket)
+{
+    struct broker_account *account = ticket->account;
+    int64_t now = clock_steady_milliseconds();
+
+    if (account == NULL) {
+        broker_ticket_answer(ticket, WHY_INTERNAL, NULL, "no such account is configured");
+        return;
+    }
+    bool stored = broker_account_store_next(account);
+    bool is_refused = account->generation == ticket->refused;
+    bool may_try = stored && !account->is_signed_out && now >= account->retry_at;
+
+    if (!is_refused && broker_access_is_usable(&account->access, now)) {
+        if (now >= account->access.early && may_try)
+            broker_account_refresh(account);
+        if (secret_is_set(&account->access.token)) {
+            broker_ticket_give(ticket);
+            return;
+        }
+        may_try = false;
+    }
+    if (account->fetch == NULL && !may_try) {
+        broker_ticket_fail(ticket);
+        return;
+    }
+    list_remove(&ticket->node);
+    list_append(&account->waiting, &ticket->node);
+    broker_account_refresh(account);
+}
+
+static bool broker_is_idle(const struct broker *broker)
+{
+    LIST_FOREACH (node, &broker->accounts)
+        if (CONTAINER_OF(node, struct broker_account, node)->fetch != NULL)
+            return false;
+    return true;
+}
+
+static void broker_tell_idle(struct broker *broker)
+{
+    void (*on_idle)(void *) = broker->on_idle;
+    broker->on_idle = NULL;
+    on_idle(broker->on_idle_owner);
+}
+
+/* Tickets that are asked for by the callbacks of this turn belong to the next. */
+static void on_turn(struct deferral *deferral)
+{
+    struct broker *broker = CONTAINER_OF(deferral, struct broker, turn);
+
+    broker_hold(broker);
+    LIST_FOREACH_SAFE (node, &broker->asked) {
+        list_remove(node);
+        list_append(&broker->looking, node);
+    }
+    while (!list_is_empty(&broker->looking))
+        ticket_look_at(CONTAINER_OF(broker->looking.next, struct broker_ticket, node));
+    if (!broker->closing && !list_is_empty(&broker->asked))
+        broker_wake(broker);
+    else if (!broker->closing && broker->on_idle != NULL && broker_is_idle(broker))
+        broker_tell_idle(broker);
+    broker_drop(broker);
+}
+
+void broker_wake(struct broker *broker)
+{
+    loop_defer(broker->loop, &broker->turn);
+}
+
+static struct broker_account *account_of(struct broker *broker, const char *label)
+{
+    struct broker_account *account = account_find(broker, label);
+    if (account != NULL || config_account(broker->config, label) == NULL)
+        return account;
+    return broker_account_new(broker, label);
+}
+
+struct broker_ticket *
+broker_ask(struct broker *broker, const char *account, uint64_t refused_generation,
+           void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
+                             const char *text),
+           void *owner)
+{
+    ENSURE(!broker->closing);
+    struct broker_ticket *ticket = mem_new(sizeof(*ticket));
+    ticket->account = account_of(broker, account);
+    ticket->refused = refused_generation;
+    ticket->on_answer = on_answer;
+    ticket->owner = owner;
+    list_init(&ticket->node);
+    list_append(&broker->asked, &ticket->node);
+    broker_wake(broker);
+    return ticket;
+}
+
+void broker_cancel(struct broker_ticket *ticket)
+{
+    list_remove(&ticket->node);
+    mem_free(ticket);
+}
+
+/* ---- what happens to accounts ---- */
+
+void broker_signed_in(struct broker *broker, const char *label)
+{
+    struct broker_account *account = account_find(broker, label);
+    if (account == NULL)
+        return;
+    if (account->fetch != NULL)
+        fetch_cancel(account->fetch);
+    account->fetch = NULL;
+    account->answer_is_foreign = false;
+    broker_access_wipe(&account->access);
+    broker_access_wipe(&account->next);
+    secret_wipe(&account->next_refresh);
+    broker_account_forgive(account);
+    broker_account_ask_again(account);
+    broker_wake(broker);
+}
+
+/* A token that has rotated is the account's all the same: it stays to be stored. */
+static void account_changed(struct broker_account *account)
+{
+    account->answer_is_foreign = account->fetch != NULL;
+    broker_access_wipe(&account->access);
+    broker_access_wipe(&account->next);
+    broker_account_forgive(account);
+}
+
+void broker_set_config(struct broker *broker, const struct config *config)
+{
+    LIST_FOREACH (node, &broker->accounts) {
+        struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        const struct account_config *before = config_account(broker->config, account->label);
+        const struct account_config *after = config_account(config, account->label);
+        if (before == NULL || after == NULL || !token_request_is_same(before, after))
+            account_changed(account);
+    }
+    broker->config = config;
+}
+
+void broker_drain(struct broker *broker, void (*on_idle)(void *owner), void *owner)
+{
+    broker->on_idle = on_idle;
+    broker->on_idle_owner = owner;
+    broker_wake(broker);
+}
+
+static unsigned list_length(const struct list *head)
+{
+    unsigned length = 0;
+    LIST_FOREACH (node, head)
+        length++;
+    return length;
+}
+
+int broker_state(const struct broker *broker, const char *label, struct broker_state *state_out)
+{
+    const struct broker_account *account = account_find(broker, label);
+    int64_t now = clock_steady_milliseconds();
+
+    *state_out = (struct broker_state){0};
+    if (config_account(broker->config, label) == NULL)
+        return ERR_NOT_FOUND;
+    if (account == NULL)
+        return 0;
+    state_out->has_token = secret_is_set(&account->access.token) && now < account->access.expires;
+    state_out->expires = state_out->has_token ? account->access.wall_expires : 0;
+    if (now < account->retry_at)
+        state_out->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
+    state_out->waiting = list_length(&account->waiting);
+    state_out->requests = account->requests;
+    return 0;
+}
+
+/* ---- open and close ---- */
+
+struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct vault *vault,
+                           const struct config *config, const struct log *log)
+{
+    struct broker *broker = mem_new(sizeof(*broker));
+    broker->loop = loop;
+    broker->fetcher = fetcher;
+    broker->vault = vault;
+    broker->config = config;
+    broker->log = log;
+    list_init(&broker->accounts);
+    list_init(&broker->asked);
+    list_init(&broker->looking);
+    deferral_init(&broker->turn, on_turn);
+    broker->references = 1;
+    return broker;
+}
+
+static void cancel_all(struct list *tickets)
+{
+    LIST_FOREACH_SAFE (node, tickets)
+        broker_cancel(CONTAINER_OF(node, struct broker_ticket, node));
+}
+
+static void account_close(struct broker_account *account)
+{
+    if (account->fetch != NULL)
+        fetch_cancel(account->fetch);
+    account->fetch = NULL;
+    if (!broker_account_store_next(account))
+        log_error(account->broker->log,
+                  "account %s: the new refresh token is lost; sign in: ecluse login %s",
+                  account->label, account->label);
+    cancel_all(&account->waiting);
+}
+
+void broker_close(struct broker *broker)
+{
+    if (broker->closing)
+        return;
+    broker->closing = true;
+    LIST_FOREACH (node, &broker->accounts)
+        account_close(CONTAINER_OF(node, struct broker_account, node));
+    cancel_all(&broker->asked);
+    cancel_all(&broker->looking);
+    deferral_cancel(&broker->turn);
+    broker_drop(broker);
+}

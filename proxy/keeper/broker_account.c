@@ -1,0 +1,375 @@
+/*
+ * One account of the broker: its request, what the answer does to it, and who is told.
+ */
+#include "keeper/broker_account.h"
+
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/oauth.h"
+#include "base/clock.h"
+#include "keeper/endpoint.h"
+#include "keeper/token_request.h"
+
+#define EARLY_PART             5 /* a refresh starts when a fifth of the life is left */
+#define EARLY_MAX_MILLISECONDS (600 * 1000)
+#define USABLE_MILLISECONDS    (30 * 1000)
+#define PAUSE_MIN_MILLISECONDS 1000
+#define PAUSE_MAX_MILLISECONDS (300 * 1000)
+
+void broker_access_wipe(struct broker_access *access)
+{
+    secret_wipe(&access->token);
+    *access = (struct broker_access){0};
+}
+
+static void access_move(struct broker_access *to, struct broker_access *from)
+{
+    broker_access_wipe(to);
+    *to = *from;
+    *from = (struct broker_access){0};
+}
+
+bool broker_access_is_usable(const struct broker_access *access, int64_t now)
+{
+    return secret_is_set(&access->token) && now < access->expires - USABLE_MILLISECONDS;
+}
+
+struct broker_account *broker_account_new(struct broker *broker, const char *label)
+{
+    struct broker_account *account = mem_new(sizeof(*account));
+    account->broker = broker;
+    account->label = mem_copy_string(label);
+    list_init(&account->waiting);
+    list_init(&account->node);
+    list_append(&broker->accounts, &account->node);
+    return account;
+}
+
+void broker_account_free(struct broker_account *account)
+{
+    broker_access_wipe(&account->access);
+    broker_access_wipe(&account->next);
+    secret_wipe(&account->next_refresh);
+    mem_free(account->issuer);
+    mem_free(account->label);
+    mem_free(account);
+}
+
+void broker_account_forgive(struct broker_account *account)
+{
+    account->is_signed_out = false;
+    account->failure = WHY_NONE;
+    account->failures = 0;
+    account->retry_at = 0;
+}
+
+/* ---- answers ---- */
+
+void broker_ticket_answer(struct broker_ticket *ticket, enum why why,
+                          const struct broker_token *token, const char *text)
+{
+    struct broker_ticket copy = *ticket;
+    list_remove(&ticket->node);
+    mem_free(ticket);
+    copy.on_answer(copy.owner, why, token, text);
+}
+
+void broker_ticket_give(struct broker_ticket *ticket)
+{
+    struct broker_account *account = ticket->account;
+    const struct broker_token token = {&account->access.token, account->generation,
+                                       account->access.wall_expires};
+    broker_ticket_answer(ticket, WHY_NONE, &token, "");
+}
+
+void broker_ticket_fail(struct broker_ticket *ticket)
+{
+    char text[BROKER_TEXT_MAX];
+    ENSURE(ticket->account->failure != WHY_NONE);
+    memcpy(text, ticket->account->failure_text, sizeof(text));
+    broker_ticket_answer(ticket, ticket->account->failure, NULL, text);
+}
+
+/* What a request that has just ended leaves to those who waited: its token, however short its life;
+ * without one, the token from before for those whom the provider has not refused it; or the reason.
+ * Bracketed by hold and drop. */
+static void account_answer_waiting(struct broker_account *account, bool is_fresh)
+{
+    while (!list_is_empty(&account->waiting)) {
+        struct broker_ticket *ticket =
+            CONTAINER_OF(account->waiting.next, struct broker_ticket, node);
+        bool usable = is_fresh
+                          ? secret_is_set(&account->access.token)
+                          : broker_access_is_usable(&account->access, clock_steady_milliseconds());
+        if (usable && account->generation != ticket->refused)
+            broker_ticket_give(ticket);
+        else
+            broker_ticket_fail(ticket);
+    }
+}
+
+void broker_account_ask_again(struct broker_account *account)
+{
+    LIST_FOREACH_SAFE (node, &account->waiting) {
+        list_remove(node);
+        list_append(&account->broker->asked, node);
+    }
+}
+
+/* ---- failures ---- */
+
+/* 1 s doubling to 5 min, less up to a quarter, so that accounts do not come all at once. */
+static int64_t pause_milliseconds(unsigned failures)
+{
+    int64_t pause = PAUSE_MIN_MILLISECONDS;
+    uint16_t random = 0;
+    for (unsigned i = 1; i < failures && pause < PAUSE_MAX_MILLISECONDS; i++)
+        pause *= 2;
+    if (pause > PAUSE_MAX_MILLISECONDS)
+        pause = PAUSE_MAX_MILLISECONDS;
+    RAND_bytes((unsigned char *)&random, sizeof(random));
+    return pause - pause * random / (4 * (int64_t)UINT16_MAX);
+}
+
+static void PRINTF_LIKE(3, 4)
+    account_set_failure(struct broker_account *account, enum why why, const char *format, ...)
+{
+    char text[BROKER_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    slice_escape(slice_of_string(text), account->failure_text, sizeof(account->failure_text));
+    account->failure = why;
+}
+
+static void account_set_signed_out(struct broker_account *account)
+{
+    account->is_signed_out = true;
+    broker_access_wipe(&account->access);
+    account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                        "account %s must be signed in again; sign in: ecluse login %s",
+                        account->label, account->label);
+}
+
+/* `retry_after` is the server's word in seconds, or 0. */
+static void account_pause(struct broker_account *account, int64_t retry_after)
+{
+    int64_t pause = retry_after > 0 ? retry_after * 1000 : pause_milliseconds(++account->failures);
+    account->retry_at = clock_steady_milliseconds() + pause;
+    log_warn(account->broker->log, "account %s: %s (next try in %lld s)", account->label,
+             account->failure_text, (long long)((pause + 999) / 1000));
+}
+
+/* ---- tokens ---- */
+
+static void account_adopt(struct broker_account *account)
+{
+    access_move(&account->access, &account->next);
+    account->generation = ++account->broker->generations;
+    broker_account_forgive(account);
+}
+
+bool broker_account_store_next(struct broker_account *account)
+{
+    struct broker *broker = account->broker;
+    struct err err;
+    if (!secret_is_set(&account->next_refresh))
+        return true;
+    if (vault_token_store(broker->vault, account->label, account->issuer, &account->next_refresh,
+                          clock_wall_seconds(), &err) != 0) {
+        log_error(broker->log, "account %s: the new refresh token cannot be stored: %s",
+                  account->label, err.text);
+        account_set_failure(account, WHY_UNREACHABLE,
+                            "the new token of account %s cannot be stored on this machine; make "
+                            "room on its disk",
+                            account->label);
+        return false;
+    }
+    secret_wipe(&account->next_refresh);
+    if (secret_is_set(&account->next.token))
+        account_adopt(account);
+    return true;
+}
+
+static void account_note_refresh(struct broker_account *account)
+{
+    struct err err;
+    if (vault_token_note(account->broker->vault, account->label, clock_wall_seconds(), "", &err) !=
+        0)
+        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
+}
+
+/* True: a new access token is there for all. */
+static bool account_take_grant(struct broker_account *account, struct oauth_answer *answer)
+{
+    int64_t life = answer->expires_in * 1000, now = clock_steady_milliseconds();
+    int64_t early = life / EARLY_PART;
+    bool rotated = secret_is_set(&answer->refresh_token);
+
+    broker_account_forgive(account);
+    if (!account->answer_is_foreign) {
+        if (early > EARLY_MAX_MILLISECONDS)
+            early = EARLY_MAX_MILLISECONDS;
+        secret_move(&account->next.token, &answer->access_token);
+        account->next.expires = now + life;
+        account->next.early = now + life - early;
+        account->next.wall_expires = clock_wall_seconds() + answer->expires_in;
+    }
+    if (rotated) {
+        secret_move(&account->next_refresh, &answer->refresh_token);
+        if (!broker_account_store_next(account))
+            return false;
+    } else {
+        account_note_refresh(account);
+        if (secret_is_set(&account->next.token))
+            account_adopt(account);
+    }
+    log_info(account->broker->log, "account %s: new access token, valid for %lld s%s",
+             account->label, (long long)answer->expires_in,
+             rotated ? ", the refresh token has rotated" : "");
+    return true;
+}
+
+static void account_take_refusal(struct broker_account *account, const struct oauth_answer *answer)
+{
+    struct broker *broker = account->broker;
+    char reason[VAULT_TEXT_MAX];
+    struct err err;
+    snprintf(reason, sizeof(reason), "%s%s%s", answer->error,
+             answer->description == NULL ? "" : ": ",
+             answer->description == NULL ? "" : answer->description);
+    log_warn(broker->log, "account %s: signed out by the provider: %s", account->label, reason);
+    if (vault_token_sign_out(broker->vault, account->label, reason, &err) != 0)
+        log_error(broker->log, "account %s: the dead refresh token cannot be wiped: %s",
+                  account->label, err.text);
+    account_set_signed_out(account);
+}
+
+static bool needs_user(const char *error)
+{
+    return strcmp(error, "interaction_required") == 0 || strcmp(error, "login_required") == 0 ||
+           strcmp(error, "consent_required") == 0;
+}
+
+static void account_take_failure(struct broker_account *account, enum why why, const char *reason,
+                                 int64_t retry_after)
+{
+    struct err err;
+    int status = vault_token_note(account->broker->vault, account->label, 0, reason, &err);
+    if (status != 0 && status != ERR_NOT_FOUND)
+        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
+    if (why == WHY_TOKEN_NEEDS_USER)
+        account_set_failure(account, why,
+                            "the provider wants account %s to be signed in again (%s); sign in: "
+                            "ecluse login %s",
+                            account->label, reason, account->label);
+    else if (why == WHY_INTERNAL)
+        account_set_failure(account, why,
+                            "the provider refused the token request of account %s (%s); check its "
+                            "client_id, client_secret and scope",
+                            account->label, reason);
+    else
+        account_set_failure(account, why, "no token for account %s (%s); try again later",
+                            account->label, reason);
+    account_pause(account, retry_after);
+}
+
+static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
+{
+    struct oauth_answer read = {0};
+    bool is_fresh = false;
+
+    if (answer->status == 0) {
+        account_take_failure(account, WHY_UNREACHABLE, answer->text, 0);
+        return false;
+    }
+    oauth_read_answer(answer->status, answer->body, &read);
+    switch (read.outcome) {
+    case OAUTH_GRANTED:
+        is_fresh = account_take_grant(account, &read);
+        break;
+    case OAUTH_SIGNED_OUT:
+        account_take_refusal(account, &read);
+        break;
+    case OAUTH_MISTAKEN:
+        account_take_failure(account, needs_user(read.error) ? WHY_TOKEN_NEEDS_USER : WHY_INTERNAL,
+                             read.error, answer->retry_after);
+        break;
+    case OAUTH_TRY_LATER:
+        account_take_failure(account, WHY_UNREACHABLE, read.error, answer->retry_after);
+        break;
+    }
+    oauth_answer_clear(&read);
+    return is_fresh;
+}
+
+/* ---- the request ---- */
+
+static void on_fetched(void *owner, const struct fetch_answer *answer)
+{
+    struct broker_account *account = owner;
+    struct broker *broker = account->broker;
+    account->fetch = NULL;
+    bool is_fresh = account_take_answer(account, answer);
+
+    broker_hold(broker);
+    if (account->answer_is_foreign) {
+        broker_account_forgive(account);
+        broker_account_ask_again(account);
+    } else {
+        account_answer_waiting(account, is_fresh);
+    }
+    if (!broker->closing)
+        broker_wake(broker);
+    broker_drop(broker);
+}
+
+/* The request could not even be made. Who waits is told at once: this is never called by an owner.
+ */
+static void account_refresh_failed(struct broker_account *account, int status, const char *text)
+{
+    if (status == ERR_NOT_FOUND) {
+        account_set_signed_out(account);
+    } else {
+        account_set_failure(account, WHY_INTERNAL, "%s", text);
+        account_pause(account, 0);
+    }
+    account_answer_waiting(account, false);
+}
+
+void broker_account_refresh(struct broker_account *account)
+{
+    struct broker *broker = account->broker;
+    const struct account_config *options = config_account(broker->config, account->label);
+    struct token_request request;
+    struct err err = {0};
+
+    if (account->fetch != NULL)
+        return;
+    int status = options == NULL ? err_set(&err, ERR_CONFIG,
+                                           "account %s is not configured any more", account->label)
+                                 : token_request_make(options, broker->vault, &request, &err);
+    if (status != 0) {
+        account_refresh_failed(account, status, err.text);
+        return;
+    }
+    mem_free(account->issuer);
+    account->issuer = request.issuer;
+    request.issuer = NULL;
+    const struct fetch_request fetch = {
+        .url = request.url,
+        .ca_file = endpoint_ca_file(broker->config, options),
+        .body = &request.body,
+        .authorization = &request.authorization,
+    };
+    log_debug(broker->log, "account %s: asking %s for an access token", account->label,
+              request.url);
+    account->requests++;
+    account->answer_is_foreign = false;
+    account->fetch = fetch_start(broker->fetcher, &fetch, on_fetched, account);
+    token_request_clear(&request);
+}

@@ -1,0 +1,170 @@
+/*
+ * accounts, login, token: who is signed in, and their tokens.
+ *
+ * A sign-in is stored before it is tried, so that a provider that cannot be reached costs nobody
+ * the token that was typed in; a provider that refuses it (invalid_grant) has the broker wipe it.
+ */
+#include <string.h>
+#include <sysexits.h>
+
+#include "auth/credential.h"
+#include "base/clock.h"
+#include "conf/table.h"
+#include "keeper/command_handler.h"
+#include "keeper/command_text.h"
+#include "keeper/endpoint.h"
+#include "keeper/exit_code.h"
+
+static const char *flow_word(enum flow flow)
+{
+    return option_find(option_table(SECTION_ACCOUNT), "flow")->choices[flow];
+}
+
+/* Only these have a refresh token of a user. */
+static bool has_sign_in(const struct account_config *account)
+{
+    return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE ||
+           account->flow == FLOW_PASSWORD;
+}
+
+static const struct vault_token *find_token(const struct vault_token *tokens, size_t count,
+                                            const char *account)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(tokens[i].account, account) == 0)
+            return &tokens[i];
+    return NULL;
+}
+
+const char *command_sign_in_state(const struct account_config *account,
+                                  const struct vault_token *tokens, size_t count)
+{
+    const struct vault_token *token = find_token(tokens, count, account->name);
+    if (!has_sign_in(account))
+        return "not needed";
+    if (token == NULL)
+        return "never";
+    /* A token of another issuer is of no use here. */
+    bool fits = strcmp(token->issuer, endpoint_issuer(account)) == 0;
+    return token->state == VAULT_SIGNED_IN && fits ? "in" : "out";
+}
+
+static json_t *time_or_null(int64_t wall_seconds)
+{
+    return wall_seconds == 0 ? json_null() : json_integer(wall_seconds);
+}
+
+static json_t *account_row(const struct broker *broker, const struct account_config *account,
+                           const struct vault_token *tokens, size_t count)
+{
+    const struct vault_token *token = find_token(tokens, count, account->name);
+    struct broker_state state = {0};
+    if (broker_state(broker, account->name, &state) != 0)
+        state = (struct broker_state){0};
+    const char *error = token == NULL || *token->last_error == '\0' ? NULL : token->last_error;
+    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "name",
+                     command_text_string(account->name), "address",
+                     command_text_string(account->address), "provider",
+                     command_text_string(account->provider), "flow", flow_word(account->flow),
+                     "signed_in", command_sign_in_state(account, tokens, count), "expires",
+                     time_or_null(state.has_token ? state.expires : 0), "last_refresh",
+                     time_or_null(token == NULL ? 0 : token->last_refresh), "last_error",
+                     command_text_string(error));
+}
+
+void command_run_accounts(struct command *command)
+{
+    struct keeper *keeper = command_keeper(command);
+    const struct config *config = keeper_config(keeper);
+    struct vault_token *tokens = NULL;
+    size_t count = 0;
+    struct err err;
+    if (vault_token_list(keeper_vault(keeper), NULL, &tokens, &count, &err) != 0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    json_t *rows = json_array();
+    for (size_t i = 0; i < config->account_count; i++)
+        json_array_append_new(
+            rows, account_row(keeper_broker(keeper), config->accounts[i], tokens, count));
+    vault_tokens_free(tokens, count);
+    command_succeed(command, json_pack("{s:o}", "accounts", rows));
+}
+
+static void on_sign_in_tried(struct command *command, enum why why,
+                             const struct broker_token *token, const char *text)
+{
+    const char *name = command_value(command, "account");
+    if (why == WHY_NONE)
+        command_succeed(command, json_pack("{s:I}", "expires", (json_int_t)token->expires));
+    else if (why == WHY_TOKEN_NEEDS_USER)
+        command_fail(command, EX_NOPERM, "%s: the token was refused and is not kept: %s", name,
+                     text);
+    else
+        command_fail(command, exit_code_of_why(why),
+                     "%s: the token is stored, but could not be tried: %s", name, text);
+}
+
+void command_run_login(struct command *command)
+{
+    const struct account_config *account = command_account(command);
+    if (account == NULL)
+        return;
+    struct keeper *keeper = command_keeper(command);
+    struct slice token = slice_of_string(command_value(command, "refresh_token"));
+    if (!has_sign_in(account)) {
+        command_fail(command, EX_USAGE, "%s: flow = %s needs no sign-in", account->name,
+                     flow_word(account->flow));
+        return;
+    }
+    if (token.size == 0 || token.size > CREDENTIAL_TOKEN_MAX || !credential_is_printable(token)) {
+        command_fail(command, EX_DATAERR,
+                     "%s: the refresh token is not 1 to %u printable ASCII characters",
+                     account->name, CREDENTIAL_TOKEN_MAX);
+        return;
+    }
+    struct secret secret = {0};
+    struct err err;
+    secret_set(&secret, token);
+    int status = vault_token_store(keeper_vault(keeper), account->name, endpoint_issuer(account),
+                                   &secret, clock_wall_seconds(), &err);
+    secret_wipe(&secret);
+    if (status != 0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    broker_signed_in(keeper_broker(keeper), account->name);
+    command_ask_token(command, account->name, on_sign_in_tried);
+}
+
+static void on_token(struct command *command, enum why why, const struct broker_token *token,
+                     const char *text)
+{
+    if (why != WHY_NONE) {
+        command_fail(command, exit_code_of_why(why), "%s: %s", command_value(command, "account"),
+                     text);
+        return;
+    }
+    struct slice bytes = secret_bytes(token->token);
+    command_succeed(command, json_pack("{s:s%, s:I}", "token", (const char *)bytes.data, bytes.size,
+                                       "expires", (json_int_t)token->expires));
+}
+
+void command_run_token(struct command *command)
+{
+    const struct account_config *account = command_account(command);
+    if (account == NULL)
+        return;
+    const char *word = command_value(command, "protocol");
+    enum protocol protocol = PROTOCOL_IMAP;
+    if (word != NULL && protocol_find(word, &protocol) != 0) {
+        command_fail(command, EX_USAGE, "%s is no protocol; one of imap pop3 smtp", word);
+        return;
+    }
+    if (word != NULL && !account->provider_row->endpoints[protocol].is_set) {
+        command_fail(command, EX_DATAERR, "%s: provider %s has no %s; add it to [provider %s]",
+                     account->name, account->provider, word, account->provider);
+        return;
+    }
+    command_ask_token(command, account->name, on_token);
+}

@@ -1,0 +1,84 @@
+/*
+ * status, reload, stop: of the daemon itself. Never run by an offline keeper.
+ */
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "keeper/command_handler.h"
+#include "keeper/command_text.h"
+#include "keeper/desk.h"
+#include "keeper/gates.h"
+
+#define GATES_MAX 256
+
+static json_t *gate_processes(const struct gates *gates)
+{
+    int processes[GATES_MAX];
+    size_t count = gates_processes(gates, processes, GATES_MAX);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(processes[i]));
+    return list;
+}
+
+static json_t *account_row(struct keeper *keeper, const char *account, const char *sign_in)
+{
+    bool needs_user = strcmp(sign_in, "out") == 0 || strcmp(sign_in, "never") == 0;
+    struct broker_state state = {0};
+    if (broker_state(keeper_broker(keeper), account, &state) != 0)
+        state = (struct broker_state){0};
+    return json_pack("{s:o, s:I, s:I, s:b}", "name", command_text_string(account), "sessions",
+                     (json_int_t)desk_session_count(keeper_desk(keeper), account), "token_requests",
+                     (json_int_t)state.requests, "needs_user", needs_user ? 1 : 0);
+}
+
+static json_t *account_rows(struct keeper *keeper, const struct vault_token *tokens, size_t count)
+{
+    const struct config *config = keeper_config(keeper);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < config->account_count; i++) {
+        const struct account_config *account = config->accounts[i];
+        json_array_append_new(rows, account_row(keeper, account->name,
+                                                command_sign_in_state(account, tokens, count)));
+    }
+    return rows;
+}
+
+void command_run_status(struct command *command)
+{
+    struct keeper *keeper = command_keeper(command);
+    struct vault_token *tokens = NULL;
+    size_t count = 0;
+    struct err err;
+    if (vault_token_list(keeper_vault(keeper), NULL, &tokens, &count, &err) != 0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    json_t *accounts = account_rows(keeper, tokens, count);
+    vault_tokens_free(tokens, count);
+    command_succeed(
+        command,
+        json_pack("{s:i, s:s, s:o, s:I, s:o, s:I, s:I, s:o}", "pid", (int)getpid(), "version",
+                  ECLUSE_VERSION, "config", command_text_string(keeper_config(keeper)->file),
+                  "uptime", (json_int_t)(clock_wall_seconds() - keeper_started(keeper)), "gates",
+                  gate_processes(keeper_gates(keeper)), "gate_restarts",
+                  (json_int_t)gates_restarts(keeper_gates(keeper)), "sessions",
+                  (json_int_t)desk_session_count(keeper_desk(keeper), NULL), "accounts", accounts));
+}
+
+void command_run_reload(struct command *command)
+{
+    struct err err;
+    if (keeper_reload(command_keeper(command), &err) != 0)
+        command_fail(command, EX_CONFIG, "%s; nothing was changed", err.text);
+    else
+        command_succeed(command, json_object());
+}
+
+void command_run_stop(struct command *command)
+{
+    command_succeed(command, json_pack("{s:i}", "pid", (int)getpid()));
+    command_stop_afterwards(command);
+}

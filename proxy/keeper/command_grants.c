@@ -1,0 +1,238 @@
+/*
+ * grant, grants, revoke: the local passwords.
+ *
+ * The vault first, on disk; then the verifiers in memory; then, for a revoked one, its sessions.
+ * When the second fails the answer says so: the disk is right, and a restart makes memory right
+ * too.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "keeper/command_handler.h"
+#include "keeper/command_text.h"
+#include "keeper/desk.h"
+#include "keeper/grant_check.h"
+
+#define GRANT_NAME_MAX     64
+#define GRANT_PASSWORD_MAX 255 /* octets: what clients and SCRAM implementations take */
+#define PROTOCOLS_CAPACITY sizeof("imap,pop3,smtp")
+
+/* "imap,smtp" for any order of these words, each at most once. */
+static int read_protocols(const char *text, char out[PROTOCOLS_CAPACITY])
+{
+    bool wanted[PROTOCOL_COUNT] = {false};
+    struct slice rest = slice_of_string(text), word;
+    /* An empty word at the end is the one that slice_next_word does not give. */
+    if (rest.size > 0 && rest.data[rest.size - 1] == ',')
+        return ERR_SYNTAX;
+    while (slice_next_word(&rest, ',', &word)) {
+        size_t i = 0;
+        while (i < PROTOCOL_COUNT && !slice_is(word, protocol_name((enum protocol)i)))
+            i++;
+        if (i == PROTOCOL_COUNT || wanted[i])
+            return ERR_SYNTAX;
+        wanted[i] = true;
+    }
+    size_t size = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        if (wanted[i])
+            size += (size_t)snprintf(out + size, PROTOCOLS_CAPACITY - size, "%s%s",
+                                     size > 0 ? "," : "", protocol_name((enum protocol)i));
+    return size > 0 ? 0 : ERR_SYNTAX;
+}
+
+static bool is_number(const char *text)
+{
+    return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* False after the command has failed. */
+static bool load_verifiers(struct command *command, const char *done)
+{
+    struct keeper *keeper = command_keeper(command);
+    if (keeper_grants(keeper) == NULL)
+        return true;
+    const struct config *config = keeper_config(keeper);
+    const char **labels = mem_new_array(config->account_count + 1, sizeof(*labels));
+    for (size_t i = 0; i < config->account_count; i++)
+        labels[i] = config->accounts[i]->name;
+    struct err err;
+    int status = grant_check_load(keeper_grants(keeper), labels, config->account_count, &err);
+    mem_free(labels);
+    /* ERR_CORRUPT: another grant is damaged and left out, ours is as it should be. */
+    if (status == 0 || status == ERR_CORRUPT)
+        return true;
+    command_fail(command, EX_TEMPFAIL, "%s, but not for the daemon yet: %s; restart it", done,
+                 err.text);
+    return false;
+}
+
+/* The chosen password of the request, or a new one. False after the command has failed. */
+static bool make_password(struct command *command, struct secret *password_out)
+{
+    const char *chosen = command_value(command, "password");
+    struct err err;
+    if (chosen == NULL && grant_password_generate(password_out, &err) != 0) {
+        command_fail_error(command, &err);
+        return false;
+    }
+    if (chosen == NULL)
+        return true;
+    struct slice bytes = slice_of_string(chosen);
+    if (bytes.size == 0 || bytes.size > GRANT_PASSWORD_MAX) {
+        command_fail(command, EX_DATAERR, "the password is not 1 to %d octets", GRANT_PASSWORD_MAX);
+        return false;
+    }
+    secret_set(password_out, bytes);
+    return true;
+}
+
+static void add_grant(struct command *command, const struct vault_grant *grant,
+                      const struct secret *password)
+{
+    int64_t number = 0;
+    struct err err;
+    int status = vault_grant_add(keeper_vault(command_keeper(command)), grant, password,
+                                 clock_wall_seconds(), &number, &err);
+    if (status != 0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    if (!load_verifiers(command, "the grant is made"))
+        return;
+    json_t *answer = json_pack("{s:I}", "number", (json_int_t)number);
+    struct slice bytes = secret_bytes(password);
+    if (grant->kind == VAULT_GRANT_GENERATED)
+        json_object_set_new(answer, "password", json_stringn((const char *)bytes.data, bytes.size));
+    command_succeed(command, answer);
+}
+
+static void grant_account(struct command *command, const char *account, char *protocols)
+{
+    char *name = mem_copy_string(command_value(command, "name"));
+    char *label = mem_copy_string(account);
+    char no_address[] = "";
+    const struct vault_grant grant = {
+        .account = label,
+        .name = name,
+        .protocols = protocols,
+        .from = no_address,
+        .kind =
+            command_value(command, "password") == NULL ? VAULT_GRANT_GENERATED : VAULT_GRANT_CHOSEN,
+    };
+    struct secret password = {0};
+    if (make_password(command, &password))
+        add_grant(command, &grant, &password);
+    secret_wipe(&password);
+    mem_free(label);
+    mem_free(name);
+}
+
+void command_run_grant(struct command *command)
+{
+    const struct account_config *account = command_account(command);
+    if (account == NULL)
+        return;
+    struct slice name = slice_of_string(command_value(command, "name"));
+    if (name.size == 0 || name.size > GRANT_NAME_MAX || is_number((const char *)name.data)) {
+        command_fail(command, EX_DATAERR,
+                     "the name of a grant is 1 to %d octets, and not a number alone",
+                     GRANT_NAME_MAX);
+        return;
+    }
+    const char *wanted = command_value(command, "protocols");
+    char protocols[PROTOCOLS_CAPACITY] = "";
+    if (wanted != NULL && read_protocols(wanted, protocols) != 0)
+        command_fail(command, EX_DATAERR,
+                     "%s is no list of protocols; write imap,pop3,smtp or less", wanted);
+    else
+        grant_account(command, account->name, protocols);
+}
+
+static const char *kind_word(enum vault_grant_kind kind)
+{
+    return kind == VAULT_GRANT_GENERATED ? "generated" : "chosen";
+}
+
+static json_t *grant_row(const struct vault_grant *grant)
+{
+    return json_pack("{s:I, s:o, s:o, s:s, s:s, s:I, s:I}", "number", (json_int_t)grant->number,
+                     "account", command_text_string(grant->account), "name",
+                     command_text_string(grant->name), "protocols",
+                     *grant->protocols == '\0' ? "imap,pop3,smtp" : grant->protocols, "kind",
+                     kind_word(grant->kind), "created", (json_int_t)grant->created, "last_used",
+                     (json_int_t)grant->last_used);
+}
+
+void command_run_grants(struct command *command)
+{
+    const char *label = command_value(command, "account");
+    if (label != NULL && command_account(command) == NULL)
+        return;
+    struct vault_grant *grants = NULL;
+    size_t count = 0;
+    struct err err;
+    if (vault_grant_list(keeper_vault(command_keeper(command)), label, &grants, &count, &err) !=
+        0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    json_t *rows = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows, grant_row(&grants[i]));
+    vault_grants_free(grants, count);
+    command_succeed(command, json_pack("{s:o}", "grants", rows));
+}
+
+/* The name of the grant that `wanted` means, by number or by name, for mem_free; NULL: none. */
+static char *find_grant_name(const struct vault_grant *grants, size_t count, const char *wanted)
+{
+    int64_t number = is_number(wanted) ? strtoll(wanted, NULL, 10) : -1;
+    for (size_t i = 0; i < count; i++)
+        if (grants[i].number == number || strcmp(grants[i].name, wanted) == 0)
+            return mem_copy_string(grants[i].name);
+    return NULL;
+}
+
+static void remove_grant(struct command *command, const char *account, const char *name)
+{
+    struct keeper *keeper = command_keeper(command);
+    int64_t number = 0;
+    struct err err;
+    if (vault_grant_remove(keeper_vault(keeper), account, name, &number, &err) != 0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    bool loaded = load_verifiers(command, "the grant is revoked");
+    if (keeper_desk(keeper) != NULL)
+        desk_end_grant(keeper_desk(keeper), number);
+    if (loaded)
+        command_succeed(command, json_pack("{s:I, s:o}", "number", (json_int_t)number, "name",
+                                           command_text_string(name)));
+}
+
+void command_run_revoke(struct command *command)
+{
+    const char *account = command_value(command, "account");
+    const char *wanted = command_value(command, "grant");
+    struct vault_grant *grants = NULL;
+    size_t count = 0;
+    struct err err;
+    if (vault_grant_list(keeper_vault(command_keeper(command)), account, &grants, &count, &err) !=
+        0) {
+        command_fail_error(command, &err);
+        return;
+    }
+    char *name = find_grant_name(grants, count, wanted);
+    vault_grants_free(grants, count);
+    if (name == NULL)
+        command_fail(command, EX_DATAERR, "%s has no grant %s; ecluse grants lists them", account,
+                     wanted);
+    else
+        remove_grant(command, account, name);
+    mem_free(name);
+}

@@ -1,0 +1,428 @@
+/*
+ * Happy path: a gate's messages are read, the session they name is found in the table, and what
+ * they say is done: desk_exchange.c approves the client, desk_grant.c sends it on its way.
+ *
+ * Failure modes:
+ *   a message that makes no sense      ERR_SYNTAX: the gate is ended, and forgotten
+ *   a gate of an older configuration   REFUSED, shutdown: its numbers mean something else
+ *   too many sessions of a gate        REFUSED, limit
+ *   FORGET, a dead gate, a reload      what is under way is cancelled
+ */
+#include "keeper/desk.h"
+
+#include <string.h>
+
+#include "keeper/desk_session.h"
+
+/* Challenge mechanisms need the clear password, which the vault does not have. */
+#define MECHANISMS "PLAIN LOGIN"
+
+/* ---- sending ---- */
+
+void desk_send(struct desk *desk, unsigned gate, struct buf *message, int status)
+{
+    if (status == 0)
+        desk->parts.send(desk->parts.owner, gate, buf_bytes(message));
+    else
+        log_error(desk->parts.log, "a message to gate %u does not fit", gate);
+    buf_fini(message);
+}
+
+static void send_refused(struct desk *desk, unsigned gate, uint64_t session, enum why why,
+                         const char *text)
+{
+    struct message_refused refused = {.why = why, .text = mem_copy_string(text)};
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    int status = message_write_refused(&message, session, &refused);
+    desk_send(desk, gate, &message, status);
+    message_refused_clear(&refused);
+}
+
+static void send_end_grant(struct desk *desk, unsigned gate, int64_t grant)
+{
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    int status = message_write_number(&message, MESSAGE_END_GRANT, 0, (uint64_t)grant);
+    desk_send(desk, gate, &message, status);
+}
+
+/* ---- the table ---- */
+
+static struct list *bucket_of(struct desk *desk, unsigned gate, uint64_t number)
+{
+    /* Session numbers count up, so that neighbours fall into neighbouring buckets. */
+    return &desk->buckets[(number + gate * 2654435761u) % DESK_BUCKETS];
+}
+
+static struct desk_session *session_find(struct desk *desk, unsigned gate, uint64_t number)
+{
+    LIST_FOREACH (node, bucket_of(desk, gate, number)) {
+        struct desk_session *session = CONTAINER_OF(node, struct desk_session, in_bucket);
+        if (session->number == number && session->gate->number == gate)
+            return session;
+    }
+    return NULL;
+}
+
+static struct desk_gate *gate_find(struct desk *desk, unsigned number)
+{
+    LIST_FOREACH (node, &desk->gates) {
+        struct desk_gate *gate = CONTAINER_OF(node, struct desk_gate, node);
+        if (gate->number == number)
+            return gate;
+    }
+    return NULL;
+}
+
+static struct desk_gate *gate_hold(struct desk *desk, unsigned number)
+{
+    struct desk_gate *gate = gate_find(desk, number);
+    if (gate != NULL)
+        return gate;
+    gate = mem_new(sizeof(*gate));
+    gate->number = number;
+    list_init(&gate->sessions);
+    list_init(&gate->node);
+    list_append(&desk->gates, &gate->node);
+    return gate;
+}
+
+static void gate_release(struct desk_gate *gate)
+{
+    if (!list_is_empty(&gate->sessions))
+        return;
+    list_remove(&gate->node);
+    mem_free(gate);
+}
+
+static void account_release(struct desk_account *account)
+{
+    if (account == NULL || !list_is_empty(&account->sessions))
+        return;
+    list_remove(&account->node);
+    mem_free(account->label);
+    mem_free(account);
+}
+
+static struct desk_session *session_new(struct desk *desk, struct desk_gate *gate, uint64_t number,
+                                        const struct listener_config *options)
+{
+    struct desk_session *session = mem_new(sizeof(*session));
+    session->desk = desk;
+    session->gate = gate;
+    session->number = number;
+    session->phase = DESK_SASL;
+    session->protocol = options->protocol;
+    session->listener = mem_copy_string(options->name);
+    session->options = options;
+    deadline_init(&session->delay, desk_exchange_on_delay);
+    list_init(&session->in_account);
+    list_init(&session->in_bucket);
+    list_init(&session->in_gate);
+    list_append(bucket_of(desk, gate->number, number), &session->in_bucket);
+    list_append(&gate->sessions, &session->in_gate);
+    gate->count++;
+    return session;
+}
+
+void desk_session_set_phase(struct desk_session *session, enum desk_phase phase)
+{
+    session->desk->granted -= session->phase == DESK_GRANTED;
+    session->desk->granted += phase == DESK_GRANTED;
+    session->phase = phase;
+}
+
+void desk_session_free(struct desk_session *session)
+{
+    desk_exchange_end(session);
+    desk_grant_drop(session);
+    deadline_stop(&session->delay);
+    session->desk->granted -= session->phase == DESK_GRANTED;
+    list_remove(&session->in_bucket);
+    list_remove(&session->in_account);
+    account_release(session->account);
+    list_remove(&session->in_gate);
+    session->gate->count--;
+    gate_release(session->gate);
+    mem_free(session->listener);
+    mem_free(session->label);
+    mem_free(session);
+}
+
+void desk_session_refuse(struct desk_session *session, enum why why, const char *text)
+{
+    struct desk *desk = session->desk;
+    unsigned gate = session->gate->number;
+    uint64_t number = session->number;
+    desk_session_free(session);
+    send_refused(desk, gate, number, why, text);
+}
+
+/* ---- messages ---- */
+
+/* NULL when the gate knows another configuration, or there is no such listener. */
+static const struct listener_config *listener_of(const struct desk *desk, unsigned gate,
+                                                 uint16_t index)
+{
+    if (gate < desk->first_gate || index >= desk->config->listener_count)
+        return NULL;
+    return desk->config->listeners[index];
+}
+
+static int refuse_retired(struct desk *desk, unsigned gate, uint64_t number)
+{
+    send_refused(desk, gate, number, WHY_SHUTDOWN, "the configuration has changed; log in again");
+    return 0;
+}
+
+static int begin(struct desk *desk, unsigned gate, uint64_t number, const struct message_ask *ask)
+{
+    struct desk_session *before = session_find(desk, gate, number);
+    if (before != NULL)
+        desk_session_free(before);
+    if (gate < desk->first_gate)
+        return refuse_retired(desk, gate, number);
+    const struct listener_config *options = listener_of(desk, gate, ask->listener);
+    if (options == NULL)
+        return ERR_SYNTAX;
+    struct desk_gate *holder = gate_hold(desk, gate);
+    if (holder->count >= DESK_SESSIONS_PER_GATE_MAX) {
+        send_refused(desk, gate, number, WHY_LIMIT, "too many sessions");
+        return 0;
+    }
+    desk_exchange_start(session_new(desk, holder, number, options), ask);
+    return 0;
+}
+
+static int take_ask(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct message_ask ask;
+    int status = message_read_ask(message, &ask);
+    if (status != 0)
+        return status;
+    status = begin(desk, gate, message->session, &ask);
+    message_ask_clear(&ask);
+    return status;
+}
+
+static int take_answer(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct desk_session *session = session_find(desk, gate, message->session);
+    struct slice bytes;
+    if (message_read_bytes(message, &bytes) != 0)
+        return ERR_SYNTAX;
+    /* A reload may have refused it while the answer was on its way. */
+    if (session == NULL && gate < desk->first_gate)
+        return 0;
+    if (session == NULL || session->phase != DESK_SASL)
+        return ERR_SYNTAX;
+    desk_exchange_step(session, true, bytes);
+    return 0;
+}
+
+static int take_again(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct desk_session *session = session_find(desk, gate, message->session);
+    uint64_t generation;
+    if (message_read_number(message, &generation) != 0)
+        return ERR_SYNTAX;
+    if (session == NULL || session->phase != DESK_GRANTED || session->has_asked_again ||
+        session->generation != generation)
+        return ERR_SYNTAX;
+    session->has_asked_again = true;
+    if (gate < desk->first_gate) {
+        desk_session_free(session);
+        return refuse_retired(desk, gate, message->session);
+    }
+    desk_grant_collect(session, generation);
+    return 0;
+}
+
+static int take_note(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct message_note note;
+    if (message_read_note(message, &note) != 0)
+        return ERR_SYNTAX;
+    const struct listener_config *listener = listener_of(desk, gate, note.listener);
+    const struct desk_session *session = session_find(desk, gate, message->session);
+    struct journal_place place = {.gate = gate, .session = message->session, .listener = ""};
+    if (session != NULL) {
+        place.listener = session->listener;
+        place.protocol = protocol_name(session->protocol);
+    } else if (listener != NULL) {
+        place.listener = listener->name;
+        place.protocol = protocol_name(listener->protocol);
+    }
+    journal_write(desk->parts.journal, &place, &note);
+    message_note_clear(&note);
+    return 0;
+}
+
+static int take_forget(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct desk_session *session = session_find(desk, gate, message->session);
+    if (message->fields.size != 0)
+        return ERR_SYNTAX;
+    if (session != NULL)
+        desk_session_free(session);
+    return 0;
+}
+
+int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
+{
+    struct message message;
+    if (message_read(bytes, &message) != 0)
+        return ERR_SYNTAX;
+    switch (message.kind) {
+    case MESSAGE_ASK:
+        return take_ask(desk, gate, &message);
+    case MESSAGE_ANSWER:
+        return take_answer(desk, gate, &message);
+    case MESSAGE_AGAIN:
+        return take_again(desk, gate, &message);
+    case MESSAGE_NOTE:
+        return take_note(desk, gate, &message);
+    case MESSAGE_FORGET:
+        return take_forget(desk, gate, &message);
+    case MESSAGE_READY:
+    case MESSAGE_CONFIGURE:
+    case MESSAGE_CHALLENGE:
+    case MESSAGE_GRANTED:
+    case MESSAGE_REFUSED:
+    case MESSAGE_END_GRANT:
+    case MESSAGE_DRAIN:
+        break;
+    }
+    return ERR_SYNTAX;
+}
+
+/* ---- many at once ---- */
+
+void desk_forget_gate(struct desk *desk, unsigned number)
+{
+    for (;;) {
+        struct desk_gate *gate = gate_find(desk, number);
+        if (gate == NULL)
+            return;
+        desk_session_free(CONTAINER_OF(gate->sessions.next, struct desk_session, in_gate));
+    }
+}
+
+/* One END_GRANT tells a gate about all of its sessions; exchanges of the grant are refused. The
+ * gate goes with its last session, so its list is not looked at after a refusal. */
+static void end_grant_at(struct desk *desk, struct desk_gate *gate, int64_t grant)
+{
+    const struct list *end = &gate->sessions;
+    unsigned number = gate->number;
+    bool told = false;
+    for (struct list *node = end->next; node != end;) {
+        struct desk_session *session = CONTAINER_OF(node, struct desk_session, in_gate);
+        node = node->next;
+        if (session->grant != grant || session->account == NULL)
+            continue;
+        if (session->phase != DESK_GRANTED) {
+            desk_session_refuse(session, WHY_AUTH_REJECTED, "the password was taken away");
+        } else if (!told) {
+            send_end_grant(desk, number, grant);
+            told = true;
+        }
+    }
+}
+
+void desk_end_grant(struct desk *desk, int64_t grant)
+{
+    LIST_FOREACH_SAFE (node, &desk->gates)
+        end_grant_at(desk, CONTAINER_OF(node, struct desk_gate, node), grant);
+}
+
+size_t desk_session_count(const struct desk *desk, const char *label)
+{
+    size_t count = 0;
+    if (label == NULL)
+        return desk->granted;
+    LIST_FOREACH (node, &desk->accounts) {
+        const struct desk_account *account = CONTAINER_OF(node, struct desk_account, node);
+        if (strcmp(account->label, label) != 0)
+            continue;
+        LIST_FOREACH (held, &account->sessions)
+            count += CONTAINER_OF(held, struct desk_session, in_account)->phase == DESK_GRANTED;
+    }
+    return count;
+}
+
+/* ---- configuration ---- */
+
+static void refuse_unfinished(struct desk *desk)
+{
+    for (size_t i = 0; i < DESK_BUCKETS; i++)
+        LIST_FOREACH_SAFE (node, &desk->buckets[i]) {
+            struct desk_session *session = CONTAINER_OF(node, struct desk_session, in_bucket);
+            if (session->phase != DESK_GRANTED)
+                desk_session_refuse(session, WHY_SHUTDOWN,
+                                    "the configuration has changed; log in again");
+        }
+}
+
+static void end_account(struct desk *desk, const struct desk_account *account)
+{
+    LIST_FOREACH (node, &account->sessions) {
+        const struct desk_session *session = CONTAINER_OF(node, struct desk_session, in_account);
+        send_end_grant(desk, session->gate->number, session->grant);
+    }
+}
+
+void desk_set_config(struct desk *desk, const struct config *config)
+{
+    refuse_unfinished(desk);
+    desk->config = config;
+    LIST_FOREACH (node, &desk->accounts) {
+        const struct desk_account *account = CONTAINER_OF(node, struct desk_account, node);
+        if (config_account(config, account->label) == NULL)
+            end_account(desk, account);
+    }
+}
+
+void desk_retire_gates(struct desk *desk, unsigned first)
+{
+    desk->first_gate = first;
+}
+
+const char *desk_mechanisms(const struct desk *desk)
+{
+    return sasl_acceptor_library_mechanisms(desk->library);
+}
+
+/* ---- open and close ---- */
+
+int desk_open(const struct desk_parts *parts, const struct config *config, struct desk **desk_out,
+              struct err *err)
+{
+    struct sasl_acceptor_library *library;
+    int status = sasl_acceptor_library_open(parts->sasl_plugin_folder, MECHANISMS, &desk_users,
+                                            &library, err);
+    if (status != 0)
+        return status;
+    struct desk *desk = mem_new(sizeof(*desk));
+    desk->parts = *parts;
+    desk->config = config;
+    desk->library = library;
+    desk->delays = deadline_queue_new(parts->loop, DESK_FAILURE_DELAY_MILLISECONDS);
+    desk->throttle = throttle_new();
+    list_init(&desk->gates);
+    list_init(&desk->accounts);
+    for (size_t i = 0; i < DESK_BUCKETS; i++)
+        list_init(&desk->buckets[i]);
+    *desk_out = desk;
+    return 0;
+}
+
+void desk_close(struct desk *desk)
+{
+    while (!list_is_empty(&desk->gates))
+        desk_forget_gate(desk, CONTAINER_OF(desk->gates.next, struct desk_gate, node)->number);
+    deadline_queue_close(desk->delays);
+    sasl_acceptor_library_close(desk->library);
+    throttle_free(desk->throttle);
+    mem_free(desk);
+}

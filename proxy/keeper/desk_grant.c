@@ -1,0 +1,240 @@
+/*
+ * Happy path: the grant allows what the session is; the broker's token and the resolver's addresses
+ * are asked for together, and when both are there GRANTED goes out with them. Neither is kept.
+ *
+ * Failure modes, each one REFUSED that ends the session at the desk:
+ *   the grant or the listener is not for this   policy
+ *   too many sessions of the account            limit
+ *   the provider has no such protocol           policy
+ *   no token, no address                        what the broker said; unreachable
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "keeper/authorities.h"
+#include "keeper/desk_session.h"
+
+#define TEXT_MAX 200
+
+void desk_grant_drop(struct desk_session *session)
+{
+    if (session->ticket != NULL)
+        broker_cancel(session->ticket);
+    session->ticket = NULL;
+    if (session->lookup != NULL)
+        resolve_cancel(session->lookup);
+    session->lookup = NULL;
+    secret_wipe(&session->token);
+}
+
+/* ---- is it allowed? ---- */
+
+/* `protocols` is "imap,smtp"; "" allows all. */
+static bool allows_protocol(const char *protocols, enum protocol protocol)
+{
+    struct slice rest = slice_of_string(protocols), word;
+    if (rest.size == 0)
+        return true;
+    while (slice_next_word(&rest, ',', &word))
+        if (slice_is(word, protocol_name(protocol)))
+            return true;
+    return false;
+}
+
+static int64_t sessions_at(const struct desk_account *account, const char *listener)
+{
+    int64_t count = 0;
+    LIST_FOREACH (node, &account->sessions)
+        count +=
+            strcmp(CONTAINER_OF(node, struct desk_session, in_account)->listener, listener) == 0;
+    return count;
+}
+
+static struct desk_account *account_find(struct desk *desk, const char *label)
+{
+    LIST_FOREACH (node, &desk->accounts) {
+        struct desk_account *account = CONTAINER_OF(node, struct desk_account, node);
+        if (strcmp(account->label, label) == 0)
+            return account;
+    }
+    return NULL;
+}
+
+/* WHY_NONE, or why not, with a text. What a grant narrows and nobody would hold it to is refused:
+ * a read-only password must not write. */
+static enum why judge(const struct desk_session *session, const struct vault_grant *grant,
+                      const struct account_config *account, char text[TEXT_MAX])
+{
+    const struct listener_config *listener = session->options;
+    const char *protocol = protocol_name(session->protocol);
+    const struct desk_account *held = account_find(session->desk, account->name);
+
+    if (*listener->account != '\0' && strcmp(listener->account, account->name) != 0) {
+        snprintf(text, TEXT_MAX, "this port is for another account");
+        return WHY_POLICY;
+    }
+    if (!allows_protocol(grant->protocols, session->protocol)) {
+        snprintf(text, TEXT_MAX, "this password is not for %s", protocol);
+        return WHY_POLICY;
+    }
+    if (grant->read_only || (*grant->from != '\0' && session->protocol == PROTOCOL_SMTP)) {
+        snprintf(text, TEXT_MAX, "this password is narrower than this version can enforce");
+        return WHY_POLICY;
+    }
+    if (!account->provider_row->endpoints[session->protocol].is_set) {
+        snprintf(text, TEXT_MAX, "provider %s has no %s", account->provider, protocol);
+        return WHY_POLICY;
+    }
+    if (held != NULL && sessions_at(held, listener->name) >= listener->max_sessions_per_account) {
+        snprintf(text, TEXT_MAX, "too many sessions of account %s", account->name);
+        return WHY_LIMIT;
+    }
+    return WHY_NONE;
+}
+
+static struct desk_account *account_hold(struct desk *desk, const char *label)
+{
+    struct desk_account *account = account_find(desk, label);
+    if (account != NULL)
+        return account;
+    account = mem_new(sizeof(*account));
+    account->label = mem_copy_string(label);
+    list_init(&account->sessions);
+    list_init(&account->node);
+    list_append(&desk->accounts, &account->node);
+    return account;
+}
+
+void desk_grant_approve(struct desk_session *session)
+{
+    struct desk *desk = session->desk;
+    const struct account_config *account =
+        session->label == NULL ? NULL : config_account(desk->config, session->label);
+    const struct vault_grant *grant = grant_check_grant(desk->parts.grants, session->grant);
+    char text[TEXT_MAX];
+
+    if (account == NULL || grant == NULL) {
+        desk_exchange_fail(session);
+        return;
+    }
+    enum why why = judge(session, grant, account, text);
+    if (why != WHY_NONE) {
+        desk_session_refuse(session, why, text);
+        return;
+    }
+    deadline_stop(&session->delay);
+    desk_exchange_end(session);
+    session->account = account_hold(desk, account->name);
+    list_append(&session->account->sessions, &session->in_account);
+    vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
+    desk_grant_collect(session, 0);
+}
+
+/* ---- what a GRANTED is made of ---- */
+
+static void fill_addresses(const struct desk_session *session, struct message_granted *granted)
+{
+    granted->address_count = session->address_count;
+    for (size_t i = 0; i < session->address_count; i++) {
+        granted->addresses[i].family = session->addresses[i].family;
+        memcpy(granted->addresses[i].bytes, session->addresses[i].bytes,
+               sizeof(granted->addresses[i].bytes));
+    }
+}
+
+static char *join_words(const struct words *words)
+{
+    size_t size = 1, used = 0;
+    for (size_t i = 0; i < words->count; i++)
+        size += strlen(words->items[i]) + 1;
+    char *text = mem_new(size);
+    for (size_t i = 0; i < words->count; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : " ", words->items[i]);
+    return text;
+}
+
+static void send_granted(struct desk_session *session, const struct account_config *account)
+{
+    const struct provider_config *provider = account->provider_row;
+    const struct endpoint *endpoint = &provider->endpoints[session->protocol];
+    struct message_granted granted = {
+        .account = mem_copy_string(account->name),
+        .grant = session->grant,
+        .host = mem_copy_string(endpoint->host),
+        .port = endpoint->port,
+        .tls = endpoint->tls,
+        .authorities = authorities_index(session->desk->config, provider),
+        .mechanisms = join_words(&provider->mechanisms),
+        .user = mem_copy_string(account_upstream_user(account, session->protocol)),
+        .generation = session->generation,
+    };
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    fill_addresses(session, &granted);
+    secret_move(&granted.token, &session->token);
+    int status = message_write_granted(&message, session->number, &granted);
+    desk_send(session->desk, session->gate->number, &message, status);
+    message_granted_clear(&granted);
+}
+
+/* Not before both are there. */
+static void grant_when_complete(struct desk_session *session)
+{
+    if (session->ticket != NULL || session->lookup != NULL)
+        return;
+    const struct account_config *account =
+        config_account(session->desk->config, session->account->label);
+    ENSURE(account != NULL);
+    desk_session_set_phase(session, DESK_GRANTED);
+    send_granted(session, account);
+}
+
+static void on_token(void *owner, enum why why, const struct broker_token *token, const char *text)
+{
+    struct desk_session *session = owner;
+    session->ticket = NULL;
+    if (why != WHY_NONE) {
+        desk_session_refuse(session, why, text);
+        return;
+    }
+    secret_copy(&session->token, token->token);
+    session->generation = token->generation;
+    grant_when_complete(session);
+}
+
+static void on_addresses(void *owner, int status, const struct dial_address *addresses,
+                         size_t count, const char *text)
+{
+    struct desk_session *session = owner;
+    session->lookup = NULL;
+    if (status != 0) {
+        log_warn(session->desk->parts.log, "account %s: %s", session->account->label, text);
+        desk_session_refuse(session, WHY_UNREACHABLE,
+                            "the provider's name cannot be looked up; try again later");
+        return;
+    }
+    ENSURE(count <= RESOLVE_ADDRESSES_MAX);
+    memcpy(session->addresses, addresses, count * sizeof(*addresses));
+    session->address_count = count;
+    grant_when_complete(session);
+}
+
+void desk_grant_collect(struct desk_session *session, uint64_t refused_generation)
+{
+    struct desk *desk = session->desk;
+    const struct account_config *account = config_account(desk->config, session->account->label);
+
+    if (account == NULL || !account->provider_row->endpoints[session->protocol].is_set ||
+        grant_check_grant(desk->parts.grants, session->grant) == NULL) {
+        desk_session_refuse(session, WHY_POLICY, "the account or its password was taken away");
+        return;
+    }
+    desk_session_set_phase(session, DESK_COLLECTING);
+    session->ticket =
+        broker_ask(desk->parts.broker, account->name, refused_generation, on_token, session);
+    session->lookup = resolve_start(desk->parts.resolver,
+                                    account->provider_row->endpoints[session->protocol].host,
+                                    on_addresses, session);
+}

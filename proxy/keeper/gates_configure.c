@@ -1,0 +1,172 @@
+/*
+ * What a gate is told: the listeners, and the certificate authorities, which it could not read
+ * itself.
+ *
+ * Failures: a bundle that is not there, too long, or without a certificate; more than fits a
+ * message; TLS on a listener, which the gates do not speak.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "keeper/authorities.h"
+#include "keeper/gates_worker.h"
+#include "net/tls.h"
+
+#define BUNDLE_MAX (2u * 1024 * 1024)
+
+/* ---- certificate authorities ---- */
+
+static int read_all(int descriptor, struct buf *out)
+{
+    uint8_t bytes[16384];
+    for (;;) {
+        ssize_t count = read(descriptor, bytes, sizeof(bytes));
+        if (count == 0)
+            return 0;
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return ERR_SYSTEM;
+        if (buf_append(out, slice_of(bytes, (size_t)count)) != 0)
+            return ERR_FULL;
+    }
+}
+
+static int check_bundle(struct slice bundle, struct err *err)
+{
+    struct tls_authorities *authorities = NULL;
+    int status = tls_authorities_new(bundle, &authorities, err);
+    if (status == 0)
+        tls_authorities_free(authorities);
+    return status;
+}
+
+static int read_bundle(const char *file, char **text_out, struct err *err)
+{
+    struct buf bytes;
+    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0)
+        return err_set_errno(err, "ca_file %s", file);
+    buf_init(&bytes, BUNDLE_MAX);
+    int status = read_all(descriptor, &bytes);
+    if (status == ERR_FULL)
+        err_set(err, ERR_FULL, "ca_file %s is larger than 2 MiB", file);
+    else if (status != 0)
+        err_set_errno(err, "ca_file %s", file);
+    else if ((status = check_bundle(buf_bytes(&bytes), err)) != 0)
+        err_wrap(err, "ca_file %s", file);
+    else
+        *text_out = mem_copy_bytes_as_string(buf_bytes(&bytes).data, buf_size(&bytes));
+    close(descriptor);
+    buf_fini(&bytes);
+    return status;
+}
+
+static int fill_authorities(const struct config *config, struct message_configure *configure,
+                            struct err *err)
+{
+    size_t count = authorities_count(config);
+    configure->authorities = mem_new_array(count, sizeof(*configure->authorities));
+    for (size_t i = 0; i < count; i++) {
+        int status = read_bundle(authorities_file(config, i), &configure->authorities[i], err);
+        if (status != 0)
+            return status;
+        configure->authority_count++;
+    }
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static void fill_allowed(const struct listener_config *options, struct message_listener *listener)
+{
+    listener->allowed = mem_new_array(options->allowed_count, sizeof(*listener->allowed));
+    listener->allowed_count = options->allowed_count;
+    for (size_t i = 0; i < options->allowed_count; i++) {
+        for (size_t j = 0; j < sizeof(listener->allowed[i].address); j++)
+            listener->allowed[i].address[j] = options->allowed[i].address[j];
+        listener->allowed[i].prefix_length = (uint8_t)options->allowed[i].prefix_length;
+    }
+}
+
+static int fill_listener(const struct config *config, const struct listener_config *options,
+                         const char *mechanisms, struct message_listener *listener, struct err *err)
+{
+    if (options->tls != TLS_MODE_OFF)
+        return err_set(err, ERR_CONFIG, "listen %s: this version does not do TLS to clients",
+                       options->name);
+    if (options->auth != LISTENER_AUTH_REQUIRED)
+        return err_set(err, ERR_CONFIG, "listen %s: this version does not do auth = none",
+                       options->name);
+    listener->name = mem_copy_string(options->name);
+    listener->protocol = options->protocol;
+    listener->descriptors = (uint16_t)options->address_count;
+    listener->account = mem_copy_string(options->account);
+    listener->mechanisms = mem_copy_string(mechanisms);
+    listener->peer_owner_only = config->peer == PEER_OWNER;
+    listener->is_remote = options->remote != REMOTE_NO;
+    listener->max_sessions = (uint32_t)options->max_sessions;
+    fill_allowed(options, listener);
+    return 0;
+}
+
+static int fill_listeners(const struct config *config, const char *mechanisms,
+                          struct message_configure *configure, struct err *err)
+{
+    configure->listeners = mem_new_array(config->listener_count, sizeof(*configure->listeners));
+    configure->listener_count = config->listener_count;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        int status =
+            fill_listener(config, config->listeners[i], mechanisms, &configure->listeners[i], err);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+/* Found out now and not when the first gate is to be told. */
+static int check_fits(const struct message_configure *configure, struct err *err)
+{
+    struct buf frame;
+    buf_init(&frame, MESSAGE_SIZE_MAX);
+    int status = message_write_configure(&frame, configure);
+    buf_fini(&frame);
+    if (status != 0)
+        return err_set(err, status,
+                       "the configuration is too large for the gates: fewer "
+                       "listeners, or smaller files of certificate authorities");
+    return 0;
+}
+
+int gates_generation_new(const struct config *config, const char *mechanisms,
+                         struct gates_generation **generation_out, struct err *err)
+{
+    struct gates_generation *generation = mem_new(sizeof(*generation));
+    struct message_configure *configure = &generation->configure;
+    generation->references = 1;
+    generation->workers =
+        config->workers > 0 ? (size_t)config->workers : (size_t)uv_available_parallelism();
+    configure->log_level = (uint8_t)config->log;
+    configure->user_id = (uint32_t)getuid();
+    int status = fill_listeners(config, mechanisms, configure, err);
+    if (status == 0)
+        status = fill_authorities(config, configure, err);
+    if (status == 0)
+        status = check_fits(configure, err);
+    if (status != 0) {
+        gates_generation_drop(generation);
+        return status;
+    }
+    *generation_out = generation;
+    return 0;
+}
+
+void gates_generation_drop(struct gates_generation *generation)
+{
+    if (--generation->references > 0)
+        return;
+    message_configure_clear(&generation->configure);
+    mem_free(generation->descriptors);
+    mem_free(generation);
+}

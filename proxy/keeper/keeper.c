@@ -1,0 +1,206 @@
+/*
+ * Happy path: the parts are opened in the order in which they need each other, and closed in the
+ * opposite one; the loop is then run until the last handle is gone, since parts end there.
+ *
+ * Failures: any part that cannot be opened; those before it are closed again.
+ */
+#include "keeper/keeper.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "keeper/keeper_parts.h"
+#include "keeper/listen.h"
+#include "keeper/vault_key.h"
+
+/* ---- what both modes have ---- */
+
+static int open_vault(struct keeper *keeper, struct err *err)
+{
+    struct secret key = {0};
+    int status = state_folder_open(keeper->config->state_dir, &keeper->folder, err);
+    if (status != 0)
+        return status;
+    if (strcmp(keeper->config->vault_key, "keyfile") != 0)
+        return err_set(err, ERR_CONFIG, "vault_key = %s: this version has keyfile alone",
+                       keeper->config->vault_key);
+    status = vault_key_from_file(keeper->folder, &key, err);
+    if (status == 0)
+        status = vault_open(keeper->folder, &key, &keeper->vault, err);
+    secret_wipe(&key);
+    return status;
+}
+
+static int open_grants(struct keeper *keeper, struct err *err)
+{
+    int status = grant_check_open(keeper->loop, keeper->vault, &keeper->grants, err);
+    if (status == 0)
+        status = keeper_load_grants(keeper, keeper->config, err);
+    return status;
+}
+
+static int open_tokens(struct keeper *keeper, struct err *err)
+{
+    int status = fetcher_open(keeper->loop, &keeper->fetcher, err);
+    if (status == 0)
+        keeper->broker =
+            broker_open(keeper->loop, keeper->fetcher, keeper->vault, keeper->config, &keeper->log);
+    return status;
+}
+
+/* ---- what the daemon has besides ---- */
+
+/* A gate that cannot be reached is dead, and the desk hears of it by itself. */
+static void send_to_gate(void *owner, unsigned gate, struct slice message)
+{
+    struct keeper *keeper = owner;
+    if (keeper->gates != NULL && gates_send(keeper->gates, gate, message) != 0)
+        log_debug(&keeper->log, "gate %u is not there any more", gate);
+}
+
+static int open_desk(struct keeper *keeper, struct err *err)
+{
+    keeper->resolver = resolver_open(keeper->loop);
+    keeper->journal = journal_open(&keeper->log);
+    const struct desk_parts parts = {
+        .loop = keeper->loop,
+        .vault = keeper->vault,
+        .broker = keeper->broker,
+        .resolver = keeper->resolver,
+        .grants = keeper->grants,
+        .journal = keeper->journal,
+        .sasl_plugin_folder = SASL_PLUGIN_FOLDER,
+        .log = &keeper->log,
+        .send = send_to_gate,
+        .owner = keeper,
+    };
+    return desk_open(&parts, keeper->config, &keeper->desk, err);
+}
+
+static int open_gates(struct keeper *keeper, struct err *err)
+{
+    struct gates_settings settings = {.mechanisms = desk_mechanisms(keeper->desk)};
+    listen_inherited(&settings.inherited_first, &settings.inherited_count);
+    return gates_open(keeper->loop, keeper->config, &settings, &keeper->log, &keeper_gates_ops,
+                      keeper, &keeper->gates, err);
+}
+
+static int open_daemon(struct keeper *keeper, struct err *err)
+{
+    int status = open_desk(keeper, err);
+    if (status == 0)
+        status = control_open(keeper->loop, keeper, keeper->config->runtime_dir, &keeper->log,
+                              &keeper->control, err);
+    if (status == 0)
+        status = open_gates(keeper, err);
+    if (status != 0)
+        return status;
+    keeper_handles_open(keeper);
+    keeper_say_what_is_missing(keeper);
+    return 0;
+}
+
+/* ---- open and close ---- */
+
+int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
+                struct keeper **keeper_out, struct err *err)
+{
+    struct keeper *keeper = mem_new(sizeof(*keeper));
+    keeper->loop = loop;
+    keeper->config = config;
+    keeper->mode = mode;
+    keeper->started = clock_wall_seconds();
+    log_init(&keeper->log, config->log, "keeper");
+    int status = open_vault(keeper, err);
+    if (status == 0)
+        status = open_grants(keeper, err);
+    if (status == 0)
+        status = open_tokens(keeper, err);
+    if (status == 0 && mode == KEEPER_DAEMON)
+        status = open_daemon(keeper, err);
+    if (status != 0) {
+        keeper_free(keeper);
+        return status;
+    }
+    *keeper_out = keeper;
+    return 0;
+}
+
+static void on_part_closed(void *owner)
+{
+    (void)owner;
+}
+
+/* Who asks goes before who answers. */
+static void close_parts(struct keeper *keeper)
+{
+    if (keeper->control != NULL)
+        control_close(keeper->control);
+    if (keeper->has_handles)
+        keeper_handles_close(keeper);
+    if (keeper->gates != NULL)
+        gates_close(keeper->gates);
+    if (keeper->desk != NULL)
+        desk_close(keeper->desk);
+    if (keeper->broker != NULL)
+        broker_close(keeper->broker);
+    if (keeper->resolver != NULL)
+        resolver_close(keeper->resolver);
+    if (keeper->fetcher != NULL)
+        fetcher_close(keeper->fetcher, on_part_closed, NULL);
+    if (keeper->grants != NULL)
+        grant_check_close(keeper->grants, on_part_closed, NULL);
+}
+
+void keeper_free(struct keeper *keeper)
+{
+    close_parts(keeper);
+    loop_run(keeper->loop);
+    journal_close(keeper->journal);
+    vault_close(keeper->vault);
+    state_folder_close(keeper->folder);
+    config_free(keeper->config);
+    mem_free(keeper);
+}
+
+/* ---- the parts ---- */
+
+const struct config *keeper_config(const struct keeper *keeper)
+{
+    return keeper->config;
+}
+
+struct vault *keeper_vault(struct keeper *keeper)
+{
+    return keeper->vault;
+}
+
+struct broker *keeper_broker(struct keeper *keeper)
+{
+    return keeper->broker;
+}
+
+struct desk *keeper_desk(struct keeper *keeper)
+{
+    return keeper->desk;
+}
+
+struct gates *keeper_gates(struct keeper *keeper)
+{
+    return keeper->gates;
+}
+
+struct grant_check *keeper_grants(struct keeper *keeper)
+{
+    return keeper->grants;
+}
+
+struct loop *keeper_loop(struct keeper *keeper)
+{
+    return keeper->loop;
+}
+
+int64_t keeper_started(const struct keeper *keeper)
+{
+    return keeper->started;
+}

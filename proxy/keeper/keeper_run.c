@@ -1,0 +1,146 @@
+/*
+ * Running and stopping.
+ *
+ * Happy path: READY when the gates are; then signals and commands until one says stop. The gates
+ * drain, the broker finishes the request under way, the loop ends.
+ *
+ * Failure modes:
+ *   sessions or a request that take too long   the drain time is all they get
+ *   a second stop                              nothing more is waited for
+ */
+#include <signal.h>
+
+#include "keeper/keeper_parts.h"
+#include "keeper/notify.h"
+
+#define FLUSH_MILLISECONDS (60 * 1000)
+
+static const int signal_numbers[KEEPER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+/* ---- stopping ---- */
+
+static void check_stopped(struct keeper *keeper)
+{
+    if (keeper->gates_have_stopped && keeper->broker_is_idle)
+        uv_stop(&keeper->loop->uv);
+}
+
+static void on_broker_idle(void *owner)
+{
+    struct keeper *keeper = owner;
+    keeper->broker_is_idle = true;
+    check_stopped(keeper);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    struct keeper *keeper = CONTAINER_OF(timer, struct keeper, patience);
+    if (!keeper->broker_is_idle)
+        log_warn(&keeper->log, "a token request is still under way; it is cut off");
+    on_broker_idle(keeper);
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    int64_t milliseconds = keeper->config->drain * 1000;
+    if (keeper->mode != KEEPER_DAEMON)
+        return;
+    if (keeper->is_stopping) {
+        log_info(&keeper->log, "stopping at once");
+        keeper->broker_is_idle = true;
+        gates_stop(keeper->gates, 0);
+        check_stopped(keeper);
+        return;
+    }
+    keeper->is_stopping = true;
+    log_info(&keeper->log, "stopping; sessions have %lld s", (long long)keeper->config->drain);
+    notify_stopping();
+    gates_stop(keeper->gates, milliseconds);
+    broker_drain(keeper->broker, on_broker_idle, keeper);
+    ENSURE(uv_timer_start(&keeper->patience, on_patience, (uint64_t)milliseconds, 0) == 0);
+}
+
+/* ---- gates ---- */
+
+static int on_message(void *owner, unsigned gate, struct slice message)
+{
+    struct keeper *keeper = owner;
+    return desk_take(keeper->desk, gate, message);
+}
+
+static void on_gate_gone(void *owner, unsigned gate)
+{
+    struct keeper *keeper = owner;
+    desk_forget_gate(keeper->desk, gate);
+}
+
+static void on_ready(void *owner)
+{
+    struct keeper *keeper = owner;
+    if (keeper->is_stopping)
+        return;
+    log_info(&keeper->log, keeper->is_ready ? "ready with the new configuration" : "ready");
+    keeper->is_ready = true;
+    notify_ready();
+}
+
+static void on_stopped(void *owner)
+{
+    struct keeper *keeper = owner;
+    keeper->gates_have_stopped = true;
+    check_stopped(keeper);
+}
+
+const struct gates_ops keeper_gates_ops = {on_message, on_gate_gone, on_ready, on_stopped};
+
+/* ---- handles ---- */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct keeper *keeper = handle->data;
+    struct err err;
+    if (number != SIGHUP)
+        keeper_stop(keeper);
+    else if (keeper_reload(keeper, &err) != 0)
+        log_error(&keeper->log, "reload: %s; nothing was changed", err.text);
+}
+
+/* Off the login's path: when a grant was used last is not worth a wait for the disk. */
+static void on_flush(uv_timer_t *timer)
+{
+    struct keeper *keeper = CONTAINER_OF(timer, struct keeper, flush_timer);
+    struct err err;
+    if (vault_flush(keeper->vault, &err) != 0)
+        log_warn(&keeper->log, "vault: %s", err.text);
+}
+
+void keeper_handles_open(struct keeper *keeper)
+{
+    uv_loop_t *uv = &keeper->loop->uv;
+    for (size_t i = 0; i < KEEPER_SIGNALS; i++) {
+        ENSURE(uv_signal_init(uv, &keeper->signals[i]) == 0);
+        keeper->signals[i].data = keeper;
+        ENSURE(uv_signal_start(&keeper->signals[i], on_signal, signal_numbers[i]) == 0);
+    }
+    ENSURE(uv_timer_init(uv, &keeper->patience) == 0);
+    ENSURE(uv_timer_init(uv, &keeper->flush_timer) == 0);
+    ENSURE(uv_timer_start(&keeper->flush_timer, on_flush, FLUSH_MILLISECONDS, FLUSH_MILLISECONDS) ==
+           0);
+    keeper->has_handles = true;
+}
+
+void keeper_handles_close(struct keeper *keeper)
+{
+    for (size_t i = 0; i < KEEPER_SIGNALS; i++)
+        uv_close((uv_handle_t *)&keeper->signals[i], NULL);
+    uv_close((uv_handle_t *)&keeper->patience, NULL);
+    uv_close((uv_handle_t *)&keeper->flush_timer, NULL);
+    keeper->has_handles = false;
+}
+
+int keeper_run(struct keeper *keeper)
+{
+    ENSURE(keeper->mode == KEEPER_DAEMON);
+    loop_run(keeper->loop);
+    return 0;
+}

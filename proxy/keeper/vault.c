@@ -1,0 +1,360 @@
+/*
+ * Opening and closing, and the statements of all tables.
+ *
+ * Happy path: permissions of everything that SQLite will touch are checked, the file is opened, the
+ * proof in it is opened with the key.
+ *
+ * The journal is a rollback journal that is deleted at each commit, not a write-ahead log: between
+ * two transactions there is then one file, in which a token that was wiped really is overwritten
+ * (secure_delete), while a log would keep its old page until it is written over some day.
+ * synchronous = EXTRA is FULL and, on top, a sync of the folder after the journal's removal:
+ * without it, a commit in this mode could be undone by a power cut.
+ *
+ * Failures:
+ *  - a crash while a new vault is made: it is made under another name, so vault.db is not there or
+ *    complete; an empty or cut one is therefore damage (ERR_CORRUPT), not a new vault
+ *  - a crash within a transaction: SQLite undoes it at the next opening
+ *  - the wrong key, another version, another program's file: ERR_CORRUPT, nothing is changed
+ */
+#include "keeper/vault_store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define VAULT_VERSION 1
+#define VAULT_NAME    "vault.db"
+#define NEW_NAME      VAULT_NAME ".new"
+#define BUSY_WAIT     2000 /* milliseconds, for somebody's backup */
+
+static const char schema[] =
+    "CREATE TABLE vault (version INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;"
+    "CREATE TABLE tokens ("
+    " account TEXT NOT NULL PRIMARY KEY,"
+    " issuer TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
+    " refresh_token BLOB,"
+    " created INTEGER NOT NULL,"
+    " last_refresh INTEGER NOT NULL,"
+    " last_error TEXT NOT NULL,"
+    " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
+    "CREATE TABLE damaged_tokens ("
+    " account TEXT NOT NULL,"
+    " issuer TEXT NOT NULL,"
+    " refresh_token BLOB,"
+    " found INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE grants ("
+    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " account TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " protocols TEXT NOT NULL,"
+    " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
+    " sender TEXT NOT NULL,"
+    " kind TEXT NOT NULL CHECK (kind IN ('generated', 'chosen')),"
+    " verifier BLOB NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " last_used INTEGER NOT NULL,"
+    " UNIQUE (account, name)) STRICT;";
+
+static const char settings[] = "PRAGMA journal_mode = DELETE;"
+                               "PRAGMA synchronous = EXTRA;"
+                               "PRAGMA foreign_keys = ON;"
+                               "PRAGMA secure_delete = ON;"
+                               "PRAGMA cell_size_check = ON;"
+                               "PRAGMA trusted_schema = OFF;"
+                               "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA mmap_size = 0;";
+
+/* ---- statements ---- */
+
+int vault_fail(const struct vault *vault, struct err *err)
+{
+    int code;
+    switch (sqlite3_errcode(vault->database) & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        code = ERR_BUSY;
+        break;
+    case SQLITE_ERROR: /* the tables are not the ones of this version */
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_SCHEMA:
+        code = ERR_CORRUPT;
+        break;
+    case SQLITE_CONSTRAINT:
+        code = ERR_EXISTS;
+        break;
+    default:
+        code = ERR_SYSTEM;
+    }
+    return err_set(err, code, "%s/" VAULT_NAME ": %s", state_folder_path(vault->folder),
+                   sqlite3_errmsg(vault->database));
+}
+
+int vault_run(struct vault *vault, const char *sql, struct err *err)
+{
+    if (sqlite3_exec(vault->database, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return vault_fail(vault, err);
+    return 0;
+}
+
+int vault_begin(struct vault *vault, struct err *err)
+{
+    return vault_run(vault, "BEGIN IMMEDIATE", err);
+}
+
+int vault_end(struct vault *vault, int status, struct err *err)
+{
+    if (status == 0)
+        status = vault_run(vault, "COMMIT", err);
+    /* After some failures SQLite has rolled back by itself. */
+    if (status != 0 && sqlite3_get_autocommit(vault->database) == 0)
+        (void)sqlite3_exec(vault->database, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+int vault_prepare(struct vault *vault, const char *sql, sqlite3_stmt **statement_out,
+                  struct err *err)
+{
+    if (sqlite3_prepare_v2(vault->database, sql, -1, statement_out, NULL) != SQLITE_OK)
+        return vault_fail(vault, err);
+    return 0;
+}
+
+void vault_bind_text(sqlite3_stmt *statement, int index, const char *text)
+{
+    ENSURE(sqlite3_bind_text(statement, index, text, -1, SQLITE_TRANSIENT) == SQLITE_OK);
+}
+
+void vault_bind_number(sqlite3_stmt *statement, int index, int64_t number)
+{
+    ENSURE(sqlite3_bind_int64(statement, index, number) == SQLITE_OK);
+}
+
+void vault_bind_bytes(sqlite3_stmt *statement, int index, struct slice bytes)
+{
+    ENSURE(sqlite3_bind_blob64(statement, index, bytes.data, bytes.size, SQLITE_TRANSIENT) ==
+           SQLITE_OK);
+}
+
+enum vault_step vault_step(sqlite3_stmt *statement)
+{
+    int status = sqlite3_step(statement);
+    if (status == SQLITE_ROW)
+        return VAULT_ROW;
+    return status == SQLITE_DONE ? VAULT_DONE : VAULT_FAILED;
+}
+
+int vault_change(struct vault *vault, sqlite3_stmt *statement, struct err *err)
+{
+    int status = 0;
+    if (sqlite3_step(statement) != SQLITE_DONE)
+        status = vault_fail(vault, err);
+    else if (sqlite3_changes(vault->database) == 0)
+        status = err_set(err, ERR_NOT_FOUND, "not in the vault");
+    sqlite3_finalize(statement);
+    return status;
+}
+
+struct slice vault_column_bytes(sqlite3_stmt *statement, int column)
+{
+    const void *bytes = sqlite3_column_blob(statement, column);
+    return slice_of(bytes, (size_t)sqlite3_column_bytes(statement, column));
+}
+
+char *vault_column_copy(sqlite3_stmt *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    return mem_copy_string(text == NULL ? "" : text);
+}
+
+/* ---- opening ---- */
+
+static const struct seal_place proof_place = {.table = "vault", .column = "proof", .account = ""};
+static const char proof_content[] = "ecluse vault";
+
+static int open_database(struct vault *vault, const char *name, struct err *err)
+{
+    char path[4096];
+    int size = snprintf(path, sizeof(path), "%s/%s", state_folder_path(vault->folder), name);
+    if (size < 0 || (size_t)size >= sizeof(path))
+        return err_set(err, ERR_CONFIG, "the path of state_dir is too long");
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_PRIVATECACHE |
+                SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(path, &vault->database, flags, NULL) != SQLITE_OK) {
+        ENSURE(vault->database != NULL); /* else memory is out */
+        return err_set(err, ERR_SYSTEM, "%s: %s", path, sqlite3_errmsg(vault->database));
+    }
+    sqlite3_busy_timeout(vault->database, BUSY_WAIT);
+    (void)sqlite3_db_config(vault->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return vault_run(vault, settings, err);
+}
+
+static int write_proof(struct vault *vault, struct err *err)
+{
+    struct buf sealed;
+    buf_init(&sealed, SEAL_OVERHEAD + sizeof(proof_content));
+    sqlite3_stmt *statement = NULL;
+    int status =
+        seal_write(&vault->seal_key, &proof_place, slice_of_string(proof_content), &sealed);
+    if (status != 0)
+        (void)err_set(err, status, "a new vault cannot be sealed");
+    else
+        status = vault_prepare(vault, "INSERT INTO vault VALUES (?, ?)", &statement, err);
+    if (status == 0) {
+        vault_bind_number(statement, 1, VAULT_VERSION);
+        vault_bind_bytes(statement, 2, buf_bytes(&sealed));
+        status = vault_change(vault, statement, err);
+    }
+    buf_fini(&sealed);
+    return status;
+}
+
+static int fill_new(struct vault *vault, struct err *err)
+{
+    int status = open_database(vault, NEW_NAME, err);
+    if (status == 0)
+        status = vault_begin(vault, err);
+    if (status != 0)
+        return status;
+    status = vault_run(vault, schema, err);
+    if (status == 0)
+        status = write_proof(vault, err);
+    return vault_end(vault, status, err);
+}
+
+/* Under another name first, then put in its place whole. */
+static int make_new(struct vault *vault, struct err *err)
+{
+    const struct state_folder *folder = vault->folder;
+    state_folder_remove_file(folder, NEW_NAME);
+    state_folder_remove_file(folder, NEW_NAME "-journal");
+    int descriptor;
+    int status = state_folder_open_file(folder, NEW_NAME, STATE_FILE_CREATE, &descriptor, err);
+    if (status != 0)
+        return status;
+    (void)close(descriptor);
+    status = fill_new(vault, err);
+    sqlite3_close(vault->database);
+    vault->database = NULL;
+    if (status == 0)
+        status = state_folder_publish(folder, VAULT_NAME, err);
+    if (status != 0)
+        state_folder_remove_file(folder, NEW_NAME);
+    return status;
+}
+
+static int check_proof(struct vault *vault, struct slice proof, struct err *err)
+{
+    struct secret content = {0};
+    int status = seal_read(&vault->seal_key, &proof_place, proof, &content);
+    if (status == 0 && !secret_equal(&content, slice_of_string(proof_content)))
+        status = ERR_CORRUPT;
+    secret_wipe(&content);
+    if (status != 0)
+        return err_set(err, ERR_CORRUPT,
+                       "the vault's key does not fit %s/" VAULT_NAME
+                       ": restore the two from the same backup",
+                       state_folder_path(vault->folder));
+    return 0;
+}
+
+static int check_version(struct vault *vault, struct err *err)
+{
+    sqlite3_stmt *statement;
+    int status = vault_prepare(vault, "SELECT version, proof FROM vault", &statement, err);
+    if (status != 0)
+        return status;
+    enum vault_step step = vault_step(statement);
+    if (step == VAULT_FAILED)
+        status = vault_fail(vault, err);
+    else if (step == VAULT_DONE || sqlite3_column_int64(statement, 0) != VAULT_VERSION)
+        status = err_set(err, ERR_CORRUPT,
+                         "%s/" VAULT_NAME " is not a vault of version %d; it is left as it is",
+                         state_folder_path(vault->folder), VAULT_VERSION);
+    else
+        status = check_proof(vault, vault_column_bytes(statement, 1), err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* What SQLite would read, or write beside it. */
+static int check_files(const struct state_folder *folder, struct err *err)
+{
+    static const char *const beside[] = {VAULT_NAME "-journal", VAULT_NAME "-wal",
+                                         VAULT_NAME "-shm"};
+    for (size_t i = 0; i < LENGTH_OF(beside); i++) {
+        int status = state_folder_check_file(folder, beside[i], err);
+        if (status != 0 && status != ERR_NOT_FOUND)
+            return status;
+    }
+    return state_folder_check_file(folder, VAULT_NAME, err);
+}
+
+static int derive_keys(struct vault *vault, const struct secret *key, struct err *err)
+{
+    int status = seal_derive_key(key, "ecluse vault seal", &vault->seal_key);
+    if (status == 0)
+        status = seal_derive_key(key, "ecluse vault grant", &vault->grant_key);
+    if (status != 0)
+        return err_set(err, status, "the vault's keys cannot be derived");
+    return 0;
+}
+
+static int open_checked(struct vault *vault, const struct secret *key, struct err *err)
+{
+    int status = derive_keys(vault, key, err);
+    if (status != 0)
+        return status;
+    status = check_files(vault->folder, err);
+    if (status == ERR_NOT_FOUND) {
+        status = make_new(vault, err);
+        if (status == 0)
+            status = check_files(vault->folder, err);
+    }
+    if (status == 0)
+        status = open_database(vault, VAULT_NAME, err);
+    if (status == 0)
+        status = check_version(vault, err);
+    return status;
+}
+
+static void vault_free(struct vault *vault)
+{
+    ENSURE(sqlite3_close(vault->database) == SQLITE_OK);
+    secret_wipe(&vault->seal_key);
+    secret_wipe(&vault->grant_key);
+    mem_free(vault->uses);
+    mem_free(vault);
+}
+
+int vault_open(const struct state_folder *folder, struct secret *key, struct vault **vault_out,
+               struct err *err)
+{
+    ENSURE(key->size == SEAL_KEY_SIZE);
+    *vault_out = NULL;
+    struct vault *vault = mem_new(sizeof(*vault));
+    vault->folder = folder;
+    int status = open_checked(vault, key, err);
+    secret_wipe(key);
+    if (status != 0) {
+        vault_free(vault);
+        return status;
+    }
+    *vault_out = vault;
+    return 0;
+}
+
+void vault_close(struct vault *vault)
+{
+    if (vault == NULL)
+        return;
+    int lost = vault_flush(vault, NULL);
+    (void)lost;
+    vault_free(vault);
+}
+
+const struct secret *vault_grant_key(const struct vault *vault)
+{
+    return &vault->grant_key;
+}
