@@ -1,0 +1,28 @@
+/*
+ * What most subcommands come down to: a request (keeper/command.h) to the daemon when it runs, else
+ * to a keeper of our own for as long as the answer takes.
+ */
+#ifndef ECLUSE_CLI_ASK_H
+#define ECLUSE_CLI_ASK_H
+
+#include <jansson.h>
+
+#include "cli/arguments.h"
+#include "cli/remote.h"
+
+/* Adds a text to a request; NULL adds nothing. */
+void ask_add(json_t *request, const char *key, const char *text);
+
+/* `request` is taken over; "command" is the subcommand's name. 0 with *answer_out for json_decref,
+ * or the exit code after one line on stderr has said why. */
+MUST_CHECK int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answer_out);
+
+/* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close. */
+MUST_CHECK int ask_daemon(const struct arguments *arguments, struct remote *remote_out,
+                          json_t **answer_out);
+
+/* Members of an answer; "" and 0 when they are not there. */
+const char *ask_text(const json_t *answer, const char *key);
+int64_t ask_number(const json_t *answer, const char *key);
+
+#endif

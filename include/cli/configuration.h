@@ -1,0 +1,17 @@
+/*
+ * Which configuration file, and what is in it: the one place of the program that reads the
+ * environment.
+ */
+#ifndef ECLUSE_CLI_CONFIGURATION_H
+#define ECLUSE_CLI_CONFIGURATION_H
+
+#include "cli/arguments.h"
+#include "conf/config.h"
+
+/* Finds and reads it: `-c`, $ECLUSE_CONFIG, $XDG_CONFIG_HOME/ecluse/ecluse.ini,
+ * /etc/ecluse/ecluse.ini. 0, or the exit code 78 after every problem was printed to stderr as
+ * "file:line: what, and the fix". Warnings are printed too when `with_warnings`. */
+MUST_CHECK int configuration_read(const struct arguments *arguments, bool with_warnings,
+                                  struct config **config_out);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * What the process is made safe with before anything else: no core file, no debugger of the same
+ * user, files for nobody else, no descriptor that leaks into what it starts, libraries that wipe
+ * what they free.
+ */
+#ifndef ECLUSE_CLI_PROCESS_H
+#define ECLUSE_CLI_PROCESS_H
+
+#include "base/err.h"
+
+/* Once, first thing in main. ERR_DENIED: run setuid or setgid. */
+MUST_CHECK int process_prepare(struct err *err);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * Happy path: the first candidate that is named or exists is read.
+ *
+ * Failures, all 78: no file anywhere; a file that cannot be read or has problems.
+ */
+#include "cli/configuration.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli/print.h"
+
+#define SYSTEM_FILE "/etc/ecluse/ecluse.ini"
+
+/* NULL for a variable that is not set or empty. */
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value == NULL || *value == '\0' ? NULL : value;
+}
+
+static const char *home_folder(void)
+{
+    const char *home = environment("HOME");
+    if (home != NULL)
+        return home;
+    const struct passwd *user = getpwuid(getuid());
+    return user == NULL ? NULL : user->pw_dir;
+}
+
+static char *join(const char *folder, const char *name)
+{
+    size_t size = slice_of_string(folder).size + slice_of_string(name).size + 1;
+    char *path = mem_new(size);
+    snprintf(path, size, "%s%s", folder, name);
+    return path;
+}
+
+/* The user's own file, whether it is there or not; NULL without a home. */
+static char *user_file(void)
+{
+    const char *folder = environment("XDG_CONFIG_HOME");
+    if (folder != NULL)
+        return join(folder, "/ecluse/ecluse.ini");
+    const char *home = home_folder();
+    return home == NULL ? NULL : join(home, "/.config/ecluse/ecluse.ini");
+}
+
+/* NULL after it was said that there is none. For mem_free. */
+static char *find_file(const struct arguments *arguments)
+{
+    const char *named = arguments->config_file;
+    if (named == NULL)
+        named = environment("ECLUSE_CONFIG");
+    if (named != NULL)
+        return mem_copy_string(named);
+    char *own = user_file();
+    if (own != NULL && access(own, F_OK) == 0)
+        return own;
+    if (access(SYSTEM_FILE, F_OK) != 0) {
+        print_failure(EX_CONFIG,
+                      "no configuration: neither %s nor " SYSTEM_FILE
+                      " is there; write one, or name it with -c FILE",
+                      own == NULL ? "ecluse.ini in a home folder" : own);
+        mem_free(own);
+        return NULL;
+    }
+    mem_free(own);
+    return mem_copy_string(SYSTEM_FILE);
+}
+
+static void print_problem(const char *file, const struct config_problem *problem)
+{
+    const char *kind = problem->warning ? "warning: " : "";
+    if (problem->line > 0)
+        print_complaint("%s:%d: %s%s", file, problem->line, kind, problem->text);
+    else
+        print_complaint("%s: %s%s", file, kind, problem->text);
+}
+
+int configuration_read(const struct arguments *arguments, bool with_warnings,
+                       struct config **config_out)
+{
+    char *file = find_file(arguments);
+    if (file == NULL)
+        return EX_CONFIG;
+    const struct config_surroundings surroundings = {
+        .home = home_folder(),
+        .state_directory = environment("STATE_DIRECTORY"),
+        .runtime_directory = environment("RUNTIME_DIRECTORY"),
+        .xdg_state_home = environment("XDG_STATE_HOME"),
+        .xdg_runtime_dir = environment("XDG_RUNTIME_DIR"),
+        .user_id = (unsigned)getuid(),
+    };
+    struct config_problems problems = {0};
+    int status = config_read(file, &surroundings, config_out, &problems);
+    for (size_t i = 0; i < problems.count; i++)
+        if (with_warnings || !problems.items[i].warning)
+            print_problem(file, &problems.items[i]);
+    config_problems_free(&problems);
+    mem_free(file);
+    return status == 0 ? EX_OK : EX_CONFIG;
+}

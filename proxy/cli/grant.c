@@ -1,0 +1,85 @@
+/*
+ * A generated password is all that stdout gets, so that a script can take it; what a human wants to
+ * know goes to stderr.
+ *
+ * When the password cannot be printed the grant is there, but of no use: the error says so.
+ */
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "cli/ask.h"
+#include "cli/print.h"
+#include "cli/secret_input.h"
+
+#define PASSWORD_MAX   255
+#define PASSWORD_SHORT 8
+
+/* False after it was said why. */
+static bool read_password(json_t *request)
+{
+    struct secret password = {0};
+    struct err err;
+    if (secret_input_read("the password", PASSWORD_MAX, &password, &err) != 0) {
+        print_failure(EX_DATAERR, "grant: %s", err.text);
+        return false;
+    }
+    if (secret_bytes(&password).size < PASSWORD_SHORT)
+        print_note("grant: the password is short; %d octets or more are harder to guess",
+                   PASSWORD_SHORT);
+    ask_add(request, "password", (const char *)secret_bytes(&password).data);
+    secret_wipe(&password);
+    return true;
+}
+
+static int report(const struct arguments *arguments, const json_t *answer)
+{
+    const char *password = ask_text(answer, "password");
+    long long number = (long long)ask_number(answer, "number");
+    print_note("grant %lld of %s for %s is made%s", number, arguments->operands[0],
+               arguments_value(arguments, "--name"),
+               *password == '\0' ? "" : "; its password is shown this once:");
+    if (*password != '\0' && !print_secret(slice_of_string(password)))
+        return print_failure(EX_CANTCREAT,
+                             "grant: the password could not be printed; ecluse revoke %s %lld",
+                             arguments->operands[0], number);
+    return EX_OK;
+}
+
+static int run(const struct arguments *arguments)
+{
+    const char *name = arguments_value(arguments, "--name");
+    if (name == NULL)
+        return print_failure(EX_USAGE, "grant: --name is missing; see ecluse help grant");
+    json_t *request = json_object(), *answer = NULL;
+    ask_add(request, "account", arguments->operands[0]);
+    ask_add(request, "name", name);
+    ask_add(request, "protocols", arguments_value(arguments, "--protocols"));
+    if (arguments_value(arguments, "--password-stdin") != NULL && !read_password(request)) {
+        json_decref(request);
+        return EX_DATAERR;
+    }
+    int exit_code = ask_keeper(arguments, request, &answer);
+    if (exit_code == EX_OK)
+        exit_code = report(arguments, answer);
+    json_decref(answer);
+    return exit_code;
+}
+
+static const struct flag flags[] = {
+    {"--name", "NAME", "which client it is for; needed"},
+    {"--protocols", "LIST", "imap,pop3,smtp or less of these (default: all)"},
+    {"--password-stdin", NULL, "a password of your own, as one line on stdin"},
+};
+static const char *const absent[] = {"--read-only", "--from", NULL};
+
+const struct subcommand subcommand_grant = {
+    .name = "grant",
+    .operands = "ACCOUNT",
+    .summary = "make a local password for one mail client",
+    .operands_minimum = 1,
+    .operands_maximum = 1,
+    .flags = flags,
+    .flag_count = LENGTH_OF(flags),
+    .absent = absent,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "cli/ask.h"
+#include "cli/print.h"
+
+#define COLUMNS 7
+
+static const char *const headings[COLUMNS] = {"NUMBER", "ACCOUNT", "NAME",    "PROTOCOLS",
+                                              "KIND",   "CREATED", "LAST USE"};
+
+/* The texts that are made for one row; the others lie in the JSON. */
+struct row_texts {
+    char number[24];
+    char created[PRINT_TIME_CAPACITY], last_used[PRINT_TIME_CAPACITY];
+};
+
+static void fill_row(const json_t *grant, struct row_texts *texts, const char *cells[COLUMNS])
+{
+    snprintf(texts->number, sizeof(texts->number), "%lld", (long long)ask_number(grant, "number"));
+    cells[0] = texts->number;
+    cells[1] = ask_text(grant, "account");
+    cells[2] = ask_text(grant, "name");
+    cells[3] = ask_text(grant, "protocols");
+    cells[4] = ask_text(grant, "kind");
+    cells[5] = print_time(ask_number(grant, "created"), texts->created);
+    cells[6] = print_time(ask_number(grant, "last_used"), texts->last_used);
+}
+
+static void print_grants(const json_t *grants)
+{
+    size_t count = json_array_size(grants);
+    struct row_texts *texts = mem_new_array(count + 1, sizeof(*texts));
+    const char **cells = mem_new_array((count + 1) * COLUMNS, sizeof(*cells));
+    for (size_t i = 0; i < count; i++)
+        fill_row(json_array_get(grants, i), &texts[i], cells + i * COLUMNS);
+    print_table(headings, COLUMNS, cells, count);
+    mem_free(cells);
+    mem_free(texts);
+}
+
+static int run(const struct arguments *arguments)
+{
+    json_t *request = json_object(), *answer = NULL;
+    ask_add(request, "account", arguments->operands[0]);
+    int exit_code = ask_keeper(arguments, request, &answer);
+    if (exit_code != EX_OK)
+        return exit_code;
+    const json_t *grants = json_object_get(answer, "grants");
+    if (arguments->json)
+        print_json(grants);
+    else
+        print_grants(grants);
+    json_decref(answer);
+    return EX_OK;
+}
+
+const struct subcommand subcommand_grants = {
+    .name = "grants",
+    .operands = "[ACCOUNT]",
+    .summary = "list the local passwords (never the passwords themselves)",
+    .operands_maximum = 1,
+    .has_json = true,
+    .run = run,
+};

@@ -1,0 +1,35 @@
+#include "cli/subcommand.h"
+
+#include <string.h>
+
+static const struct subcommand *const subcommands[] = {
+    &subcommand_run,      &subcommand_check, &subcommand_login,
+    &subcommand_accounts, &subcommand_grant, &subcommand_grants,
+    &subcommand_revoke,   &subcommand_token, &subcommand_status,
+    &subcommand_reload,   &subcommand_stop,  &subcommand_version,
+    &subcommand_help,     &subcommand_gate,  NULL,
+};
+
+static const char *const absent_names[] = {"add",   "logout", "import", "sessions",
+                                           "audit", "doctor", "cert",   "vault"};
+
+const struct subcommand *const *subcommand_table(void)
+{
+    return subcommands;
+}
+
+const struct subcommand *subcommand_find(const char *name)
+{
+    size_t i = 0;
+    while (subcommands[i] != NULL && strcmp(subcommands[i]->name, name) != 0)
+        i++;
+    return subcommands[i];
+}
+
+bool subcommand_is_absent(const char *name)
+{
+    for (size_t i = 0; i < LENGTH_OF(absent_names); i++)
+        if (strcmp(absent_names[i], name) == 0)
+            return true;
+    return false;
+}
