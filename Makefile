@@ -90,20 +90,40 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .SECONDARY:
 
-.PHONY: deps demo test unit net replay e2e asan fuzz layers format lint install help clean
+.PHONY: demo test unit net replay e2e asan fuzz layers format lint install help clean
+demo: ## install what is missing, build, and show it working before a real server
+	@tests/deps demo
+	@$(MAKE) all
+	@tests/rig/demo
+test: ## install what is missing, build, run every test
+	@tests/deps test
+	@tests/lib/run-all
 unit: $(UNIT_TESTS) ## pure tests: floors 0 and 1 alone
 	@tests/lib/run-c $^
 net: $(NET_TESTS) ## tests over real sockets on loopback
 	@tests/lib/run-c $^
 replay: $(REPLAYERS) ## every fuzz target over its corpus
-	@for t in $^; do $$t tests/fuzz/corpus/$${t##*/fuzz_} || exit 1; done
+	@tests/lib/run-replay $^
+e2e: $(OUT)/ecluse ## end to end on the real server
+	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
+asan: ## everything under ASan, UBSan and LSan
+	@$(MAKE) unit net replay e2e MODE=asan
 layers: ## no include points up, sideways or in a circle
 	@tests/lib/layers
+T ?= 60
+fuzz: ## every fuzz target for T=60 seconds, with clang
+	@tests/lib/run-fuzz $(T) $(FUZZERS)
 format: ## clang-format every source
-	clang-format -i $$(git ls-files 'proxy/*.c' 'proxy/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')
+	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
+lint: ## clang-format and clang-tidy find nothing
+	clang-format --dry-run -Werror $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
+	clang-tidy --quiet $$(git ls-files 'proxy/*.c') -- -std=c11 $(CPPFLAGS)
+install: $(OUT)/ecluse ## DESTDIR= PREFIX=
+	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
+	install -D -m 644 config/ecluse.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/ecluse.ini
 clean: ## remove what was built
 	rm -rf $(BUILD)
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | sort | column -ts "$$(printf '\t')"
+	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | sort | column -ts "$$(printf '\t')"
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

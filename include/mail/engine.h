@@ -9,10 +9,11 @@
  *     while (engine_next(engine, &deed))
  *         do it;
  *
- * What engine_feed did not consume stays with the owner, who stops reading that side and feeds the
- * same bytes again after the next fact or feed of the other side: that is how commands that a
- * client pipelined behind its login wait. After DEED_PASS both sides' unconsumed bytes belong to
- * the relay and the engine may be freed.
+ * What engine_feed did not consume stays with the owner, who feeds the same bytes again when the
+ * deeds are done: it stops at each command that has an answer, so that answers need not be stored.
+ * When it then consumes nothing, that side is not read, and fed again after the next fact or feed
+ * of the other side: that is how commands that a client pipelined behind its login wait. After
+ * DEED_PASS both sides' unconsumed bytes belong to the relay and the engine may be freed.
  *
  * However the bytes are cut, the deeds are the same. Every path ends in exactly one DEED_END or in
  * DEED_PASS.

@@ -192,6 +192,9 @@ size_t engine_feed(struct engine *engine, enum side side, struct slice bytes)
             engine->upstream_is_stale = true;
             return bytes.size;
         }
+        /* The answers to many commands in one piece would need room without a bound. */
+        if (engine->queue_count > 0)
+            break;
         consumed += engine_read_unit(engine, side, slice_skip(bytes, consumed));
     }
     return consumed;
@@ -203,7 +206,7 @@ static void tell_refused(struct engine *engine, const struct fact *fact)
 {
     if (engine->phase != PHASE_ASKED)
         return;
-    if (fact->why == WHY_CLIENT_PROTOCOL) {
+    if (fact->why == WHY_CLIENT_PROTOCOL && !engine->token_was_refused) {
         engine_cancel(engine, fact->text);
         return;
     }

@@ -150,17 +150,19 @@ static size_t lines_max(const struct engine *engine, enum side side)
     return dialect->command_max;
 }
 
-static bool end_too_long(struct engine *engine, enum side side)
+static enum wire_status end_too_long(struct engine *engine, enum side side)
 {
     if (side == SIDE_CLIENT)
         engine_end(engine, WHY_CLIENT_PROTOCOL, "line too long");
     else
         engine_fail(engine, WHY_UPSTREAM_PROTOCOL, "the mail server sent an endless line");
-    return false;
+    return WIRE_BAD;
 }
 
-/* Appends up to and including the line's end. True when the line is whole. */
-static bool read_line(struct engine *engine, enum side side, struct slice bytes, size_t *taken_out)
+/* Appends up to and including the line's end. DONE: it is whole; BAD: it was too long, and that was
+ * said. */
+static enum wire_status read_line(struct engine *engine, enum side side, struct slice bytes,
+                                  size_t *taken_out)
 {
     struct unit_reader *reader = &engine->readers[side];
     size_t end = slice_find(bytes, '\n');
@@ -169,7 +171,7 @@ static bool read_line(struct engine *engine, enum side side, struct slice bytes,
         return end_too_long(engine, side);
     if (buf_size(&reader->bytes) - (size_t)reader->literal_total > lines_max(engine, side))
         return end_too_long(engine, side);
-    return end < bytes.size;
+    return end < bytes.size ? WIRE_DONE : WIRE_MORE;
 }
 
 static size_t read_literal(struct unit_reader *reader, struct slice bytes)
@@ -191,7 +193,7 @@ static size_t read_from_client(struct engine *engine, struct slice bytes)
         end_foreign(engine, "a TLS client on a plaintext port");
         return bytes.size;
     }
-    if (!read_line(engine, SIDE_CLIENT, bytes, &taken))
+    if (read_line(engine, SIDE_CLIENT, bytes, &taken) != WIRE_DONE)
         return taken;
     if (engine->phase != PHASE_COMMAND || reader->line_start > 0 ||
         !ends_as_foreign(engine, wire_trim_line_end(buf_bytes(&reader->bytes))))
@@ -204,14 +206,19 @@ size_t engine_read_unit(struct engine *engine, enum side side, struct slice byte
     size_t taken;
     if (side == SIDE_CLIENT)
         return read_from_client(engine, bytes);
-    bool is_whole = read_line(engine, side, bytes, &taken);
+    /* Up to the octet that is one too many in all: so the limit that is told is the one that was
+     * reached first, however the bytes are cut. */
+    size_t left = engine->dialect->reply_total_max - engine->reply_total;
+    enum wire_status status = read_line(engine, side, slice_take(bytes, left + 1), &taken);
+    if (status == WIRE_BAD)
+        return taken;
     engine->reply_total += taken;
     if (engine->reply_total > engine->dialect->reply_total_max) {
         engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
                     "the mail server said too much before the login");
         return taken;
     }
-    if (is_whole)
+    if (status == WIRE_DONE)
         act_on_unit(engine, side);
     return taken;
 }

@@ -147,8 +147,11 @@ static enum wire_status take_quoted(struct slice *rest, struct buf *out)
 static enum wire_status take_literal(struct slice *rest, struct buf *out)
 {
     size_t end = slice_find(*rest, '\n');
+    struct slice line = slice_take(*rest, end + 1);
     struct wire_literal literal;
-    if (end == rest->size || wire_imap_literal(slice_take(*rest, end + 1), &literal) != WIRE_DONE)
+    /* The announcement at the line's end is to be the brace that the string begins with. */
+    bool is_alone = slice_find(slice_skip(line, 1), '{') == line.size - 1;
+    if (end == rest->size || !is_alone || wire_imap_literal(line, &literal) != WIRE_DONE)
         return WIRE_BAD;
     struct slice bytes = slice_skip(*rest, end + 1);
     if (literal.size > bytes.size || buf_append(out, slice_take(bytes, literal.size)) != 0)

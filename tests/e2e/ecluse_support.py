@@ -1,0 +1,254 @@
+"""One ecluse with its own configuration, folders and port; started, used and looked over."""
+
+import imaplib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+
+import canaries
+from cli_support import BINARY, PATIENCE, Place
+from imap_support import RawImap
+from waiting import wait_until
+
+IS_SANITIZED = b"__asan_init" in BINARY.read_bytes() if BINARY.exists() else False
+SLOWNESS = 5 if IS_SANITIZED else 1
+ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|broken invariant|"
+                    r"SUMMARY: \w+Sanitizer")
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warn |info |debug) "
+                      r"[ -~]+")
+
+
+class Ecluse(Place):
+    everyone = []  # the folders of all, for the last look
+
+    def __init__(self, folder, rig, people=("alice", "bob")):
+        self.rig = rig
+        self.clients = []
+        self.secrets = {}  # what it is → the secret
+        self.passwords = {}  # account → local password
+        self.daemon = None
+        self.sections = {
+            "ecluse": {"state_dir": f"{folder}/state", "runtime_dir": f"{folder}/run",
+                       "web": "off", "drain": 1, "ca_file": rig.state["ca"]},
+            "listen imap": {"protocol": "imap"},
+        }
+        super().__init__(folder)
+        Ecluse.everyone.append(self.folder)
+        self.sections["listen imap"]["address"] = f"127.0.0.1:{self.port}"
+        self.add_provider("local", f"localhost:{rig.ports['imaps']}")
+        for name in people:
+            self.add_account(name)
+
+    # ---- configuration ----
+
+    def set(self, section, **options):
+        self.sections.setdefault(section, {}).update(options)
+        self.write("\n".join(
+            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
+            for name, rows in self.sections.items()))
+
+    def add_provider(self, name, place, **more):
+        self.set(f"provider {name}", imap=f"tls://{place}",
+                 authorization_endpoint=self.rig.state["endpoints"]["authorization"],
+                 **{"token_endpoint": self.rig.state["endpoints"]["token"], **more})
+
+    def add_account(self, name, provider="local", address=None, **more):
+        known = self.rig.state["clients"]["confidential"]
+        self.set(f"account {name}", address=address or f"{name}@example.test", provider=provider,
+                 client_id=known["client_id"], client_secret=known["client_secret"], **more)
+
+    def address_of(self, name):
+        return self.sections[f"account {name}"]["address"]
+
+    def serve_from(self, upstream, name="carol", **more):
+        """An account whose mail is at a scripted server."""
+        self.add_provider(f"of-{name}", f"localhost:{upstream.port}", **more)
+        self.add_account(name, provider=f"of-{name}")
+
+    def environment(self, **more):
+        sanitizers = {name: os.environ[name] for name in os.environ
+                      if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
+        return super().environment(**sanitizers, **more)
+
+    # ---- the daemon ----
+
+    def start(self):
+        """Returns when it has said READY=1."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            path = self.folder / "notify"
+            path.unlink(missing_ok=True)
+            notify.bind(str(path))
+            with open(self.folder / "daemon.log", "ab") as log:
+                self.daemon = subprocess.Popen(
+                    [BINARY, "run", "-c", str(self.file)], stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=log, env=self.environment(NOTIFY_SOCKET=str(path)))
+            self.daemons.append(self.daemon)
+            ended = os.pidfd_open(self.daemon.pid)
+            try:
+                said = b""
+                while b"READY=1" not in said.split(b"\n"):
+                    ready = select.select([notify, ended], [], [], PATIENCE)[0]
+                    assert notify in ready, f"not ready; the log:\n{self.log()}"
+                    said = notify.recv(4096)
+            finally:
+                os.close(ended)
+        return self.daemon
+
+    def status(self):
+        result = self.ecluse("status", "--json")
+        assert result.status == 0, result
+        return json.loads(result.out)
+
+    def gates(self):
+        return self.status()["gates"]
+
+    def accounts(self):
+        result = self.ecluse("accounts", "--json")
+        assert result.status == 0, result
+        return {row["name"]: row for row in json.loads(result.out)}
+
+    def hang_up(self):
+        for client in self.clients:
+            try:
+                client.close() if isinstance(client, RawImap) else client.shutdown()
+            except OSError:
+                pass
+        self.clients.clear()
+
+    def stop(self):
+        """Its exit code."""
+        self.hang_up()
+        self.daemon.send_signal(signal.SIGTERM)
+        return self.daemon.wait(PATIENCE)
+
+    def kill(self):
+        """The keeper, by SIGKILL."""
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def log_since(self, mark):
+        return self.log()[mark:]
+
+    def wait_log(self, pattern, since=0):
+        """The match in what was logged after `since` (see log_size)."""
+        return wait_until(lambda: re.search(pattern, self.log_since(since)),
+                          f"{pattern!r} in the log")
+
+    def log_size(self):
+        return len(self.log())
+
+    # ---- accounts ----
+
+    def sign_in(self, name, user=None):
+        token = self.rig.refresh_token(user or self.address_of(name))
+        self.secrets[f"a refresh token of {name} ({len(self.secrets)})"] = token
+        result = self.ecluse("login", name, "--refresh-token-stdin", stdin=token.encode())
+        assert result.status == 0, result
+        return token
+
+    def grant(self, name, *more, client="phone"):
+        result = self.ecluse("grant", name, "--name", client, *more)
+        assert result.status == 0, result
+        password = result.out.rstrip("\n")
+        self.secrets[f"a password of {name} ({len(self.secrets)})"] = password
+        self.passwords.setdefault(name, password)
+        return password
+
+    def access_token(self, name):
+        result = self.ecluse("token", name)
+        assert result.status == 0, result
+        token = result.out.rstrip("\n")
+        self.secrets[f"an access token of {name} ({len(self.secrets)})"] = token
+        return token
+
+    def ready(self, *names):
+        """Started if it was not, and these accounts (all) can log in."""
+        if self.daemon is None:
+            self.start()
+        known = [section.split()[1] for section in self.sections if section.startswith("account ")]
+        for name in names or known:
+            self.sign_in(name)
+            self.grant(name)
+        return self
+
+    # ---- clients ----
+
+    def imap(self):
+        client = imaplib.IMAP4("127.0.0.1", self.port, timeout=PATIENCE)
+        self.clients.append(client)
+        return client
+
+    def session(self, name):
+        """An imaplib session that is logged in."""
+        client = self.imap()
+        client.login(self.address_of(name), self.passwords[name])
+        return client
+
+    def raw(self, greet=True):
+        client = RawImap(self.port, greet=greet)
+        self.clients.append(client)
+        return client
+
+    def try_login(self, name, password=None):
+        """The tagged reply of a connection of its own, which is closed again."""
+        client = RawImap(self.port)
+        try:
+            return client.login(self.address_of(name), password or self.passwords[name])
+        finally:
+            client.close()
+
+    def raw_session(self, name):
+        client = self.raw()
+        reply = client.login(self.address_of(name), self.passwords[name])
+        assert reply.startswith("OK "), reply
+        return client
+
+    # ---- the last look ----
+
+    def is_running(self):
+        return self.daemon is not None and self.daemon.poll() is None
+
+    def note_processes(self):
+        """What everybody can see of the processes; the environment of ours is shut even to us
+        unless we are root."""
+        seen = b""
+        for pid in [self.daemon.pid, *self.gates()]:
+            for name in ("cmdline", "environ"):
+                try:
+                    with open(f"/proc/{pid}/{name}", "rb") as file:
+                        seen += file.read() + b"\n"
+                except (PermissionError, ProcessLookupError, FileNotFoundError):
+                    pass
+        (self.folder / "proc").write_bytes(seen)
+
+    def learn_access_tokens(self):
+        """Those that are in use, without asking the provider."""
+        for name, row in self.accounts().items():
+            if row["expires"]:
+                self.access_token(name)
+
+    def finish(self):
+        try:
+            if self.is_running():
+                self.hang_up()
+                self.note_processes()
+                self.learn_access_tokens()
+                assert self.stop() == 0, self.log()
+        finally:
+            self.close()
+        self.assert_clean()
+
+    def assert_clean(self):
+        log = self.log() if (self.folder / "daemon.log").exists() else ""
+        assert not ALARMS.search(log), log
+        if not IS_SANITIZED:
+            odd = [line for line in log.splitlines() if not LOG_LINE.fullmatch(line)]
+            assert not odd, odd
+        files = [path for path in self.folder.rglob("*")
+                 if path.is_file() and path.relative_to(self.folder).parts[0]
+                 in ("state", "run", "daemon.log", "proc")]
+        canaries.assert_absent(self.secrets, {path.name: path.read_bytes() for path in files})

@@ -1,0 +1,96 @@
+"""A client that shows each octet, for what imaplib hides."""
+
+import base64
+import select
+import socket
+import struct
+
+from cli_support import PATIENCE
+
+
+def quoted(text):
+    raw = text if isinstance(text, bytes) else text.encode()
+    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def plain(user, password, authorization=""):
+    """A PLAIN message (RFC 4616), as it goes over the line."""
+    parts = [part if isinstance(part, bytes) else part.encode()
+             for part in (authorization, user, password)]
+    return base64.b64encode(b"\0".join(parts))
+
+
+class RawImap:
+    def __init__(self, port, host="127.0.0.1", greet=True):
+        self.socket = socket.create_connection((host, port), PATIENCE)
+        self.socket.settimeout(PATIENCE)
+        self.file = self.socket.makefile("rb")
+        self.tags = 0
+        self.greeting = self.line() if greet else None
+
+    def send(self, data):
+        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
+
+    def line(self):
+        line = self.file.readline()
+        if line == b"":
+            raise EOFError("the server closed")
+        assert line.endswith(b"\r\n"), line
+        return line[:-2]
+
+    def until_tagged(self, tag):
+        """The tagged reply without its tag, and the lines before it."""
+        before = []
+        while True:
+            line = self.line()
+            if line.startswith(tag + b" "):
+                return line[len(tag) + 1:].decode("utf-8", "replace"), before
+            before.append(line)
+
+    def command(self, *parts):
+        """Parts are joined by blanks; see until_tagged."""
+        self.tags += 1
+        tag = b"t%d" % self.tags
+        self.send(b" ".join([tag, *(p if isinstance(p, bytes) else p.encode() for p in parts)])
+                  + b"\r\n")
+        return self.until_tagged(tag)
+
+    def login(self, user, password):
+        """The tagged reply."""
+        return self.command("LOGIN", quoted(user), quoted(password))[0]
+
+    def authenticate(self, mechanism, *messages, initial=False):
+        """The tagged reply. `messages` are base64 already; with `initial` the first goes along."""
+        self.tags += 1
+        tag = b"t%d" % self.tags
+        left = list(messages)
+        first = b" " + left.pop(0) if initial else b""
+        self.send(tag + b" AUTHENTICATE " + mechanism.encode() + first + b"\r\n")
+        while True:
+            line = self.line()
+            if not line.startswith(b"+"):
+                assert line.startswith(tag + b" "), line
+                return line[len(tag) + 1:].decode()
+            self.send(left.pop(0) + b"\r\n")
+
+    def rest(self):
+        """Everything until the server closes; a reset is an end too."""
+        received = b""
+        try:
+            while data := self.file.read(65536):
+                received += data
+        except ConnectionError:
+            pass
+        return received
+
+    def is_quiet(self):
+        return not select.select([self.socket], [], [], 0)[0]
+
+    def reset(self):
+        """Closed by a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()

@@ -1,0 +1,80 @@
+"""The rig (tests/rig) as the tests turn it: a real authorization server and a real Dovecot."""
+
+import json
+import os
+import subprocess
+import sys
+
+from cli_support import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "rig"))
+
+from lib import client, op  # noqa: E402 (the rig's own)
+
+BASE = int(os.environ.get("ECLUSE_RIG_BASE", "21000"))
+PROGRAM = ROOT / "tests" / "rig" / "rig"
+
+
+class Rig:
+    def __init__(self, folder):
+        self.folder = folder
+        self.call("start", "--base", str(BASE))
+        self.state = json.loads((folder / "rig.json").read_text())
+        self.ports = self.state["ports"]
+        self.dead = set()
+
+    def call(self, command, *arguments):
+        done = subprocess.run([PROGRAM, command, *arguments, "--dir", str(self.folder)],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+    def stop(self):
+        self.call("stop")
+
+    def kill(self, part):
+        self.dead.add(part)
+        self.call("kill", part)
+
+    def revive(self, part):
+        self.call("revive", part)
+        self.dead.discard(part)
+
+    def reset(self):
+        """As at the start, whatever the test before has done."""
+        for part in sorted(self.dead):
+            self.revive(part)
+        self.knob("reset")
+        self.clear()
+
+    def knob(self, name, *values):
+        return client.knob(self.state, name, *values)
+
+    def clear(self):
+        op.ask(self.state, "POST", "/clear")
+
+    def stats(self):
+        return client.stats(self.state)
+
+    def token_requests(self):
+        return self.stats()["token_requests_total"]
+
+    def refreshes(self):
+        """Outcome → how many refreshes had it."""
+        return self.stats()["token_requests"].get("refresh_token", {})
+
+    def refresh_token(self, user):
+        return client.grant(self.state, user)["refresh_token"]
+
+    def every_token(self):
+        """All that are known to the authorization server; once it was stopped or killed."""
+        saved = json.loads((self.folder / "op" / "state.json").read_text())
+        kinds = ("AccessToken", "RefreshToken", "ClientCredentials")
+        keys = [key.split(":", 1) for key, _ in saved["items"]]
+        return {name for kind, name in keys if kind in kinds}
+
+    def mails(self, user):
+        """The mails that lie in a mailbox, as they were delivered."""
+        maildir = os.path.join(self.state["users"][user]["maildir"])
+        files = [os.path.join(maildir, sub, name)
+                 for sub in ("new", "cur") for name in os.listdir(os.path.join(maildir, sub))]
+        return [open(file, "rb").read() for file in files]

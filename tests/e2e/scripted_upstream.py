@@ -1,0 +1,234 @@
+"""An IMAP server that does what a test says, behind a certificate that ecluse trusts.
+
+A script is a function that gets the connection and plays the server. Everything that ecluse sends
+is kept: the octets on the wire (`raw`) and what was inside TLS (`plain`).
+"""
+
+import base64
+import re
+import socket
+import ssl
+import struct
+import threading
+
+from cli_support import PATIENCE
+from waiting import wait_until
+
+CAPABILITIES = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE"
+OFFER = CAPABILITIES + " AUTH=XOAUTH2 AUTH=OAUTHBEARER"
+TOKEN = re.compile(rb"\x01auth=Bearer ([^\x01]*)\x01")
+USER = re.compile(rb"^(?:user=|n,a=)([^\x01,]*)")
+
+
+class Gone(Exception):
+    """ecluse has closed the connection."""
+
+
+class Connection:
+    def __init__(self, server, plug):
+        self.server = server
+        self.socket = plug
+        self.raw = bytearray()
+        self.plain = bytearray()
+        self.tls = None
+        self.resumed = None
+        self.unread = b""
+        self.mechanism = self.user = self.token = None
+        self.refused = []  # the reasons why TLS did not come about
+        self.commands = []  # after the login
+        self.is_over = False
+
+    # ---- octets ----
+
+    def receive_raw(self):
+        try:
+            data = self.socket.recv(65536)
+        except ConnectionError:
+            data = b""
+        self.raw += data
+        return data
+
+    def send_raw(self, data):
+        try:
+            self.socket.sendall(data)
+        except (ConnectionError, BrokenPipeError) as error:
+            raise Gone from error
+
+    def _flush(self):
+        if data := self.outgoing.read():
+            self.send_raw(data)
+
+    def _with_tls(self, action):
+        """Repeats the action while it wants octets of the peer."""
+        while True:
+            try:
+                result = action()
+                self._flush()
+                return result
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self.receive_raw()
+                if data == b"":
+                    self.incoming.write_eof()
+                    raise Gone from None
+                self.incoming.write(data)
+            except ssl.SSLError as error:
+                self.refused.append(str(error))
+                self._flush()  # the alert
+                raise Gone from error
+
+    def handshake(self, context=None):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = (context or self.server.context).wrap_bio(self.incoming, self.outgoing,
+                                                             server_side=True)
+        self._with_tls(self.tls.do_handshake)
+        self.resumed = self.tls.session_reused
+
+    def send(self, data):
+        self.tls.write(data if isinstance(data, bytes) else data.encode())
+        self._flush()
+
+    def receive(self):
+        data = self._with_tls(lambda: self.tls.read(65536))
+        if data == b"":
+            raise Gone
+        self.plain += data
+        return data
+
+    def line(self):
+        while b"\r\n" not in self.unread:
+            self.unread += self.receive()
+        line, self.unread = self.unread.split(b"\r\n", 1)
+        return line
+
+    def until_gone(self):
+        try:
+            while True:
+                if self.tls is None:
+                    if self.receive_raw() == b"":
+                        return
+                else:
+                    self.receive()
+        except Gone:
+            pass
+
+    def cut(self):
+        """FIN without the close_notify of TLS."""
+        self.tls = None
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    # ---- IMAP ----
+
+    def greet(self, offer=OFFER):
+        self.send(f"* OK [CAPABILITY {offer}] scripted\r\n")
+
+    def read_token(self):
+        """Takes the AUTHENTICATE; returns its tag."""
+        words = self.line().split(b" ")
+        assert words[1] == b"AUTHENTICATE", words
+        self.mechanism = words[2].decode()
+        if len(words) == 3:
+            self.send("+ \r\n")
+            words.append(self.line())
+        message = base64.b64decode(words[3], validate=True)
+        self.user = USER.search(message)[1].decode()
+        self.token = TOKEN.search(message)[1].decode()
+        return words[0].decode()
+
+    def accept(self, tag, capabilities=CAPABILITIES):
+        self.send(f"{tag} OK [CAPABILITY {capabilities}] Logged in\r\n")
+
+    def log_in(self, **more):
+        self.greet(**more)
+        self.accept(self.read_token())
+
+    def answer_commands(self):
+        """OK to all of them, until the client logs out."""
+        while True:
+            line = self.line()
+            self.commands.append(line)
+            tag, verb = line.decode("utf-8", "replace").split(" ")[:2]
+            if verb.upper() == "LOGOUT":
+                self.send(f"* BYE bye\r\n{tag} OK LOGOUT completed\r\n")
+                return
+            self.send(f"{tag} OK {verb} completed for {self.user}\r\n")
+
+
+def polite(connection):
+    connection.handshake()
+    connection.log_in()
+    connection.answer_commands()
+
+
+class ScriptedUpstream:
+    def __init__(self, rig, script=polite):
+        good = rig.state["certs"]["good"]
+        self.script = script
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(good["cert"], good["key"])
+        self.context.set_alpn_protocols(["imap"])
+        self.connections = []
+        self.failures = []
+        self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listening.getsockname()[1]
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self):
+        while True:
+            try:
+                plug, _ = self.listening.accept()
+            except OSError:
+                return  # closed
+            plug.settimeout(None)
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(self, plug)
+            self.connections.append(connection)
+            threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+
+    def _play(self, connection):
+        try:
+            self.script(connection)
+            if connection.tls is not None and connection.socket.fileno() >= 0:
+                connection.tls.unwrap()  # close_notify: an honest end
+        except (Gone, ssl.SSLError, OSError):
+            pass
+        except Exception as error:  # a mistake in the script: the test must hear of it
+            self.failures.append(error)
+        finally:
+            if connection.tls is not None:
+                try:
+                    connection._flush()
+                except (Gone, OSError):
+                    pass
+            connection.socket.close()
+            connection.is_over = True
+
+    def wait_for(self, count):
+        """The connections, once there were so many."""
+        wait_until(lambda: len(self.connections) >= count, f"{count} connections upstream")
+        return self.connections
+
+    def wait_over(self):
+        """The connections, once all of them have ended."""
+        wait_until(lambda: all(c.is_over for c in list(self.connections)), "upstream ended")
+        return self.connections
+
+    def tokens(self):
+        return [c.token for c in self.connections if c.token]
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.thread.join(PATIENCE)
+        for connection in self.connections:
+            try:
+                connection.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.wait_over()
+        assert not self.failures, self.failures
