@@ -41,6 +41,9 @@ const char *command_value(const struct command *command, const char *key);
 /* The account that the request names; NULL after the command has failed because there is none. */
 const struct account_config *command_account(struct command *command);
 
+/* A secret that the handler keeps until the command ends; wiped then. */
+struct secret *command_kept_secret(struct command *command);
+
 /* Takes over `answer` and adds "status": 0. */
 void command_succeed(struct command *command, json_t *answer);
 void command_fail(struct command *command, int exit_code, const char *format, ...)

@@ -13,9 +13,11 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
-__attribute__((visibility("default"))) int gethostname(char *name, size_t size)
+/* Declared here: <unistd.h> may come with an inline one (_FORTIFY_SOURCE). */
+__attribute__((visibility("default"))) int gethostname(char *name, size_t size);
+
+int gethostname(char *name, size_t size)
 {
     if (size < sizeof(HOSTNAME_TEXT)) {
         errno = ENAMETOOLONG;

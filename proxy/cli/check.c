@@ -3,24 +3,11 @@
 
 #include "cli/configuration.h"
 #include "cli/print.h"
-#include "conf/table.h"
-
-static void print_defaults(enum section_kind kind)
-{
-    const struct option_table *table = option_table(kind);
-    printf("%s[%s%s]\n", kind == SECTION_GLOBAL ? "" : "\n", table->section,
-           kind == SECTION_GLOBAL ? "" : " NAME");
-    for (size_t i = 0; i < table->count; i++) {
-        const struct option *option = &table->rows[i];
-        printf("%-29s = %-34s ; %s\n", option->key, option->initial, option->help);
-    }
-}
 
 static int run(const struct arguments *arguments)
 {
     if (arguments_value(arguments, "--defaults") != NULL) {
-        for (int kind = 0; kind < SECTION_KIND_COUNT; kind++)
-            print_defaults((enum section_kind)kind);
+        config_print_defaults(stdout);
         return EX_OK;
     }
     struct config *config = NULL;

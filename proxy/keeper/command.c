@@ -23,6 +23,7 @@ struct command {
     struct secret answer; /* set: it is under way to the owner */
     void (*on_answer)(void *owner, struct secret *answer);
     void *owner;
+    struct secret kept; /* by the handler */
     struct broker_ticket *ticket;
     void (*on_token)(struct command *command, enum why why, const struct broker_token *token,
                      const char *text);
@@ -69,6 +70,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct command *command = CONTAINER_OF(handle, struct command, delivery);
     secret_wipe(&command->answer);
+    secret_wipe(&command->kept);
     json_decref(command->request);
     mem_free(command);
 }
@@ -126,6 +128,11 @@ void command_stop_afterwards(struct command *command)
 struct keeper *command_keeper(struct command *command)
 {
     return command->keeper;
+}
+
+struct secret *command_kept_secret(struct command *command)
+{
+    return &command->kept;
 }
 
 const char *command_value(const struct command *command, const char *key)

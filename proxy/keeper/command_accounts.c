@@ -91,12 +91,30 @@ void command_run_accounts(struct command *command)
     command_succeed(command, json_pack("{s:o}", "accounts", rows));
 }
 
+/* The provider refused the new token; the one from before is put back, to be tried when it is next
+ * needed. */
+static bool put_back(struct command *command, const struct account_config *account)
+{
+    struct keeper *keeper = command_keeper(command);
+    struct secret *before = command_kept_secret(command);
+    if (!secret_is_set(before))
+        return false;
+    int status = vault_token_store(keeper_vault(keeper), account->name, endpoint_issuer(account),
+                                   before, clock_wall_seconds(), NULL);
+    broker_signed_in(keeper_broker(keeper), account->name);
+    return status == 0;
+}
+
 static void on_sign_in_tried(struct command *command, enum why why,
                              const struct broker_token *token, const char *text)
 {
     const char *name = command_value(command, "account");
     if (why == WHY_NONE)
         command_succeed(command, json_pack("{s:I}", "expires", (json_int_t)token->expires));
+    else if (why == WHY_TOKEN_NEEDS_USER && put_back(command, command_account(command)))
+        command_fail(command, EX_NOPERM,
+                     "%s: the token was refused and is not kept; the one from before is: %s", name,
+                     text);
     else if (why == WHY_TOKEN_NEEDS_USER)
         command_fail(command, EX_NOPERM, "%s: the token was refused and is not kept: %s", name,
                      text);
@@ -125,6 +143,9 @@ void command_run_login(struct command *command)
     }
     struct secret secret = {0};
     struct err err;
+    /* There may be none, or a damaged one: then there is nothing to go back to. */
+    (void)!vault_token_load(keeper_vault(keeper), account->name, endpoint_issuer(account),
+                            command_kept_secret(command), NULL);
     secret_set(&secret, token);
     int status = vault_token_store(keeper_vault(keeper), account->name, endpoint_issuer(account),
                                    &secret, clock_wall_seconds(), &err);

@@ -163,6 +163,11 @@ static void on_frame(void *owner, struct slice frame)
 static void on_channel_failed(void *owner, int code)
 {
     struct gates_worker *worker = owner;
+    if (code == ERR_CLOSED && worker->is_ending) {
+        /* It has done what it was told, and is on its way out. */
+        channel_close(worker->channel);
+        return;
+    }
     if (code != ERR_CLOSED)
         log_error(worker->gates->log, "gate %u: channel: %s", worker->number, err_code_text(code));
     gates_worker_kill(worker);

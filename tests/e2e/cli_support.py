@@ -4,12 +4,15 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
 import threading
 import time
 import urllib.parse
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("ECLUSE", ROOT / "build" / "release" / "ecluse")).resolve()
@@ -178,3 +181,50 @@ class TokenEndpoint:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+# ---- what the tests start from, and do again and again ----
+
+@pytest.fixture
+def place(tmp_path):
+    here = Place(tmp_path)
+    yield here
+    here.close()
+
+
+@pytest.fixture
+def endpoint(place):
+    server = TokenEndpoint(place.folder)
+    server.serve(place)
+    yield server
+    server.close()
+
+
+PASSWORD = re.compile(r"[a-z0-9]{26,}\n")
+
+
+def grant(place, *more, account="work", name="phone", **options):
+    return place.ecluse("grant", account, "--name", name, *more, **options)
+
+
+def grants(place, *arguments):
+    result = place.ecluse("grants", "--json", *arguments)
+    assert result.status == 0, result
+    return json.loads(result.out)
+
+
+def accounts(place):
+    result = place.ecluse("accounts", "--json")
+    assert result.status == 0, result
+    return {row["name"]: row for row in json.loads(result.out)}
+
+
+def login(place, token, account="work"):
+    return place.ecluse("login", account, "--refresh-token-stdin", stdin=token)
+
+
+def rotating(parameters):
+    """Answers refresh token r1 with access token a1 and r2, and so on; all others are dead."""
+    number = int(parameters["refresh_token"][1:])
+    return 200, {"access_token": f"a{number}", "token_type": "Bearer", "expires_in": 3600,
+                 "refresh_token": f"r{number + 1}"}

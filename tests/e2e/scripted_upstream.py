@@ -158,6 +158,12 @@ class Connection:
             self.send(f"{tag} OK {verb} completed for {self.user}\r\n")
 
 
+def server_context(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate["cert"], certificate["key"])
+    return context
+
+
 def polite(connection):
     connection.handshake()
     connection.log_in()
@@ -166,10 +172,8 @@ def polite(connection):
 
 class ScriptedUpstream:
     def __init__(self, rig, script=polite):
-        good = rig.state["certs"]["good"]
         self.script = script
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(good["cert"], good["key"])
+        self.context = server_context(rig.state["certs"]["good"])
         self.context.set_alpn_protocols(["imap"])
         self.connections = []
         self.failures = []

@@ -7,40 +7,23 @@ one of the test's own.
 import json
 import os
 import pty
-import random
 import re
 import select
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 
 import pytest
 
-from cli_support import BINARY, PATIENCE, Place, TokenEndpoint, one_line
+from cli_support import (BINARY, PASSWORD, PATIENCE, accounts, endpoint, grant, grants, login,
+                         one_line, place, rotating)  # noqa: F401 (fixtures)
 
 COMMANDS = ["run", "check", "login", "accounts", "grant", "grants", "revoke", "token", "status",
             "reload", "stop", "version", "help"]
 ABSENT = ["add", "logout", "import", "sessions", "audit", "doctor", "cert", "vault"]
-PASSWORD = re.compile(r"[a-z0-9]{26,}\n")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
-
-
-@pytest.fixture
-def place(tmp_path):
-    here = Place(tmp_path)
-    yield here
-    here.close()
-
-
-@pytest.fixture
-def endpoint(place):
-    server = TokenEndpoint(place.folder)
-    server.serve(place)
-    yield server
-    server.close()
 
 
 # ---- the command line ----
@@ -195,16 +178,6 @@ def test_defaults_are_printed_from_the_table(place):
 
 # ---- grants ----
 
-def grant(place, *more, account="work", name="phone", **options):
-    return place.ecluse("grant", account, "--name", name, *more, **options)
-
-
-def grants(place, *arguments):
-    result = place.ecluse("grants", "--json", *arguments)
-    assert result.status == 0, result
-    return json.loads(result.out)
-
-
 def test_a_grant_prints_its_password_alone_on_stdout(place):
     result = grant(place)
     assert result.status == 0 and PASSWORD.fullmatch(result.out), result
@@ -340,12 +313,6 @@ def test_closed_standard_descriptors_are_no_trouble(place):
 
 # ---- accounts, login, token ----
 
-def accounts(place):
-    result = place.ecluse("accounts", "--json")
-    assert result.status == 0, result
-    return {row["name"]: row for row in json.loads(result.out)}
-
-
 def test_accounts_are_listed(place):
     table = place.ecluse("accounts")
     assert table.status == 0 and table.out.startswith("ACCOUNT  ADDRESS "), table
@@ -358,10 +325,6 @@ def test_accounts_are_listed(place):
 
 def test_a_token_of_an_account_that_never_signed_in_is_77(place):
     one_line(place.ecluse("token", "work"), 77, "work")
-
-
-def login(place, token, account="work"):
-    return place.ecluse("login", account, "--refresh-token-stdin", stdin=token)
 
 
 def test_an_adopted_token_stays_when_the_provider_is_unreachable(place):
@@ -392,13 +355,6 @@ def test_a_token_is_for_a_protocol_of_the_provider(place):
     one_line(place.ecluse("token", "work", "--protocol", "http"), 64, "http is no protocol")
     one_line(place.ecluse("token", "work", "--protocol", "pop3"), 65, "has no pop3")
     one_line(place.ecluse("token", "work", "--protocol", "smtp"), 77, "work")
-
-
-def rotating(parameters):
-    """Answers refresh token r1 with access token a1 and r2, and so on; all others are dead."""
-    number = int(parameters["refresh_token"][1:])
-    return 200, {"access_token": f"a{number}", "token_type": "Bearer", "expires_in": 3600,
-                 "refresh_token": f"r{number + 1}"}
 
 
 def refused(error):
@@ -445,22 +401,6 @@ def test_no_other_answer_costs_the_token(place, endpoint, answer):
     assert accounts(place)["work"]["signed_in"] == "in"
     endpoint.answer = rotating
     assert place.ecluse("token", "work").out == "a1\n"
-
-
-def test_the_daemon_keeps_a_token_as_long_as_it_is_good(place, endpoint):
-    endpoint.answer = rotating
-    place.start()
-    one_line(place.ecluse("token", "work"), 77, "ecluse login work")
-    assert login(place, b"r1\n").status == 0
-    assert [place.ecluse("token", "work").out for _ in range(3)] == ["a1\n"] * 3
-    assert len(endpoint.requests) == 1
-    row = accounts(place)["work"]
-    assert row["signed_in"] == "in" and row["expires"] > 0
-    state = json.loads(place.ecluse("status", "--json").out)
-    assert [row["needs_user"] for row in state["accounts"]] == [False, True]
-    # Another sign-in takes the place of the first at once.
-    assert login(place, b"r7\n").status == 0
-    assert place.ecluse("token", "work").out == "a7\n"
 
 
 # ---- who may do it ----
@@ -514,134 +454,3 @@ def test_setuid_is_refused(place):
     copy.chmod(0o4755)
     done = subprocess.run([copy, "version"], capture_output=True, env=place.environment())
     assert done.returncode == 77 and b"setuid" in done.stderr, done
-
-
-# ---- without a daemon, and with one ----
-
-@pytest.mark.parametrize("command", ["status", "stop", "reload"])
-def test_what_needs_the_daemon_is_69_without(place, command):
-    one_line(place.ecluse(command), 69, "not running", "ecluse run")
-
-
-def test_the_gate_is_not_for_hands(place):
-    result = place.call("gate", stdin=b"")
-    assert result.status != 0 and result.out == "", result
-
-
-def test_the_daemon_answers_for_its_vault(place):
-    daemon = place.start()
-    result = grant(place)
-    assert result.status == 0 and PASSWORD.fullmatch(result.out), result
-    assert [row["name"] for row in grants(place)] == ["phone"]
-    one_line(login(place, b"canary-4711\n"), 75,
-             "the token is stored")
-    assert accounts(place)["work"]["signed_in"] == "in"
-    one_line(place.ecluse("token", "other"), 77, "other")
-    assert place.ecluse("revoke", "work", "phone").status == 0
-    assert place.ecluse("stop").out == "stopped\n"
-    assert daemon.wait(PATIENCE) == 0, place.log()
-    assert accounts(place)["work"]["signed_in"] == "in"
-    assert "canary" not in place.log()
-
-
-def test_status_tells_how_it_is(place):
-    daemon = place.start()
-    state = json.loads(place.ecluse("status", "--json").out)
-    assert state["pid"] == daemon.pid and state["sessions"] == 0
-    assert len(state["gates"]) == 1 and state["gate_restarts"] == 0
-    assert [row["name"] for row in state["accounts"]] == ["work", "other"]
-    assert all(row["needs_user"] and row["sessions"] == 0 for row in state["accounts"])
-    text = place.ecluse("status").out
-    assert f"pid {daemon.pid}" in text and "must be signed in" in text
-
-
-def test_the_control_socket_is_private(place):
-    place.start()
-    about = (place.folder / "run" / "control").lstat()
-    assert stat.S_ISSOCK(about.st_mode) and stat.S_IMODE(about.st_mode) == 0o600
-    assert stat.S_IMODE((place.folder / "run").stat().st_mode) == 0o700
-
-
-def test_a_daemon_leaves_no_core_file(place):
-    daemon = place.start()
-    with open(f"/proc/{daemon.pid}/limits") as limits:
-        core = next(line for line in limits if line.startswith("Max core file size"))
-    assert core.split()[4:6] == ["0", "0"]
-
-
-def test_reload_takes_a_good_configuration_only(place):
-    place.start()
-    good = place.file.read_text()
-    place.write(good.replace("web = off", "wep = off"))
-    result = place.ecluse("reload")
-    assert result.status == 78, result
-    place.write(good + "\n[account third]\naddress = carol@example.test\nprovider = local\n"
-                       "client_id = test-client\n")
-    assert place.ecluse("reload").out == "reloaded\n"
-    assert "third" in accounts(place)
-
-
-def test_a_terminated_daemon_ends_with_0(place):
-    daemon = place.start()
-    daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(PATIENCE) == 0, place.log()
-    assert not (place.folder / "run" / "control").exists()
-
-
-def test_a_killed_daemon_is_followed_by_another(place):
-    daemon = place.start()
-    daemon.kill()
-    daemon.wait()
-    assert (place.folder / "run" / "control").exists()
-    one_line(place.ecluse("status"), 69, "not running")
-    place.start()
-
-
-def test_a_second_daemon_is_75(place):
-    place.start()
-    one_line(place.ecluse("run"), 75)
-
-
-def test_a_port_that_is_taken_is_69(place):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", place.port))
-        other.listen()
-        result = place.ecluse("run")
-    assert result.status == 69, result
-    assert f"127.0.0.1:{place.port}" in result.err and "taken" in result.err, result
-
-
-def test_noise_on_the_control_socket_is_survived(place):
-    daemon = place.start()
-    noise = random.Random(78)
-    address = str(place.folder / "run" / "control")
-    for _ in range(1000):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(address)
-            client.settimeout(PATIENCE)
-            try:
-                client.sendall(noise.randbytes(noise.randrange(1, 2000)))
-            except OSError:
-                pass  # it was closed before all was said
-    assert daemon.poll() is None
-    assert place.ecluse("status").status == 0
-
-
-def test_idle_connections_do_not_lock_the_user_out(place):
-    place.start()
-    address = str(place.folder / "run" / "control")
-    idle = [socket.socket(socket.AF_UNIX) for _ in range(16)]
-    for client in idle:
-        client.connect(address)
-    assert place.ecluse("status").status == 0
-    for client in idle:
-        client.close()
-
-
-def test_the_daemon_needs_a_free_vault(place, tmp_path_factory):
-    """Two configurations, one state folder."""
-    place.start()
-    other = Place(tmp_path_factory.mktemp("other"))
-    other.write(other.file.read_text().replace(f"{other.folder}/state", f"{place.folder}/state"))
-    one_line(other.ecluse("grants"), 75)
-    one_line(other.ecluse("run"), 75)

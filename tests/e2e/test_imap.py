@@ -153,7 +153,8 @@ def test_capabilities_are_the_servers_without_what_leads_around_us(ecluse, rig):
     assert any(word.startswith(hidden) for word in direct)  # there was something to hide
 
 
-@pytest.mark.parametrize("password", ["pässwörd-für-älice", "парол\u044c \"q\\\\\" ✉ и ещё"])
+@pytest.mark.parametrize("password", ["pässwörd-für-älice", "пароль \"q\\\" ✉ и ещё"],
+                         ids=["western", "cyrillic"])
 def test_a_password_beyond_ascii(ecluse, password):
     ecluse.start()
     ecluse.sign_in("alice")
@@ -167,7 +168,7 @@ def test_a_password_beyond_ascii(ecluse, password):
     literal = b"{%d+}\r\n%s" % (len(raw), raw)
     assert ecluse.raw().command("LOGIN", ALICE, literal)[0].startswith("OK ")
     assert ecluse.raw().login(ALICE, raw + b"x") == WRONG
-    assert ecluse.raw().login(ALICE, password.encode("utf-16")[2:]) != "OK"
+    assert ecluse.raw().login(ALICE, password.encode("latin-1", "replace")) == WRONG
 
 
 # ---- refusals ----
@@ -179,7 +180,7 @@ def test_a_wrong_password_costs_no_token_request(ecluse, rig):
     client = ecluse.raw()
     assert client.login(ALICE, "wrong") == WRONG
     assert client.authenticate("PLAIN", plain(ALICE, ecluse.passwords["bob"])) == WRONG
-    assert rig.token_requests() == 0 and rig.stats()["introspections"] == {}
+    assert rig.token_requests() == 0 and not any(rig.stats()["introspections"].values())
     assert client.login(ALICE, ecluse.passwords["alice"]).startswith("OK ")
     assert rig.refreshes() == {"ok": 1}
 

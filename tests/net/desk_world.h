@@ -257,12 +257,18 @@ static inline int say_answer(uint64_t session, struct slice bytes)
     return take(GATE, &message);
 }
 
-static inline int say_again(unsigned gate, uint64_t session, uint64_t generation)
+static inline int say_number(unsigned gate, enum message_kind kind, uint64_t session,
+                             uint64_t number)
 {
     struct buf message;
     buf_init(&message, MESSAGE_SIZE_MAX);
-    assert_int_equal(message_write_number(&message, MESSAGE_AGAIN, session, generation), 0);
+    assert_int_equal(message_write_number(&message, kind, session, number), 0);
     return take(gate, &message);
+}
+
+static inline int say_again(unsigned gate, uint64_t session, uint64_t generation)
+{
+    return say_number(gate, MESSAGE_AGAIN, session, generation);
 }
 
 static inline int say_plain(enum message_kind kind, uint64_t session)

@@ -300,8 +300,11 @@ static void test_too_many_derivations(void **state)
 {
     (void)state;
     add_chosen_grant("correct horse");
-    for (uint64_t i = 0; i < GRANT_DERIVATIONS_MAX; i++)
-        log_in(i, USER, "wrong");
+    for (uint64_t i = 0; i < GRANT_DERIVATIONS_MAX; i++) {
+        char password[16];
+        snprintf(password, sizeof(password), "wrong %u", (unsigned)i);
+        log_in(i, USER, password);
+    }
     assert_nothing_sent();
     log_in(9, USER, "correct horse");
     assert_refused(9, WHY_UNREACHABLE);

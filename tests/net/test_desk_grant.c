@@ -125,6 +125,7 @@ static void test_again_out_of_turn(void **state)
     assert_int_equal(say_again(GATE, 7, 1), ERR_SYNTAX);
     log_in_rightly(7);
     assert_int_equal(say_again(GATE, 7, 1), ERR_SYNTAX);
+    assert_int_equal(say_plain(MESSAGE_FORGET, 7), 0);
     uint64_t generation = get_granted(8);
     assert_int_equal(say_again(GATE, 8, generation + 1), ERR_SYNTAX);
 }
@@ -167,19 +168,31 @@ static void test_forget_during_the_delay(void **state)
     forget_and_see_nothing(7);
 }
 
-static void test_forget_while_collecting(void **state)
+static void test_forget_before_anything_came(void **state)
 {
     (void)state;
     log_in_rightly(7);
     forget_and_see_nothing(7);
-    log_in_rightly(8);
+    assert_int_equal(script.started, 0);
+}
+
+static void test_forget_during_the_request(void **state)
+{
+    (void)state;
+    log_in_rightly(7);
     turn();
     answer_lookup(0);
-    assert_granted(8);
-    assert_int_equal(say_plain(MESSAGE_FORGET, 8), 0);
-    log_in_rightly(9);
+    assert_int_equal(script.started, 1);
+    forget_and_see_nothing(7);
+}
+
+static void test_forget_during_the_lookup(void **state)
+{
+    (void)state;
+    log_in_rightly(7);
     turn();
-    forget_and_see_nothing(9);
+    answer_token("token-1", 3600, NULL);
+    forget_and_see_nothing(7);
 }
 
 static void test_forget_when_granted(void **state)
@@ -244,7 +257,8 @@ static void test_messages_that_make_no_sense(void **state)
     assert_int_equal(desk_take(test.desk, GATE, empty), ERR_SYNTAX);
     assert_int_equal(desk_take(test.desk, GATE, nonsense), ERR_SYNTAX);
     assert_int_equal(say_plain(MESSAGE_READY, 0), ERR_SYNTAX);
-    assert_int_equal(say_plain(MESSAGE_DRAIN, 0), ERR_SYNTAX);
+    assert_int_equal(say_number(GATE, MESSAGE_DRAIN, 0, 0), ERR_SYNTAX);
+    assert_int_equal(say_number(GATE, MESSAGE_END_GRANT, 0, 1), ERR_SYNTAX);
     assert_int_equal(say_answer(7, SLICE_LITERAL("x")), ERR_SYNTAX);
     assert_int_equal(say_ask(GATE, 7, 2, "PLAIN", NULL), ERR_SYNTAX);
     log_in_rightly(8);
@@ -395,7 +409,9 @@ int main(void)
         TEST(test_forget_during_sasl),
         TEST(test_forget_during_a_derivation),
         TEST(test_forget_during_the_delay),
-        TEST(test_forget_while_collecting),
+        TEST(test_forget_before_anything_came),
+        TEST(test_forget_during_the_request),
+        TEST(test_forget_during_the_lookup),
         TEST(test_forget_when_granted),
         TEST(test_forget_of_nothing),
         TEST(test_thousands_of_aborted_exchanges),

@@ -381,9 +381,16 @@ static void old_TLS_is_refused(void **state)
 static void only_https_is_spoken(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const schemes[] = {"http", "ftp", "file", "gopher", "ws"};
-    for (size_t i = 0; i < LENGTH_OF(schemes); i++)
-        assert_failure(fetch(fixture, &(struct wish){.path = "/echo", .scheme = schemes[i]}), "");
+    static const struct {
+        const char *scheme, *word;
+    } cases[] = {{"http", "Protocol \"http\" not supported"},
+                 {"ftp", "Protocol \"ftp\" not supported"},
+                 {"file", ""},
+                 {"ecluse", ""}};
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        const struct wish wish = {.path = "/echo", .scheme = cases[i].scheme};
+        assert_failure(fetch(fixture, &wish), cases[i].word);
+    }
     assert_failure(fetch(fixture, &(struct wish){.host = "user:word@127.0.0.1", .path = "/echo"}),
                    "URL");
     assert_failure(fetch(fixture, &(struct wish){.host = "", .path = "/echo"}), "URL");
@@ -425,6 +432,15 @@ static void many_at_once_are_all_answered(void **state)
     assert_int_equal(https_server_request_count(fixture->server), FETCHES_MAX);
 }
 
+static int count_answers(const struct fixture *fixture)
+{
+    int count = 0;
+    for (size_t i = 0; i < FETCHES_MAX; i++)
+        count += fixture->callers[i].answers;
+    return count;
+}
+
+/* After every number of turns of the loop, until only the one that hangs is left. */
 static void cancelling_works_at_any_time(void **state)
 {
     struct fixture *fixture = *state;
@@ -432,7 +448,7 @@ static void cancelling_works_at_any_time(void **state)
     for (int turns = 0; turns < 14; turns++) {
         for (size_t i = 0; i < LENGTH_OF(paths); i++)
             start(fixture, i, &(struct wish){.path = paths[i], .timeout_seconds = 1});
-        for (int i = 0; i < turns; i++)
+        for (int i = 0; i < turns && count_answers(fixture) < (int)LENGTH_OF(paths) - 1; i++)
             uv_run(&fixture->loop.uv, UV_RUN_ONCE);
         for (size_t i = 0; i < LENGTH_OF(paths); i++) {
             int answers = fixture->callers[i].answers;

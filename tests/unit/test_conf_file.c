@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf_case.h"
 #include "../lib/scratch_folder.h"
+#include "conf_case.h"
 
 #define SECRET FINE "client_secret = s\n"
 
