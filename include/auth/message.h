@@ -80,15 +80,15 @@ struct message_granted {
 
 struct message_refused {
     enum why why;
-    char *text; /* one sentence for the client and the log; printable ASCII, no line end */
+    const char *text; /* one sentence for the client and the log; printable ASCII, no line end */
 };
 
 struct message_ask {
     uint16_t listener;
-    char *mechanism;     /* upper case */
-    char *peer;          /* "127.0.0.1:40312", for the log */
-    bool has_bytes;      /* false: the client sent no initial response (RFC 4422 section 3) */
-    struct secret bytes; /* an initial response may hold a password */
+    const char *mechanism; /* upper case */
+    const char *peer;      /* "127.0.0.1:40312", for the log */
+    bool has_bytes;        /* false: the client sent no initial response (RFC 4422 section 3) */
+    struct secret bytes;   /* an initial response may hold a password */
 };
 
 /* What happened in a session: a log line now, an audit event to be. */
@@ -112,9 +112,9 @@ struct message_note {
     enum message_note_kind kind;
     enum why why; /* WHY_NONE: success */
     uint16_t listener;
-    char *peer;
-    char *account; /* "" before the login */
-    char *detail;  /* mechanism, TLS version and cipher, or the reason in words; printable */
+    const char *peer;
+    const char *account; /* "" before the login */
+    const char *detail;  /* mechanism, TLS version and cipher, or the reason in words; printable */
     uint64_t client_bytes; /* session-close: octets that the client sent, and got */
     uint64_t server_bytes;
 };

@@ -51,7 +51,9 @@ MUST_CHECK int oauth_refresh_request(const struct oauth_client *client,
 
 /* Never fails: what cannot be read is OAUTH_TRY_LATER. The JSON is strict: duplicate keys, depth
  * over 16, wrong types, control characters in a token make it unreadable. expires_in may be a
- * string; null counts as absent; a token_type other than Bearer is OAUTH_TRY_LATER. */
+ * string, and is as good as absent when it is no number; null counts as absent; a token_type other
+ * than Bearer is OAUTH_TRY_LATER. Of an answer with status 200 a sound refresh token is given out
+ * even when the rest is of no use: the old one may be dead from there on. */
 void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *answer_out);
 void oauth_answer_clear(struct oauth_answer *answer);
 

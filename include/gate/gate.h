@@ -1,9 +1,9 @@
 /*
- * The gate process: it owns the mail bytes and nothing else. Descriptor 3 is its channel to the
- * keeper, the listening sockets follow from 4; what it is to do comes in the first frame. It opens
- * no file, and holds no secret longer than a login takes.
+ * The gate: it owns the mail bytes and nothing else. What it is to do comes in the first frame from
+ * the keeper. Once open it opens no file, and it holds no secret longer than a login takes.
  *
- * Ends when it was told to drain and its last session is over, and at once when the keeper is gone.
+ * It ends by itself: when it was told to drain and its last session is over; and, cutting what
+ * there is, when the keeper is gone, says what cannot be read, or does not read what it is told.
  */
 #ifndef ECLUSE_GATE_GATE_H
 #define ECLUSE_GATE_GATE_H
@@ -11,23 +11,27 @@
 #include "auth/message.h"
 #include "auth/sasl_client.h"
 #include "base/log.h"
+#include "mail/engine.h"
 #include "net/channel.h"
 #include "net/peer.h"
 #include "net/tls.h"
 
-#define GATE_CHANNEL_DESCRIPTOR  3
-#define GATE_LISTENER_DESCRIPTOR 4
-
 struct session;
 struct listener;
 
-/* How long a session may stay in a stage before its login is over (mail/engine.h). */
-#define GATE_CLIENT_PATIENCE_MILLISECONDS   60000
-#define GATE_KEEPER_PATIENCE_MILLISECONDS   45000
-#define GATE_UPSTREAM_PATIENCE_MILLISECONDS 30000
+struct gate_settings {
+    int channel;   /* connected to the keeper, non-blocking */
+    int listeners; /* the first of the listening sockets; the others have the next numbers */
+    /* milliseconds, by enum engine_patience: how long a session may stay in a stage of its login */
+    int64_t patience[PATIENCE_NONE];
+    int64_t flush; /* milliseconds that a client gets to read our last words */
+    void (*on_over)(void *owner);
+    void *owner;
+};
 
 struct gate {
-    struct loop loop;
+    struct loop *loop;
+    struct gate_settings settings;
     struct log log;
     struct channel *channel;
     struct message_configure configure;
@@ -35,7 +39,7 @@ struct gate {
     struct tls_sessions *tls_sessions;
     struct sasl_initiator_library *sasl;
     struct peer_lookup *peers;
-    struct deadline_queue *patience[3]; /* by enum engine_patience */
+    struct deadline_queue *patience[PATIENCE_NONE]; /* by enum engine_patience */
 
     struct listener **listeners;
     size_t listener_count;
@@ -47,12 +51,21 @@ struct gate {
     bool is_configured;
     bool is_draining;
     bool is_closing;
+    unsigned open_handles; /* the channel and the timer */
     uv_timer_t drain_timer;
     struct deferral giving_up; /* the keeper does not read: end, but not from within a session */
 };
 
-/* The process: returns its exit code. */
+/* Takes over the channel at once, the listening sockets when CONFIGURE comes. When the gate has
+ * ended, nothing of it is left on the loop, and it has freed itself, `on_over` is called. On
+ * failure the channel is closed and nothing is left. */
+MUST_CHECK int gate_open(struct loop *loop, const struct gate_settings *settings, struct err *err);
+
+/* The process that the keeper starts: descriptor 3 is the channel, the listening sockets follow
+ * from 4. Returns its exit code. */
 int gate_main(void);
+
+/* ---- for listeners and sessions ---- */
 
 /* A frame to the keeper, written in `frame`, which is emptied. A channel that does not take it is
  * dead, and the gate ends. */

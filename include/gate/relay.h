@@ -4,7 +4,8 @@
  * idle relay holds no buffer, and a stalled one what came in one read.
  *
  * The client's end is passed on (half-close) and the answers still come; the server's end is the
- * end of the session, after everything that it sent has been delivered.
+ * end of the session, after everything that it sent has been delivered. The reason is who ended
+ * first.
  */
 #ifndef ECLUSE_GATE_RELAY_H
 #define ECLUSE_GATE_RELAY_H
@@ -26,6 +27,7 @@ struct relay {
     void *owner;
     uint64_t client_bytes; /* octets from the client */
     uint64_t server_bytes; /* octets from the server */
+    bool client_has_ended;
     bool is_over;
 };
 

@@ -18,8 +18,8 @@
 #define SEAL_NONCE_SIZE  12
 #define SEAL_TAG_SIZE    16
 #define SEAL_OVERHEAD    (SEAL_HEADER_SIZE + SEAL_NONCE_SIZE + SEAL_TAG_SIZE)
-#define SEAL_CONTENT_MAX (64u * 1024)
-#define SEAL_PLACE_MAX   (16u * 1024) /* of all fields of a place together */
+#define SEAL_CONTENT_MAX (64ul * 1024)
+#define SEAL_PLACE_MAX   (16ul * 1024) /* of all fields of a place together */
 
 struct seal_place {
     const char *table;

@@ -16,7 +16,7 @@
 struct fetcher;
 struct fetch; /* one request */
 
-#define FETCH_ANSWER_MAX      (64u * 1024)
+#define FETCH_ANSWER_MAX      (64ul * 1024)
 #define FETCH_TIMEOUT_SECONDS 30
 
 struct fetch_request {

@@ -272,19 +272,25 @@ int message_read_refused(const struct message *message, struct message_refused *
     return ERR_SYNTAX;
 }
 
+/* Of a message that was read: the fields are const for those who only write one. */
+static void free_text(const char *text)
+{
+    mem_free((void *)(uintptr_t)text);
+}
+
 void message_ask_clear(struct message_ask *ask)
 {
-    mem_free(ask->mechanism);
-    mem_free(ask->peer);
+    free_text(ask->mechanism);
+    free_text(ask->peer);
     secret_wipe(&ask->bytes);
     *ask = (struct message_ask){0};
 }
 
 void message_note_clear(struct message_note *note)
 {
-    mem_free(note->peer);
-    mem_free(note->account);
-    mem_free(note->detail);
+    free_text(note->peer);
+    free_text(note->account);
+    free_text(note->detail);
     *note = (struct message_note){0};
 }
 
@@ -300,7 +306,7 @@ void message_granted_clear(struct message_granted *granted)
 
 void message_refused_clear(struct message_refused *refused)
 {
-    mem_free(refused->text);
+    free_text(refused->text);
     *refused = (struct message_refused){0};
 }
 

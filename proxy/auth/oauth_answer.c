@@ -77,7 +77,8 @@ static bool read_decimal(struct slice text, double *number_out)
     return text.size > 0;
 }
 
-static bool read_expiry(const json_t *root, int64_t *seconds_out)
+/* What cannot be read is as good as absent: it is advice, and no reason to lose the tokens. */
+static int64_t read_expiry(const json_t *root)
 {
     const json_t *value = json_object_get(root, "expires_in");
     double seconds = EXPIRES_DEFAULT;
@@ -86,14 +87,11 @@ static bool read_expiry(const json_t *root, int64_t *seconds_out)
     } else if (json_is_string(value)) {
         struct slice text = slice_of(json_string_value(value), json_string_length(value));
         if (!read_decimal(text, &seconds))
-            return false;
-    } else if (value != NULL && !json_is_null(value)) {
-        return false;
+            seconds = EXPIRES_DEFAULT;
     }
     if (seconds < 1)
         seconds = 1;
-    *seconds_out = seconds > EXPIRES_MAX ? EXPIRES_MAX : (int64_t)seconds;
-    return true;
+    return seconds > EXPIRES_MAX ? EXPIRES_MAX : (int64_t)seconds;
 }
 
 /* `error` is printable already. */
@@ -114,13 +112,21 @@ static bool refresh_token_is_valid(struct slice token)
     return token.size <= OAUTH_TOKEN_MAX && credential_is_printable(token);
 }
 
+/* The old token may be dead from here on, whatever else is wrong with the answer. */
+static void read_refresh_token(const json_t *root, struct oauth_answer *answer)
+{
+    struct slice refresh;
+    if (get_string(root, "refresh_token", &refresh) && refresh.size > 0 &&
+        refresh_token_is_valid(refresh))
+        secret_set(&answer->refresh_token, refresh);
+}
+
 /* NULL, or what is wrong with it. */
 static const char *read_grant(const json_t *root, struct oauth_answer *answer)
 {
     struct slice access, refresh, type, scope;
     if (!get_string(root, "access_token", &access) || !get_string(root, "token_type", &type) ||
-        !get_string(root, "refresh_token", &refresh) || !get_string(root, "scope", &scope) ||
-        !read_expiry(root, &answer->expires_in))
+        !get_string(root, "refresh_token", &refresh) || !get_string(root, "scope", &scope))
         return "a field of the token answer has the wrong type";
     if (access.size == 0)
         return "there is no access token in the answer";
@@ -133,10 +139,9 @@ static const char *read_grant(const json_t *root, struct oauth_answer *answer)
     if (scope.size > SCOPE_MAX || !credential_is_printable(scope))
         return "the scope holds what a scope must not hold";
     secret_set(&answer->access_token, access);
-    if (refresh.size > 0)
-        secret_set(&answer->refresh_token, refresh);
     if (scope.data != NULL)
         answer->scope = mem_copy_bytes_as_string(scope.data, scope.size);
+    answer->expires_in = read_expiry(root);
     answer->outcome = OAUTH_GRANTED;
     return NULL;
 }
@@ -181,6 +186,7 @@ void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *
             root == NULL ? "the answer cannot be read as JSON" : read_grant(root, answer_out);
         if (problem != NULL)
             set_failure(answer_out, OAUTH_TRY_LATER, "HTTP 200", slice_of_string(problem));
+        read_refresh_token(root, answer_out);
     } else if (root == NULL) {
         snprintf(text, sizeof(text), "HTTP %d", http_status);
         set_failure(answer_out, OAUTH_TRY_LATER, text, SLICE_NONE);

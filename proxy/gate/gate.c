@@ -2,14 +2,12 @@
  * Happy path: open the channel, get CONFIGURE, open the listeners, say READY, serve until DRAIN,
  * let the sessions end, close the channel, end.
  *
- *   the keeper is gone, or talks nonsense     everything is closed and the process ends
+ *   the keeper is gone, or talks nonsense     everything is closed and the gate ends
  *   a frame does not fit into the channel     likewise: the keeper does not read
  */
 #include "gate/gate.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "gate/listener.h"
@@ -84,12 +82,41 @@ static void close_listeners(struct gate *gate)
     gate->listener_count = 0;
 }
 
-static void on_channel_closed(void *owner)
+static void free_gate(struct gate *gate)
 {
-    (void)owner;
+    tls_sessions_free(gate->tls_sessions);
+    for (size_t i = 0; i < gate->configure.authority_count; i++)
+        if (gate->authorities != NULL && gate->authorities[i] != NULL)
+            tls_authorities_free(gate->authorities[i]);
+    mem_free(gate->authorities);
+    mem_free(gate->listeners);
+    mem_free(gate->session_table);
+    message_configure_clear(&gate->configure);
+    sasl_initiator_library_close(gate->sasl);
+    peer_lookup_close(gate->peers);
+    mem_free(gate);
 }
 
-/* When no session is left. What is closed here lets loop_run return. */
+static void handle_closed(struct gate *gate)
+{
+    if (--gate->open_handles > 0)
+        return;
+    struct gate_settings settings = gate->settings;
+    free_gate(gate);
+    settings.on_over(settings.owner);
+}
+
+static void on_channel_closed(void *owner)
+{
+    handle_closed(owner);
+}
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    handle_closed(CONTAINER_OF(timer, struct gate, drain_timer));
+}
+
+/* When no session is left. */
 static void gate_close(struct gate *gate)
 {
     if (gate->is_closing)
@@ -98,7 +125,7 @@ static void gate_close(struct gate *gate)
     close_listeners(gate);
     channel_close(gate->channel);
     deferral_cancel(&gate->giving_up);
-    uv_close((uv_handle_t *)&gate->drain_timer, NULL);
+    uv_close((uv_handle_t *)&gate->drain_timer, on_timer_closed);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         deadline_queue_close(gate->patience[i]);
 }
@@ -138,7 +165,7 @@ static void drain(struct gate *gate, uint64_t milliseconds)
 void gate_send(struct gate *gate, struct buf *frame)
 {
     if (!gate->is_closing && channel_send(gate->channel, buf_bytes(frame)) == ERR_FULL)
-        loop_defer(&gate->loop, &gate->giving_up);
+        loop_defer(gate->loop, &gate->giving_up);
     buf_fini(frame);
 }
 
@@ -172,7 +199,7 @@ static int open_authorities(struct gate *gate, struct err *err)
 
 static int open_listeners(struct gate *gate, struct err *err)
 {
-    int descriptor = GATE_LISTENER_DESCRIPTOR;
+    int descriptor = gate->settings.listeners;
     gate->listeners = mem_new_array(gate->configure.listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < gate->configure.listener_count; i++) {
         if (dialect_of(gate->configure.listeners[i].protocol) == NULL)
@@ -264,81 +291,42 @@ static void on_channel_failed(void *owner, int code)
 static const struct channel_ops channel_ops = {
     .on_frame = on_frame, .on_failed = on_channel_failed, .on_closed = on_channel_closed};
 
-/* ---- the process ---- */
+/* ---- the beginning ---- */
 
-/* The keeper decides when a gate ends; a Ctrl-C reaches the whole process group. */
-static void ignore_signals(void)
+/* What may fail. `channel` is open afterwards, or closed. */
+static int open_parts(struct gate *gate, struct err *err)
 {
-    static const int ignored[] = {SIGINT, SIGHUP, SIGPIPE};
-    for (size_t i = 0; i < LENGTH_OF(ignored); i++)
-        signal(ignored[i], SIG_IGN);
-}
-
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static int gate_open(struct gate *gate, struct err *err)
-{
-    static const int64_t milliseconds[] = {[PATIENCE_CLIENT] = GATE_CLIENT_PATIENCE_MILLISECONDS,
-                                           [PATIENCE_KEEPER] = GATE_KEEPER_PATIENCE_MILLISECONDS,
-                                           [PATIENCE_UPSTREAM] =
-                                               GATE_UPSTREAM_PATIENCE_MILLISECONDS};
-    int status = loop_init(&gate->loop, err);
-    if (status == 0)
-        status = sasl_initiator_library_open(&gate->sasl, err);
+    int status = sasl_initiator_library_open(&gate->sasl, err);
     if (status == 0)
         status = peer_lookup_open(&gate->peers, err);
-    if (status == 0)
-        status = channel_open(&gate->loop, GATE_CHANNEL_DESCRIPTOR, MESSAGE_SIZE_MAX,
-                              CHANNEL_QUEUE_MAX, &channel_ops, gate, &gate->channel, err);
-    if (status != 0)
+    if (status != 0) {
+        close(gate->settings.channel);
         return status;
+    }
+    return channel_open(gate->loop, gate->settings.channel, MESSAGE_SIZE_MAX, CHANNEL_QUEUE_MAX,
+                        &channel_ops, gate, &gate->channel, err);
+}
+
+int gate_open(struct loop *loop, const struct gate_settings *settings, struct err *err)
+{
+    struct gate *gate = mem_new(sizeof(*gate));
+    gate->loop = loop;
+    gate->settings = *settings;
+    log_init(&gate->log, LOG_LEVEL_INFO, "gate");
+    int status = open_parts(gate, err);
+    if (status != 0) {
+        free_gate(gate);
+        return status;
+    }
     list_init(&gate->sessions);
     gate->session_table = mem_new_array(TABLE_SIZE, sizeof(struct list));
     for (size_t i = 0; i < TABLE_SIZE; i++)
         list_init(&gate->session_table[i]);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
-        gate->patience[i] = deadline_queue_new(&gate->loop, milliseconds[i]);
+        gate->patience[i] = deadline_queue_new(loop, settings->patience[i]);
     gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
-    uv_timer_init(&gate->loop.uv, &gate->drain_timer);
+    ENSURE(uv_timer_init(&loop->uv, &gate->drain_timer) == 0);
     deferral_init(&gate->giving_up, on_giving_up);
-    return 0;
-}
-
-static void gate_free(struct gate *gate)
-{
-    tls_sessions_free(gate->tls_sessions);
-    for (size_t i = 0; i < gate->configure.authority_count; i++)
-        if (gate->authorities != NULL && gate->authorities[i] != NULL)
-            tls_authorities_free(gate->authorities[i]);
-    mem_free(gate->authorities);
-    mem_free(gate->listeners);
-    mem_free(gate->session_table);
-    message_configure_clear(&gate->configure);
-    sasl_initiator_library_close(gate->sasl);
-    peer_lookup_close(gate->peers);
-    loop_fini(&gate->loop);
-    mem_free(gate);
-}
-
-int gate_main(void)
-{
-    struct gate *gate = mem_new(sizeof(*gate));
-    struct err err;
-    log_init(&gate->log, LOG_LEVEL_INFO, "gate");
-    ignore_signals();
-    raise_descriptor_limit();
-    if (gate_open(gate, &err) != 0) {
-        log_error(&gate->log, "%s; a gate is started by `ecluse run` alone", err.text);
-        return 70;
-    }
-    loop_run(&gate->loop);
-    gate_free(gate);
+    gate->open_handles = 2;
     return 0;
 }

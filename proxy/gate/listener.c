@@ -60,9 +60,9 @@ static void note_rejected(struct listener *listener, const struct peer_address *
     struct message_note note = {.kind = NOTE_PEER_REJECTED,
                                 .why = WHY_POLICY,
                                 .listener = listener->index,
-                                .peer = (char *)(uintptr_t)peer->text,
-                                .account = (char *)(uintptr_t) "",
-                                .detail = (char *)(uintptr_t)detail};
+                                .peer = peer->text,
+                                .account = "",
+                                .detail = detail};
     gate_note(listener->gate, 0, &note);
 }
 
@@ -211,13 +211,13 @@ int listener_open(struct gate *gate, uint16_t index, int descriptor, struct list
     listener->configure = configure;
     listener->sockets = mem_new_array(configure->descriptors, sizeof(*listener->sockets));
     list_init(&listener->waiting);
-    uv_timer_init(&gate->loop.uv, &listener->pause);
+    ENSURE(uv_timer_init(&gate->loop->uv, &listener->pause) == 0);
     listener->open_handles = 1;
     for (size_t i = 0; i < configure->descriptors; i++) {
         struct listening_socket *socket = &listener->sockets[i];
         socket->listener = listener;
         socket->descriptor = descriptor + (int)i;
-        int status = uv_poll_init_socket(&gate->loop.uv, &socket->poll, socket->descriptor);
+        int status = uv_poll_init_socket(&gate->loop->uv, &socket->poll, socket->descriptor);
         if (status != 0) {
             listener_close(listener);
             return err_set(err, ERR_SYSTEM, "listener %s: %s", configure->name,

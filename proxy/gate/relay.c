@@ -46,13 +46,22 @@ static void on_upstream_read(void *owner, struct slice bytes)
 static void on_client_end(void *owner)
 {
     struct relay *relay = owner;
+    relay->client_has_ended = true;
     if (!relay->is_over)
         stream_end(relay->upstream);
 }
 
+static void over_by_upstream(struct relay *relay, enum why why, const char *text)
+{
+    if (relay->client_has_ended)
+        over(relay, WHY_CLIENT_GONE, "the client closed the connection");
+    else
+        over(relay, why, text);
+}
+
 static void on_upstream_end(void *owner)
 {
-    over(owner, WHY_SERVER_GONE, "the mail server closed the connection");
+    over_by_upstream(owner, WHY_SERVER_GONE, "the mail server closed the connection");
 }
 
 static void on_client_drained(void *owner)
@@ -77,7 +86,7 @@ static void on_client_failed(void *owner, enum why why, const char *text)
 
 static void on_upstream_failed(void *owner, enum why why, const char *text)
 {
-    over(owner, why == WHY_UPSTREAM_TLS ? why : WHY_SERVER_GONE, text);
+    over_by_upstream(owner, why == WHY_UPSTREAM_TLS ? why : WHY_SERVER_GONE, text);
 }
 
 static void on_closed(void *owner)
@@ -111,5 +120,5 @@ void relay_start(struct relay *relay, struct stream *client, struct stream *upst
     if (from_upstream.size > 0)
         on_upstream_read(relay, from_upstream);
     if (client_has_ended)
-        stream_end(upstream);
+        on_client_end(relay);
 }

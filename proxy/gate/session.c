@@ -11,9 +11,6 @@
 
 #include "gate/session_internal.h"
 
-/* So long may a client take to read our last words. */
-#define FLUSH_MILLISECONDS 5000
-
 /* ---- the end ---- */
 
 static void free_session(struct session *session)
@@ -63,14 +60,15 @@ void session_close(struct session *session, enum why why, const char *text)
     deadline_stop(&session->deadline);
     list_remove(&session->waiting_node);
     session_hang_up(session);
-    stream_close_after_flush(session->client, FLUSH_MILLISECONDS);
+    stream_close_after_flush(session->client, session->gate->settings.flush);
 }
 
 /* Offers the engine what is held. True: it took some. */
 static bool feed_held(struct session *session, enum side side)
 {
     struct buf *held = &session->held[side];
-    if (buf_size(held) == 0)
+    /* Who does not read our answers is not given more of them. */
+    if (buf_size(held) == 0 || (side == SIDE_CLIENT && stream_is_congested(session->client)))
         return false;
     size_t consumed = engine_feed(session->engine, side, buf_bytes(held));
     buf_consume(held, consumed);
@@ -89,12 +87,12 @@ static void set_patience(struct session *session)
         list_append(session->settings.waiting, &session->waiting_node);
 }
 
-/* A side is read while nothing of it is held. */
+/* A side is read while nothing of it is held, and it reads us. */
 static void set_reading(struct stream *stream, const struct buf *held)
 {
     if (stream == NULL)
         return;
-    if (buf_size(held) == 0)
+    if (buf_size(held) == 0 && !stream_is_congested(stream))
         stream_read_start(stream);
     else
         stream_read_stop(stream);
@@ -159,7 +157,7 @@ static void on_client_failed(void *owner, enum why why, const char *text)
 
 static void on_drained(void *owner)
 {
-    (void)owner;
+    pump(owner);
 }
 
 static void on_part_closed(void *owner)
@@ -252,7 +250,10 @@ static int take_granted(struct session *session, const struct message *message)
         return ERR_SYNTAX;
     bool makes_sense = granted.address_count > 0 && granted.tls != TLS_MODE_OFF &&
                        granted.authorities < session->gate->configure.authority_count;
-    if (!makes_sense || session->is_relaying || session->is_closing) {
+    /* One that comes when we have ceased to wait must not replace what a later login goes by. */
+    bool is_awaited = !session->is_closing && session->engine != NULL &&
+                      engine_patience(session->engine) == PATIENCE_KEEPER;
+    if (!makes_sense || !is_awaited) {
         message_granted_clear(&granted);
         return makes_sense ? 0 : ERR_SYNTAX;
     }
@@ -312,7 +313,7 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     struct session *session = mem_new(sizeof(*session));
     session->gate = gate;
     session->settings = *settings;
-    int status = stream_open(&gate->loop, descriptor, &client_ops, session, &session->client, err);
+    int status = stream_open(gate->loop, descriptor, &client_ops, session, &session->client, err);
     if (status != 0) {
         mem_free(session);
         return status;

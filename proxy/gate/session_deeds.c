@@ -28,7 +28,7 @@ void session_note(struct session *session, enum message_note_kind kind, enum why
                                  .listener = session->settings.listener,
                                  .peer = session->settings.peer.text,
                                  .account = session->account,
-                                 .detail = (char *)(uintptr_t)detail,
+                                 .detail = detail,
                                  .client_bytes = session->relay.client_bytes,
                                  .server_bytes = session->relay.server_bytes};
     gate_note(session->gate, session->number, &event);
@@ -72,7 +72,7 @@ static void do_ask(struct session *session, const struct deed *deed)
 {
     struct buf frame;
     struct message_ask ask = {.listener = session->settings.listener,
-                              .mechanism = (char *)(uintptr_t)deed->mechanism,
+                              .mechanism = deed->mechanism,
                               .peer = session->settings.peer.text,
                               .has_bytes = deed->has_bytes};
     buf_init(&frame, FRAME_MAX);
@@ -120,7 +120,7 @@ static void do_dial(struct session *session)
         memcpy(addresses[i].bytes, granted->addresses[i].bytes, sizeof(addresses[i].bytes));
     }
     session_hang_up(session);
-    session->dial = dial_open(&session->gate->loop, &settings, &session_dial_ops, session);
+    session->dial = dial_open(session->gate->loop, &settings, &session_dial_ops, session);
     session->open_parts++;
 }
 
@@ -130,6 +130,27 @@ static void do_note(struct session *session, const struct deed *deed)
         [ENGINE_NOTE_CROSS_PROTOCOL] = NOTE_CROSS_PROTOCOL,
         [ENGINE_NOTE_UPSTREAM_AUTH] = NOTE_UPSTREAM_AUTH};
     session_note(session, kinds[deed->note], deed->why, deed->text);
+}
+
+/* What the login had of secrets. */
+static void forget_token(struct session *session)
+{
+    sasl_initiator_free(session->sasl);
+    session->sasl = NULL;
+    if (session->granted != NULL)
+        message_granted_clear(session->granted);
+    mem_free(session->granted);
+    session->granted = NULL;
+}
+
+/* The client is nobody again. */
+static void do_hang_up(struct session *session)
+{
+    session_hang_up(session);
+    forget_token(session);
+    session->grant = 0;
+    mem_free(session->account);
+    session->account = mem_copy_string("");
 }
 
 /* From here the session is two sockets, the TLS object and this struct. */
@@ -143,11 +164,7 @@ static void do_pass(struct session *session)
                 session->client_has_ended, &session_relay_ops, session);
     buf_clear(&session->held[SIDE_CLIENT]);
     buf_clear(&session->held[SIDE_UPSTREAM]);
-    sasl_initiator_free(session->sasl);
-    session->sasl = NULL;
-    message_granted_clear(session->granted);
-    mem_free(session->granted);
-    session->granted = NULL;
+    forget_token(session);
 }
 
 static void do_send(struct session *session, enum side side, struct slice bytes)
@@ -177,7 +194,7 @@ static void do_deed(struct session *session, const struct deed *deed)
         do_dial(session);
         return;
     case DEED_HANG_UP:
-        session_hang_up(session);
+        do_hang_up(session);
         return;
     case DEED_NOTE:
         do_note(session, deed);

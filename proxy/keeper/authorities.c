@@ -15,14 +15,14 @@ size_t authorities_count(const struct config *config)
 
 const char *authorities_file(const struct config *config, size_t index)
 {
-    size_t next = 1;
-    if (index == 0)
-        return config->ca_file;
-    for (size_t i = 0; i < config->provider_count; i++)
-        if (has_own(config->providers[i]) && next++ == index)
-            return config->providers[i]->ca_file;
-    ENSURE(!"an index that is there");
-    return NULL;
+    const char *file = config->ca_file;
+    ENSURE(index < authorities_count(config));
+    for (size_t i = 0; index > 0; i++)
+        if (has_own(config->providers[i])) {
+            file = config->providers[i]->ca_file;
+            index--;
+        }
+    return file;
 }
 
 uint16_t authorities_index(const struct config *config, const struct provider_config *provider)

@@ -301,6 +301,11 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         break;
     case OAUTH_TRY_LATER:
         account_take_failure(account, WHY_UNREACHABLE, read.error, answer->retry_after);
+        /* An answer of no use may bring a new refresh token, and then the old one is dead. */
+        if (secret_is_set(&read.refresh_token)) {
+            secret_move(&account->next_refresh, &read.refresh_token);
+            (void)broker_account_store_next(account);
+        }
         break;
     }
     oauth_answer_clear(&read);

@@ -65,12 +65,13 @@ static int check_folder(const char *path, const struct stat *stat, struct err *e
 }
 
 /* Whoever can write to a folder above could put another folder in the place of ours. With the
- * sticky bit (/tmp) they cannot. */
+ * sticky bit they cannot. */
 static int check_parents(const char *path, struct err *err)
 {
     char parent[PATH_MAX];
-    ENSURE(strlen(path) < sizeof(parent));
-    strcpy(parent, path);
+    size_t size = strlen(path) + 1;
+    ENSURE(size <= sizeof(parent));
+    memcpy(parent, path, size);
     for (char *slash = strrchr(parent, '/'); slash != NULL; slash = strrchr(parent, '/')) {
         *slash = '\0';
         const char *name = parent[0] == '\0' ? "/" : parent;
@@ -300,7 +301,7 @@ int state_folder_create_whole(const struct state_folder *folder, const char *nam
     char temporary[NAME_MAX_HERE];
     temporary_name(name, temporary);
     state_folder_remove_file(folder, temporary);
-    int descriptor;
+    int descriptor = -1;
     int status = open_new(folder, temporary, &descriptor, err);
     if (status != 0)
         return status;

@@ -25,8 +25,8 @@
 #define CONNECT_SECONDS_MAX 10
 #define SLOW_SECONDS        20 /* without an octet */
 #define BUNDLE_KEPT_SECONDS 60 /* a bundle that was read; it may change under a running process */
-#define RETRY_AFTER_MAX     (24 * 60 * 60)
-#define AUTHORIZATION_MAX   (16u * 1024)
+#define RETRY_AFTER_MAX     (24l * 60 * 60)
+#define AUTHORIZATION_MAX   (16ul * 1024)
 
 struct fetcher {
     struct fetch_multi *multi;

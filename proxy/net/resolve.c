@@ -20,9 +20,9 @@
 
 #include "base/clock.h"
 
-#define FRESH_MILLISECONDS (60 * 1000)
-#define STALE_MILLISECONDS (60 * 60 * 1000)
-#define RETRY_MILLISECONDS (10 * 1000)
+#define FRESH_MILLISECONDS (60l * 1000)
+#define STALE_MILLISECONDS (60l * 60 * 1000)
+#define RETRY_MILLISECONDS (10l * 1000)
 /* Names come from the configuration; reloads may bring new ones. */
 #define NAMES_MAX 256
 

@@ -4,14 +4,18 @@ Whatever a test has done, at its end its ecluse must stop with exit code 0, have
 and have left no secret in its log, its files or the sight of others.
 """
 
+import json
 import resource
 import shutil
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 import canaries
+from cli_support import BINARY
 from ecluse_support import Ecluse
 from rig_support import Rig
 from scripted_upstream import ScriptedUpstream
@@ -60,3 +64,45 @@ def upstreams(running_rig):
     yield make
     for upstream in made:
         upstream.close()
+
+
+def first_hangs(connection):
+    """A token endpoint: the first request is never answered, all others are."""
+    connection.handshake()
+    if connection is connection.server.connections[0]:
+        connection.until_gone()
+    answer = json.dumps({"access_token": "at-last", "token_type": "Bearer", "expires_in": 3600})
+    while connection.line():
+        pass  # the head of the request
+    if connection.unread == b"":
+        connection.receive()  # its body
+    connection.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: {len(answer)}\r\n\r\n{answer}")
+    connection.until_gone()
+
+
+@pytest.fixture(scope="session")
+def hanging(running_rig, tmp_path_factory):
+    """A sign-in whose answer never comes. It has 30 s, in which other tests run."""
+    endpoint = ScriptedUpstream(running_rig, first_hangs)
+    mail = ScriptedUpstream(running_rig)
+    one = Ecluse(tmp_path_factory.mktemp("hanging"), running_rig, [])
+    one.serve_from(mail, "user50", token_endpoint=f"https://localhost:{endpoint.port}/token")
+    one.start()
+    one.grant("user50")
+    one.secrets["token"] = "canary-of-the-hanging-sign-in"
+    one.began = time.monotonic()
+    one.login = subprocess.Popen(
+        [BINARY, "login", "user50", "--refresh-token-stdin", "-c", one.file], env=one.environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    one.login.stdin.write(one.secrets["token"].encode())
+    one.login.stdin.close()
+    one.login.stdin = None
+    endpoint.wait_for(1)
+    yield one
+    if one.login.poll() is None:
+        one.login.kill()
+        one.login.communicate()
+    one.finish()
+    mail.close()
+    endpoint.close()

@@ -235,6 +235,7 @@ class Ecluse(Place):
         try:
             if self.is_running():
                 self.hang_up()
+                self.set("ecluse")  # a file that was broken on purpose
                 self.note_processes()
                 self.learn_access_tokens()
                 assert self.stop() == 0, self.log()

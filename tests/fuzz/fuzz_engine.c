@@ -15,7 +15,7 @@
 #include "mail/engine_internal.h"
 
 #define INPUT_MAX     65536u
-#define EXPANDED_MAX  (128u * 1024)
+#define REPEATED_MAX  (128u * 1024)
 #define RECORD_MAX    (16u * 1024 * 1024)
 #define KEPT_MAX      (256u * 1024)
 #define MESSAGE_MAX   (16u * 1024) /* what the keeper takes of SASL */
@@ -32,7 +32,7 @@ struct play {
     struct buf record;
     char record_kind; /* of the sends at its end; 0: something else stands there */
     struct buf held[2];
-    size_t fed, sent;
+    size_t fed, sent, repeated;
     bool is_token_checked, is_long_token;
     unsigned steps_of_sasl;
     bool is_dialing, is_connected, client_has_ended;
@@ -238,8 +238,10 @@ static void say_repeated(struct play *play, enum side side, struct slice *input,
     static uint8_t letters[65536];
     size_t size = take_size(input);
     memset(letters, take_octet(input), size);
-    if (play->fed + size <= EXPANDED_MAX)
-        say(play, side, slice_of(letters, size), piece);
+    /* Larger pieces: octets that are all the same are soon told, and there are many. */
+    play->repeated += size;
+    if (play->repeated <= REPEATED_MAX)
+        say(play, side, slice_of(letters, size), piece == SIZE_MAX ? piece : piece * 101);
 }
 
 static void tell_why(struct play *play, enum fact_kind kind, uint8_t octet)
@@ -351,7 +353,7 @@ static struct buf play_input(struct slice input, size_t piece)
         do_step(&play, &input, piece);
         ENSURE(buf_size(&play.held[SIDE_UPSTREAM]) == 0 || play.is_connected);
     }
-    /* Ten octets for one, plus a token for each login, is more than any answer. */
+    /* Sixty octets for one, and a token for each login, are more than any answer has. */
     ENSURE(play.sent <= 64 * play.fed + 8 * (64u * 1024));
     if (!play.is_over && !play.is_relaying) {
         tell(&play, &(struct fact){.kind = FACT_DISMISSED, .why = WHY_SHUTDOWN, .text = "bye"});

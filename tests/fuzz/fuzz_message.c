@@ -78,7 +78,6 @@ static int again(const struct message *message, struct buf *out)
     switch (message->kind) {
     case MESSAGE_READY:
     case MESSAGE_FORGET:
-    case MESSAGE_DRAIN:
         return message_write_plain(out, message->kind, message->session);
     case MESSAGE_ASK:
         return again_ask(message, out);
@@ -95,6 +94,7 @@ static int again(const struct message *message, struct buf *out)
         return again_bytes(message, out);
     case MESSAGE_AGAIN:
     case MESSAGE_END_GRANT:
+    case MESSAGE_DRAIN:
         return again_number(message, out);
     }
     return ERR_SYNTAX;

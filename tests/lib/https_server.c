@@ -108,11 +108,10 @@ static void answer_with(struct connection *connection, const char *status, const
 static void answer(struct connection *connection, const char *path, const char *body)
 {
     char status[32];
-    unsigned number;
     if (strcmp(path, "/echo") == 0)
         answer_with(connection, "200 OK", "Content-Type: application/json\r\n", body);
-    else if (sscanf(path, "/status/%u", &number) == 1) {
-        snprintf(status, sizeof(status), "%u Word", number);
+    else if (strncmp(path, "/status/", 8) == 0) {
+        snprintf(status, sizeof(status), "%.3s Word", path + 8);
         answer_with(connection, status, "", "the words");
     } else if (strcmp(path, "/busy") == 0)
         answer_with(connection, "503 Busy", "Retry-After: 7\r\n", "busy");

@@ -9,23 +9,10 @@
 #ifndef ECLUSE_TESTS_NET_KEEPER_WORLD_H
 #define ECLUSE_TESTS_NET_KEEPER_WORLD_H
 
-/* cmocka.h wants these four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "config_file.h"
 
 #include "../lib/scratch_folder.h"
 #include "base/clock.h"
-#include "conf/config.h"
 #include "keeper/vault.h"
 #include "keeper/vault_key.h"
 #include "net/fetch.h"
@@ -177,32 +164,9 @@ struct world {
     struct log log;
 };
 
-/* `text` is written after [ecluse]; every "@" is the folder. */
 static inline struct config *world_config(const struct world *world, const char *text)
 {
-    struct config *config = NULL;
-    struct config_problems problems = {0};
-    char *path = scratch_path(world->folder, "ecluse.ini");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "[ecluse]\nstate_dir = %s/state\nruntime_dir = %s/run\n", world->folder,
-            world->folder);
-    for (; *text != '\0'; text++)
-        if (*text == '@' && text[1] == '/')
-            fputs(world->folder, file);
-        else
-            fputc(*text, file);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0600), 0);
-    const struct config_surroundings surroundings = {.home = world->folder,
-                                                     .user_id = (unsigned)getuid()};
-    int status = config_read(path, &surroundings, &config, &problems);
-    for (size_t i = 0; status != 0 && i < problems.count; i++)
-        print_error("line %d: %s\n", problems.items[i].line, problems.items[i].text);
-    config_problems_free(&problems);
-    free(path);
-    assert_int_equal(status, 0);
-    return config;
+    return config_from_text(world->folder, text);
 }
 
 static inline void world_open_vault(struct world *world)

@@ -17,8 +17,8 @@
 #include "base/buf.h"
 #include "net/channel.h"
 
-#define FRAME_MAX_SIZE (1024u * 1024)
-#define QUEUE_MAX_SIZE (2u * 1024 * 1024)
+#define FRAME_MAX_SIZE (1024ul * 1024)
+#define QUEUE_MAX_SIZE (2ul * 1024 * 1024)
 #define FRAMES_MAX     64
 
 struct fixture {

@@ -74,12 +74,19 @@ static struct pair connect_pair(enum kind kind)
     return pair;
 }
 
-static struct peer_lookup *open_lookup(void)
+static struct peer_lookup *lookup; /* of the group of tests */
+
+static int set_up(void **state)
 {
-    struct peer_lookup *lookup;
-    struct err err;
-    assert_int_equal(peer_lookup_open(&lookup, &err), 0);
-    return lookup;
+    (void)state;
+    return peer_lookup_open(&lookup, NULL);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    peer_lookup_close(lookup);
+    return 0;
 }
 
 /* By the tables of /proc, as where there is no netlink. */
@@ -112,7 +119,7 @@ static int user_by_table(int descriptor, uint32_t *user_id_out)
     return status;
 }
 
-static void check_user(struct peer_lookup *lookup, int descriptor, int status, uint32_t user_id)
+static void check_user(int descriptor, int status, uint32_t user_id)
 {
     uint32_t found = 4242;
     assert_int_equal(peer_user(lookup, descriptor, &found), status);
@@ -125,16 +132,14 @@ static void check_user(struct peer_lookup *lookup, int descriptor, int status, u
 static void test_own_user(void **state)
 {
     (void)state;
-    struct peer_lookup *lookup = open_lookup();
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         struct pair pair = connect_pair((enum kind)kind);
         for (size_t i = 0; i < 3; i++)
-            check_user(lookup, pair.server, 0, getuid());
-        check_user(lookup, pair.client, 0, getuid());
+            check_user(pair.server, 0, getuid());
+        check_user(pair.client, 0, getuid());
         close(pair.client);
         close(pair.server);
     }
-    peer_lookup_close(lookup);
 }
 
 static void test_other_user(void **state)
@@ -142,7 +147,6 @@ static void test_other_user(void **state)
     (void)state;
     if (getuid() != 0)
         skip();
-    struct peer_lookup *lookup = open_lookup();
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         uint16_t port;
         int hold[2];
@@ -159,33 +163,30 @@ static void test_other_user(void **state)
         }
         close(hold[0]);
         int server = accept(listener, NULL, NULL);
-        check_user(lookup, server, 0, STRANGER);
+        check_user(server, 0, STRANGER);
         close(hold[1]); /* lets the child end, and its socket with it */
         int ending;
         assert_int_equal(waitpid(child, &ending, 0), child);
         assert_true(WIFEXITED(ending) && WEXITSTATUS(ending) == 0);
-        check_user(lookup, server, ERR_NOT_FOUND, 0);
+        check_user(server, ERR_NOT_FOUND, 0);
         close(server);
         close(listener);
     }
-    peer_lookup_close(lookup);
 }
 
 static void test_closed_at_once(void **state)
 {
     (void)state;
-    struct peer_lookup *lookup = open_lookup();
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         for (int is_reset = 0; is_reset < 2; is_reset++) {
             struct pair pair = connect_pair((enum kind)kind);
             const struct linger hard = {.l_onoff = is_reset};
             setsockopt(pair.client, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
             close(pair.client);
-            check_user(lookup, pair.server, ERR_NOT_FOUND, 0);
+            check_user(pair.server, ERR_NOT_FOUND, 0);
             close(pair.server);
         }
     }
-    peer_lookup_close(lookup);
 }
 
 /* The kernel falls back to a socket that listens on the port of a peer that is gone. TCP_REPAIR
@@ -193,33 +194,37 @@ static void test_closed_at_once(void **state)
 static void test_listener_on_the_peers_port(void **state)
 {
     (void)state;
-    struct peer_lookup *lookup = open_lookup();
-    struct pair pair = connect_pair(KIND_FOUR);
-    struct sockaddr_in name;
+    uint16_t port;
+    int yes = 1, first = new_listener(KIND_FOUR, &port);
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in target = name;
     socklen_t size = sizeof(name);
-    int yes = 1;
-    assert_int_equal(getsockname(pair.client, (struct sockaddr *)&name, &size), 0);
+    target.sin_port = htons(port);
+    struct pair pair = {.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_int_equal(setsockopt(pair.client, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
+    assert_int_equal(bind(pair.client, (struct sockaddr *)&name, size), 0);
+    assert_int_equal(getsockname(pair.client, (struct sockaddr *)&name, &size), 0);
+    assert_int_equal(connect(pair.client, (struct sockaddr *)&target, size), 0);
+    pair.server = accept(first, NULL, NULL);
+    close(first);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&name, size), 0);
     assert_int_equal(listen(listener, 1), 0);
-    check_user(lookup, pair.server, 0, getuid());
+    check_user(pair.server, 0, getuid());
     bool may_vanish = setsockopt(pair.client, IPPROTO_TCP, TCP_REPAIR, &yes, sizeof(yes)) == 0;
     close(pair.client);
     struct peer_address address;
     if (may_vanish)
         assert_int_equal(peer_address(pair.server, &address), 0);
-    check_user(lookup, pair.server, ERR_NOT_FOUND, 0);
+    check_user(pair.server, ERR_NOT_FOUND, 0);
     close(pair.server);
     close(listener);
-    peer_lookup_close(lookup);
 }
 
 static void test_unix(void **state)
 {
     (void)state;
-    struct peer_lookup *lookup = open_lookup();
     int pair[2];
     uint32_t user_id = 4242;
     struct peer_address address;
@@ -234,13 +239,11 @@ static void test_unix(void **state)
     assert_false(peer_is_within(&address, anything, 0));
     close(pair[0]);
     close(pair[1]);
-    peer_lookup_close(lookup);
 }
 
 static void test_no_peer(void **state)
 {
     (void)state;
-    struct peer_lookup *lookup = open_lookup();
     struct peer_address address;
     uint32_t user_id = 4242;
     uint16_t port;
@@ -250,7 +253,6 @@ static void test_no_peer(void **state)
     assert_int_equal(peer_user(lookup, -1, &user_id), ERR_NOT_FOUND);
     assert_int_equal(user_id, 4242);
     close(listener);
-    peer_lookup_close(lookup);
 }
 
 /* -- addresses -- */
@@ -403,5 +405,5 @@ int main(void)
         cmocka_unit_test(test_addresses),      cmocka_unit_test(test_networks),
         cmocka_unit_test(test_table_lines),    cmocka_unit_test(test_table_larger_than_a_piece),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

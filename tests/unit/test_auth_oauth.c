@@ -163,6 +163,12 @@ static void grants(void **state)
         {GRANT(",\"expires_in\":9223372036854775807"), NULL, 31536000, NULL, NULL, NULL},
         {GRANT(",\"expires_in\":1e99"), NULL, 31536000, NULL, NULL, NULL},
         {GRANT(",\"expires_in\":\"99999999999999999999999999\""), NULL, 31536000, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":true"), NULL, 3600, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":[1]"), NULL, 3600, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":\"1e99\""), NULL, 3600, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":\"-1\""), NULL, 3600, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":\"\""), NULL, 3600, NULL, NULL, NULL},
+        {GRANT(",\"expires_in\":\" 1\""), NULL, 3600, NULL, NULL, NULL},
     };
     for (size_t i = 0; i < LENGTH_OF(cases); i++)
         assert_answer(&cases[i]);
@@ -203,12 +209,6 @@ static void unreadable_grants(void **state)
         {"{\"access_token\":\"t0k\",\"refresh_token\":1}", type},
         {"{\"access_token\":\"t0k\",\"token_type\":{}}", type},
         {"{\"access_token\":\"t0k\",\"scope\":[\"a\"]}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":true}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":[1]}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":\"1e99\"}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":\"-1\"}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":\"\"}", type},
-        {"{\"access_token\":\"t0k\",\"expires_in\":\" 1\"}", type},
         {"{\"access_token\":\"t0k\\r\\n\"}", access},
         {"{\"access_token\":\"t 0k\"}", access},
         {"{\"access_token\":\"t0k\\u0001auth=Bearer EVIL\"}", access},
@@ -229,6 +229,21 @@ static void unreadable_grants(void **state)
                                     .description = cases[i].description};
         assert_answer(&expected);
     }
+}
+
+static void refresh_token_of_a_useless_answer(void **state)
+{
+    (void)state;
+    static const struct expected cases[] = {
+        {200, "{\"refresh_token\":\"new\"}", OAUTH_TRY_LATER, NULL, "new", 0, NULL, "HTTP 200",
+         "there is no access token in the answer"},
+        {200, "{\"access_token\":\"a b\",\"refresh_token\":\"new\"}", OAUTH_TRY_LATER, NULL, "new",
+         0, NULL, "HTTP 200", "the access token holds what a token must not hold"},
+        {500, "{\"refresh_token\":\"new\"}", OAUTH_TRY_LATER, NULL, NULL, 0, NULL, "HTTP 500",
+         NULL},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++)
+        assert_answer(&cases[i]);
 }
 
 #define FAILURE(status, body, outcome, error, description)                                         \
@@ -435,6 +450,7 @@ int main(void)
         cmocka_unit_test(requests_have_limits),
         cmocka_unit_test(grants),
         cmocka_unit_test(unreadable_grants),
+        cmocka_unit_test(refresh_token_of_a_useless_answer),
         cmocka_unit_test(failures),
         cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(sizes_are_limited),

@@ -1,0 +1,63 @@
+/*
+ * Happy path: a loop, a gate on it, run until it has ended.
+ *
+ *   started by hand                no socket is descriptor 3: said, exit 70
+ */
+#include "gate/gate.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#define CHANNEL_DESCRIPTOR  3
+#define LISTENER_DESCRIPTOR 4
+#define EXIT_INTERNAL       70 /* sysexits EX_SOFTWARE */
+
+/* The keeper decides when a gate ends; a Ctrl-C reaches the whole process group. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < LENGTH_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Nothing of it is left on the loop, which therefore ends. */
+static void on_over(void *owner)
+{
+    (void)owner;
+}
+
+static const struct gate_settings settings = {
+    .channel = CHANNEL_DESCRIPTOR,
+    .listeners = LISTENER_DESCRIPTOR,
+    .patience = {[PATIENCE_CLIENT] = 60000, [PATIENCE_KEEPER] = 45000, [PATIENCE_UPSTREAM] = 30000},
+    .flush = 5000,
+    .on_over = on_over};
+
+int gate_main(void)
+{
+    struct loop loop;
+    struct log log;
+    struct err err;
+    log_init(&log, LOG_LEVEL_INFO, "gate");
+    ignore_signals();
+    raise_descriptor_limit();
+    if (loop_init(&loop, &err) != 0) {
+        log_error(&log, "%s", err.text);
+        return EXIT_INTERNAL;
+    }
+    int status = gate_open(&loop, &settings, &err);
+    if (status != 0)
+        log_error(&log, "%s; a gate is started by `ecluse run` alone", err.text);
+    loop_run(&loop);
+    loop_fini(&loop);
+    return status == 0 ? 0 : EXIT_INTERNAL;
+}

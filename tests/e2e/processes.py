@@ -1,0 +1,34 @@
+"""Looking at processes from outside."""
+
+import os
+
+
+def resident(pid):
+    """KiB of memory, or 0 when the process is gone."""
+    return _field(f"/proc/{pid}/status", "VmRSS:")
+
+
+def proportional(pid):
+    """KiB with shared pages counted in parts; 0 when we may not look (not root)."""
+    return _field(f"/proc/{pid}/smaps_rollup", "Pss:")
+
+
+def _field(path, name):
+    try:
+        with open(path) as file:
+            return next((int(line.split()[1]) for line in file if line.startswith(name)), 0)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+
+
+def is_alive(pid):
+    """A zombie does nothing any more."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))

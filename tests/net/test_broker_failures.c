@@ -1,0 +1,448 @@
+/*
+ * The broker when it does not go well: rotation against a full disk, dead tokens, back-off, changes
+ * under a request.
+ */
+#include "broker_world.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+/* ---- rotation ---- */
+
+static void test_rotated_token_is_stored_before_anybody_hears(void **state)
+{
+    struct asker a = {.then_vault_has = "refresh-2"}, b = {.then_vault_has = "refresh-2"};
+    (void)state;
+    ask(&a, "work", 0);
+    ask(&b, "work", 0);
+    turn();
+    answer_token("first", 3600, "refresh-2");
+    assert_given(&a, "first");
+    assert_given(&b, "first");
+    vault_close(test.world.vault);
+    world_open_vault(&test.world);
+    assert_vault_has(&test.world, "work", "refresh-2");
+    broker_close(test.broker);
+    test.broker = NULL;
+}
+
+/* A disk on which nothing can be written: what stands in the files stays. */
+static void set_disk_full(bool full)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = full ? 0 : limit.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_rotated_token_that_cannot_be_stored_is_kept(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    set_disk_full(true);
+    answer_token("first", 3600, "refresh-2");
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_now_failed(WHY_UNREACHABLE);
+    assert_false(state_of("work").has_token);
+    set_disk_full(false);
+    assert_vault_has(&test.world, "work", "refresh-1");
+    assert_now_given("first");
+    assert_vault_has(&test.world, "work", "refresh-2");
+}
+
+static void test_old_token_is_good_while_the_new_one_cannot_be_stored(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    get_first(1000);
+    pass_seconds(900);
+    try(&asker, 0);
+    assert_given(&asker, "first");
+    set_disk_full(true);
+    answer_token("second", 1000, "refresh-2");
+    assert_now_given("first");
+    set_disk_full(false);
+    assert_now_given("second");
+    assert_vault_has(&test.world, "work", "refresh-2");
+}
+
+static void test_rotated_token_is_stored_at_the_close(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    set_disk_full(true);
+    answer_token("first", 3600, "refresh-2");
+    set_disk_full(false);
+    assert_vault_has(&test.world, "work", "refresh-1");
+    broker_close(test.broker);
+    test.broker = NULL;
+    assert_vault_has(&test.world, "work", "refresh-2");
+}
+
+/* ---- failures ---- */
+
+static void test_never_signed_in(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    ask(&asker, "other", 0);
+    turn();
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(strstr(asker.text, "sign in: ecluse login other"));
+    assert_int_equal(script.started, 0);
+}
+
+static void test_invalid_grant_signs_out(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    get_first(1000);
+    pass_seconds(900);
+    try(&asker, 0);
+    answer_status(400, "{\"error\":\"invalid_grant\",\"error_description\":\"revoked\"}", 0);
+    assert_vault_has(&test.world, "work", NULL);
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(strstr(asker.text, "sign in: ecluse login work"));
+    pass_seconds(3600);
+    assert_now_failed(WHY_TOKEN_NEEDS_USER);
+    assert_int_equal(script.started, 2);
+
+    world_sign_in(&test.world, "work", "refresh-new");
+    broker_signed_in(test.broker, "work");
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_true(fetch_has("refresh_token=refresh-new"));
+    answer_token("third", 3600, NULL);
+    assert_given(&asker, "third");
+}
+
+static void test_server_error_backs_off_and_keeps_the_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(500, "<html>", 0);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_vault_has(&test.world, "work", "refresh-1");
+    now_milliseconds += 749;
+    assert_now_failed(WHY_UNREACHABLE);
+    now_milliseconds += 251;
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_int_equal(script.started, 2);
+    answer_status(500, "", 0);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    now_milliseconds += 1499;
+    assert_now_failed(WHY_UNREACHABLE);
+    now_milliseconds += 501;
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_int_equal(script.started, 3);
+    answer_token("first", 3600, NULL);
+    assert_given(&asker, "first");
+    assert_int_equal(state_of("work").retry_at, 0);
+}
+
+static void test_back_off_ends_at_five_minutes(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        struct asker asker = {0};
+        try(&asker, 0);
+        answer_status(500, "", 0);
+        assert_failed(&asker, WHY_UNREACHABLE);
+        if (i < 19)
+            pass_seconds(300);
+    }
+    assert_int_equal(script.started, 20);
+    assert_in_range(state_of("work").retry_at, clock_wall_seconds() + 225,
+                    clock_wall_seconds() + 300);
+}
+
+static void test_retry_after_is_heeded(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(429, "", 120);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_int_equal(state_of("work").retry_at, clock_wall_seconds() + 120);
+    pass_seconds(119);
+    assert_now_failed(WHY_UNREACHABLE);
+    pass_seconds(1);
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_int_equal(script.started, 2);
+    answer_token("first", 3600, NULL);
+}
+
+static void test_unreachable_endpoint_says_why(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_unreachable("connection\r\nrefused");
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_non_null(strstr(asker.text, "connection\\x0d\\x0arefused"));
+    assert_vault_has(&test.world, "work", "refresh-1");
+}
+
+static void test_failed_background_refresh_leaves_the_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    get_first(1000);
+    pass_seconds(900);
+    try(&asker, 0);
+    assert_given(&asker, "first");
+    answer_status(503, "", 3600);
+    assert_now_given("first");
+    pass_seconds(70);
+    assert_now_failed(WHY_UNREACHABLE);
+}
+
+static void test_mistaken_client_keeps_the_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(401, "{\"error\":\"invalid_client\"}", 0);
+    assert_failed(&asker, WHY_INTERNAL);
+    assert_non_null(strstr(asker.text, "invalid_client"));
+    assert_vault_has(&test.world, "work", "refresh-1");
+}
+
+static void test_interaction_needs_the_user_and_keeps_the_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(400, "{\"error\":\"interaction_required\"}", 0);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(strstr(asker.text, "ecluse login work"));
+    assert_vault_has(&test.world, "work", "refresh-1");
+}
+
+static void test_unknown_account(void **state)
+{
+    struct asker asker = {0};
+    struct broker_state broker_state_out;
+    (void)state;
+    ask(&asker, "nobody", 0);
+    turn();
+    assert_failed(&asker, WHY_INTERNAL);
+    assert_int_equal(broker_state(test.broker, "nobody", &broker_state_out), ERR_NOT_FOUND);
+}
+
+/* ---- changes ---- */
+
+static void test_sign_in_during_a_request(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    world_sign_in(&test.world, "work", "refresh-new");
+    broker_signed_in(test.broker, "work");
+    assert_int_equal(script.cancelled, 1);
+    turn();
+    assert_int_equal(script.started, 2);
+    assert_true(fetch_has("refresh_token=refresh-new"));
+    answer_token("first", 3600, NULL);
+    assert_given(&asker, "first");
+}
+
+static void test_sign_in_ends_a_back_off(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(503, "", 3600);
+    world_sign_in(&test.world, "work", "refresh-new");
+    broker_signed_in(test.broker, "work");
+    asker = (struct asker){0};
+    try(&asker, 0);
+    assert_int_equal(script.started, 2);
+    answer_token("first", 3600, NULL);
+    assert_given(&asker, "first");
+}
+
+#define CHANGED                                                                                    \
+    "[account work]\n"                                                                             \
+    "address = alice@example.test\n"                                                               \
+    "provider = local\n"                                                                           \
+    "client_id = another-client\n" OTHER_ACCOUNT PROVIDER
+
+static void change_config(const char *text)
+{
+    struct config *config = world_config(&test.world, text);
+    broker_set_config(test.broker, config);
+    config_free(test.world.config);
+    test.world.config = config;
+}
+
+static void test_changed_client_drops_the_access_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    get_first(3600);
+    change_config(CONFIGURATION);
+    assert_now_given("first");
+    change_config(CHANGED);
+    try(&asker, 0);
+    assert_true(fetch_has("client_id=another-client"));
+    answer_token("second", 3600, NULL);
+    assert_given(&asker, "second");
+}
+
+static void test_changed_client_during_a_request(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    change_config(CHANGED);
+    answer_token("of-the-old-client", 3600, "refresh-2");
+    assert_int_equal(asker.answers, 0);
+    assert_vault_has(&test.world, "work", "refresh-2");
+    turn();
+    assert_int_equal(script.started, 2);
+    assert_true(fetch_has("client_id=another-client"));
+    assert_true(fetch_has("refresh_token=refresh-2"));
+    answer_token("second", 3600, NULL);
+    assert_given(&asker, "second");
+}
+
+static void test_account_goes_during_a_request(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    change_config(OTHER_ACCOUNT PROVIDER);
+    answer_token("first", 3600, "refresh-2");
+    turn();
+    assert_failed(&asker, WHY_INTERNAL);
+    assert_vault_has(&test.world, "work", "refresh-2");
+}
+
+static unsigned idle_calls;
+
+static void on_idle(void *owner)
+{
+    assert_ptr_equal(owner, &idle_calls);
+    idle_calls++;
+}
+
+static void test_drain_without_a_request(void **state)
+{
+    (void)state;
+    idle_calls = 0;
+    broker_drain(test.broker, on_idle, &idle_calls);
+    assert_int_equal(idle_calls, 0);
+    turn();
+    assert_int_equal(idle_calls, 1);
+    turn();
+    assert_int_equal(idle_calls, 1);
+}
+
+static void test_drain_waits_for_the_request(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    idle_calls = 0;
+    try(&asker, 0);
+    broker_drain(test.broker, on_idle, &idle_calls);
+    turn();
+    assert_int_equal(idle_calls, 0);
+    answer_token("first", 3600, "refresh-2");
+    turn();
+    assert_int_equal(idle_calls, 1);
+    assert_given(&asker, "first");
+}
+
+/* ---- the client secret's file ---- */
+
+#define WITH_SECRET_FILE                                                                           \
+    "[account work]\n"                                                                             \
+    "address = alice@example.test\n"                                                               \
+    "provider = local\n"                                                                           \
+    "client_id = test-client\n"                                                                    \
+    "client_secret_file = @/secret\n" PROVIDER
+
+static void write_secret(const char *text, mode_t mode)
+{
+    char *path = scratch_path(test.world.folder, "secret");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, mode), 0);
+    free(path);
+}
+
+static int set_up_secret_file(void **state)
+{
+    (void)state;
+    open_broker(WITH_SECRET_FILE);
+    world_sign_in(&test.world, "work", "refresh-1");
+    return 0;
+}
+
+static void test_client_secret_is_read_from_its_file(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    write_secret("hush&hush\n", 0600);
+    try(&asker, 0);
+    assert_true(fetch_has("client_secret=hush%26hush"));
+    answer_token("first", 3600, NULL);
+    assert_given(&asker, "first");
+}
+
+static void test_client_secret_that_others_can_read_is_refused(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    write_secret("hush", 0640);
+    try(&asker, 0);
+    assert_failed(&asker, WHY_INTERNAL);
+    assert_non_null(strstr(asker.text, "chmod 600"));
+    assert_int_equal(script.started, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_rotated_token_is_stored_before_anybody_hears),
+        TEST(test_rotated_token_that_cannot_be_stored_is_kept),
+        TEST(test_old_token_is_good_while_the_new_one_cannot_be_stored),
+        TEST(test_rotated_token_is_stored_at_the_close),
+        TEST(test_never_signed_in),
+        TEST(test_invalid_grant_signs_out),
+        TEST(test_server_error_backs_off_and_keeps_the_token),
+        TEST(test_back_off_ends_at_five_minutes),
+        TEST(test_retry_after_is_heeded),
+        TEST(test_unreachable_endpoint_says_why),
+        TEST(test_failed_background_refresh_leaves_the_token),
+        TEST(test_mistaken_client_keeps_the_token),
+        TEST(test_interaction_needs_the_user_and_keeps_the_token),
+        TEST(test_unknown_account),
+        TEST(test_sign_in_during_a_request),
+        TEST(test_sign_in_ends_a_back_off),
+        TEST(test_changed_client_drops_the_access_token),
+        TEST(test_changed_client_during_a_request),
+        TEST(test_account_goes_during_a_request),
+        TEST(test_drain_without_a_request),
+        TEST(test_drain_waits_for_the_request),
+        cmocka_unit_test_setup_teardown(test_client_secret_is_read_from_its_file,
+                                        set_up_secret_file, tear_down),
+        cmocka_unit_test_setup_teardown(test_client_secret_that_others_can_read_is_refused,
+                                        set_up_secret_file, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
