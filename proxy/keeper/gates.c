@@ -232,6 +232,8 @@ void gates_stop(struct gates *gates, int64_t milliseconds)
 {
     if (gates->stop_signal == 0)
         gates->stop_signal = SIGTERM;
+    /* Clients that come now are refused, and do not wait in a backlog that nobody reads. */
+    free_sockets(&gates->sockets);
     LIST_FOREACH (node, &gates->workers) {
         struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
         if (milliseconds > 0)

@@ -22,10 +22,8 @@
 #include "conf/config.h"
 
 /* `text` follows the [ecluse] section that names the folders; "@/" is the folder. */
-static inline struct config *config_from_text(const char *folder, const char *text)
+static inline void config_write(const char *folder, const char *text)
 {
-    struct config *config = NULL;
-    struct config_problems problems = {0};
     char *path = scratch_path(folder, "ecluse.ini");
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -37,6 +35,15 @@ static inline struct config *config_from_text(const char *folder, const char *te
             fputc(*text, file);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(chmod(path, 0600), 0);
+    free(path);
+}
+
+static inline struct config *config_from_text(const char *folder, const char *text)
+{
+    struct config *config = NULL;
+    struct config_problems problems = {0};
+    char *path = scratch_path(folder, "ecluse.ini");
+    config_write(folder, text);
     const struct config_surroundings surroundings = {.home = folder, .user_id = (unsigned)getuid()};
     int status = config_read(path, &surroundings, &config, &problems);
     for (size_t i = 0; status != 0 && i < problems.count; i++)

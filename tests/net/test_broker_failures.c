@@ -121,6 +121,19 @@ static void test_invalid_grant_signs_out(void **state)
     assert_given(&asker, "third");
 }
 
+static void test_dead_token_that_cannot_be_wiped_is_not_used_again(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    set_disk_full(true);
+    answer_status(400, "{\"error\":\"invalid_grant\"}", 0);
+    set_disk_full(false);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_vault_has(&test.world, "work", "refresh-1");
+    assert_now_failed(WHY_TOKEN_NEEDS_USER);
+}
+
 static void test_server_error_backs_off_and_keeps_the_token(void **state)
 {
     struct asker asker = {0};
@@ -254,6 +267,19 @@ static void test_sign_in_during_a_request(void **state)
     assert_true(fetch_has("refresh_token=refresh-new"));
     answer_token("first", 3600, NULL);
     assert_given(&asker, "first");
+}
+
+static void test_sign_in_drops_the_access_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    get_first(3600);
+    world_sign_in(&test.world, "work", "refresh-new");
+    broker_signed_in(test.broker, "work");
+    try(&asker, 0);
+    assert_true(fetch_has("refresh_token=refresh-new"));
+    answer_token("second", 3600, NULL);
+    assert_given(&asker, "second");
 }
 
 static void test_sign_in_ends_a_back_off(void **state)
@@ -424,6 +450,7 @@ int main(void)
         TEST(test_rotated_token_is_stored_at_the_close),
         TEST(test_never_signed_in),
         TEST(test_invalid_grant_signs_out),
+        TEST(test_dead_token_that_cannot_be_wiped_is_not_used_again),
         TEST(test_server_error_backs_off_and_keeps_the_token),
         TEST(test_back_off_ends_at_five_minutes),
         TEST(test_retry_after_is_heeded),
@@ -433,6 +460,7 @@ int main(void)
         TEST(test_interaction_needs_the_user_and_keeps_the_token),
         TEST(test_unknown_account),
         TEST(test_sign_in_during_a_request),
+        TEST(test_sign_in_drops_the_access_token),
         TEST(test_sign_in_ends_a_back_off),
         TEST(test_changed_client_drops_the_access_token),
         TEST(test_changed_client_during_a_request),

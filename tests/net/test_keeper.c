@@ -39,6 +39,7 @@ static struct {
     uv_check_t watcher; /* after each turn of the loop: is it time for the next step? */
     void (*step)(void);
     char heard[400];
+    unsigned steps; /* taken so far */
 } test;
 
 /* ---- a service manager ---- */
@@ -148,21 +149,9 @@ static bool exists(const char *name)
     return is_there;
 }
 
-/* Rewrites the file; whether it is right is for the keeper to find out. */
 static void write_config(const char *text)
 {
-    char *path = scratch_path(test.folder, "ecluse.ini");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "[ecluse]\nstate_dir = %s/state\nruntime_dir = %s/run\n", test.folder,
-            test.folder);
-    for (; *text != '\0'; text++)
-        if (*text == '@' && text[1] == '/')
-            fputs(test.folder, file);
-        else
-            fputc(*text, file);
-    assert_int_equal(fclose(file), 0);
-    free(path);
+    config_write(test.folder, text);
 }
 
 static bool is_ready(unsigned times)
@@ -199,25 +188,37 @@ static void test_ready_and_stopped(void **state)
     assert_false(exists("run/control"));
 }
 
-static void terminate_when_ready(void)
+static void terminate_once(void)
 {
-    if (is_ready(1) && strstr(test.heard, "STOPPING") == NULL)
+    if (is_ready(1) && test.steps == 0) {
+        test.steps++;
         raise(SIGTERM);
+    }
 }
 
 static void test_sigterm_stops(void **state)
 {
     (void)state;
     open_keeper(OBEDIENT);
-    run(terminate_when_ready);
-    assert_non_null(strstr(listen_to_notify(), "STOPPING=1"));
+    run(terminate_once);
+    assert_string_equal(listen_to_notify(), "READY=1 STOPPING=1 ");
+}
+
+static void terminate_twice(void)
+{
+    terminate_once();
+    if (test.steps == 1 && strstr(listen_to_notify(), "STOPPING=1") != NULL) {
+        test.steps++;
+        raise(SIGTERM);
+    }
 }
 
 static void test_second_stop_is_at_once(void **state)
 {
     (void)state;
     open_keeper("drain = 3600\n" LISTENER("stubborn", "unix:@/socket") ACCOUNT);
-    run(terminate_when_ready);
+    run(terminate_twice);
+    assert_int_equal(test.steps, 2);
 }
 
 static void stop_at_the_first_turn(void)
@@ -254,16 +255,14 @@ static void test_parts_are_there(void **state)
 
 /* ---- reloading ---- */
 
-static unsigned reloads;
-
 static void reload_then_stop(void)
 {
-    if (reloads == 0 && is_ready(1)) {
-        reloads++;
+    if (test.steps == 0 && is_ready(1)) {
+        test.steps++;
         write_config("workers = 2\n" LISTENER("obedient", "unix:@/socket unix:@/second") ACCOUNT);
         raise(SIGHUP);
-    } else if (reloads == 1 && is_ready(2) && gates_count(keeper_gates(test.keeper)) == 2) {
-        reloads++;
+    } else if (test.steps == 1 && is_ready(2) && gates_count(keeper_gates(test.keeper)) == 2) {
+        test.steps++;
         assert_true(exists("second"));
         assert_int_equal(keeper_config(test.keeper)->workers, 2);
         keeper_stop(test.keeper);
@@ -273,10 +272,9 @@ static void reload_then_stop(void)
 static void test_sighup_reloads(void **state)
 {
     (void)state;
-    reloads = 0;
     open_keeper(OBEDIENT);
     run(reload_then_stop);
-    assert_int_equal(reloads, 2);
+    assert_int_equal(test.steps, 2);
     assert_string_equal(listen_to_notify(), "READY=1 RELOADING=1 READY=1 STOPPING=1 ");
 }
 

@@ -210,11 +210,12 @@ static void test_inherited_socket_is_used(void **state)
     assert_true(exists("socket"));
 }
 
+/* The service manager has it too, so that nobody could bind it anew. */
 static void test_inherited_socket_outlives_a_reload_without_it(void **state)
 {
     struct err err;
     (void)state;
-    activate();
+    int managers = dup(activate());
     open_gates(OBEDIENT);
     set_config(LISTENER("obedient", "unix:@/other"));
     assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
@@ -224,6 +225,22 @@ static void test_inherited_socket_outlives_a_reload_without_it(void **state)
     int client = connect_to("socket");
     tell(3, "accept");
     assert_served_by(client, 3);
+    close(managers);
+}
+
+static void test_inherited_socket_outlives_a_reload_that_fails(void **state)
+{
+    struct err err;
+    (void)state;
+    int managers = dup(activate());
+    open_gates(LISTENER("obedient", "unix:@/other"));
+    write_file("taken", "");
+    set_config(LISTENER("obedient", "unix:@/socket unix:@/taken"));
+    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_BUSY);
+    set_config(OBEDIENT);
+    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    WAIT_UNTIL(test.ready == 2 && gates_count(test.gates) == 1);
+    close(managers);
 }
 
 static void test_inherited_socket_elsewhere_is_left_alone(void **state)
@@ -252,6 +269,7 @@ static int all_tests(void)
         TEST(test_environment_is_for_this_process_alone),
         TEST(test_inherited_socket_is_used),
         TEST(test_inherited_socket_outlives_a_reload_without_it),
+        TEST(test_inherited_socket_outlives_a_reload_that_fails),
         TEST(test_inherited_socket_elsewhere_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
