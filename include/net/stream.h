@@ -32,7 +32,9 @@ struct stream_ops {
     void (*on_drained)(void *owner);
     /* TLS is up (after stream_start_tls). */
     void (*on_secured)(void *owner);
-    /* WHY_UPSTREAM_TLS or WHY_UNREACHABLE (read or write error); `text` is for the log. */
+    /* WHY_UPSTREAM_TLS (handshake, a damaged record), WHY_SERVER_GONE (an end without close_notify:
+     * what came may be cut short) or WHY_UNREACHABLE (read or write error); `text` is for the log.
+     */
     void (*on_failed)(void *owner, enum why why, const char *text);
     void (*on_closed)(void *owner);
 };

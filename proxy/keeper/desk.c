@@ -31,12 +31,11 @@ void desk_send(struct desk *desk, unsigned gate, struct buf *message, int status
 static void send_refused(struct desk *desk, unsigned gate, uint64_t session, enum why why,
                          const char *text)
 {
-    struct message_refused refused = {.why = why, .text = mem_copy_string(text)};
+    const struct message_refused refused = {.why = why, .text = text};
     struct buf message;
     buf_init(&message, MESSAGE_SIZE_MAX);
     int status = message_write_refused(&message, session, &refused);
     desk_send(desk, gate, &message, status);
-    message_refused_clear(&refused);
 }
 
 static void send_end_grant(struct desk *desk, unsigned gate, int64_t grant)

@@ -15,6 +15,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,6 +200,23 @@ static int note_errno(struct attempt *attempt, int number)
                    uv_strerror(uv_translate_sys_error(number)));
 }
 
+/* A server that vanished without a word (or a NAT that forgot) would hold an idle session for ever:
+ * asked after two minutes, given up after four more. It is not worth failing for. */
+static void keep_alive(int descriptor)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 120},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 60},
+        {IPPROTO_TCP, TCP_KEEPCNT, 4},
+    };
+    for (size_t i = 0; i < LENGTH_OF(options); i++)
+        (void)setsockopt(descriptor, options[i].level, options[i].name, &options[i].value,
+                         sizeof(options[i].value));
+}
+
 static void on_writable(uv_poll_t *poll, int status, int events);
 
 static int start_attempt(struct attempt *attempt, const struct dial_address *address, uint16_t port)
@@ -208,6 +227,7 @@ static int start_attempt(struct attempt *attempt, const struct dial_address *add
     int descriptor = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return note_errno(attempt, errno);
+    keep_alive(descriptor);
     if (connect(descriptor, (struct sockaddr *)&peer, size) != 0 && errno != EINPROGRESS) {
         int number = errno;
         close(descriptor);
