@@ -48,6 +48,8 @@ struct desk_session {
     enum desk_phase phase;
     enum protocol protocol;
     char *listener; /* its name: this is what outlives a reload */
+    char *peer;     /* for the journal */
+    char *mechanism;
 
     /* until it is approved */
     const struct listener_config *options; /* a reload ends every session that still needs it */
@@ -86,6 +88,8 @@ struct desk {
 
 /* ---- desk.c ---- */
 
+/* Writes down how the client's login ended, on our side; WHY_NONE: it is approved. */
+void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail);
 /* Sends REFUSED and frees the session. */
 void desk_session_refuse(struct desk_session *session, enum why why, const char *text);
 /* Cancels what is under way and frees it. */

@@ -17,8 +17,8 @@ struct keeper;
 enum keeper_mode { KEEPER_DAEMON, KEEPER_OFFLINE };
 
 /* Takes over the configuration, also when it fails. On failure nothing is left open: ERR_DENIED
- * (state folder or a file in it is not safe), ERR_BUSY (another ecluse has the vault, or a port is
- * taken), others. */
+ * (state folder or a file in it is not safe), ERR_BUSY (another ecluse has the vault),
+ * ERR_UNAVAILABLE (a port is taken), others. */
 MUST_CHECK int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
                            struct keeper **keeper_out, struct err *err);
 /* Runs the loop until a stop is complete; DAEMON only. Returns the exit code. */

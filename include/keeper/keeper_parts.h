@@ -37,8 +37,8 @@ struct keeper {
 
     bool is_ready;
     bool is_stopping;
+    bool is_hurried; /* told to stop twice */
     bool gates_have_stopped;
-    bool broker_is_idle; /* or has had its time */
 };
 
 /* ---- keeper_run.c ---- */

@@ -5,13 +5,13 @@
  */
 #include "cli/configuration.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "cli/print.h"
+#include "keeper/surroundings.h"
 
 #define SYSTEM_FILE "/etc/ecluse/ecluse.ini"
 
@@ -20,15 +20,6 @@ static const char *environment(const char *name)
 {
     const char *value = getenv(name);
     return value == NULL || *value == '\0' ? NULL : value;
-}
-
-static const char *home_folder(void)
-{
-    const char *home = environment("HOME");
-    if (home != NULL)
-        return home;
-    const struct passwd *user = getpwuid(getuid());
-    return user == NULL ? NULL : user->pw_dir;
 }
 
 static char *join(const char *folder, const char *name)
@@ -45,7 +36,7 @@ static char *user_file(void)
     const char *folder = environment("XDG_CONFIG_HOME");
     if (folder != NULL)
         return join(folder, "/ecluse/ecluse.ini");
-    const char *home = home_folder();
+    const char *home = surroundings_read().home;
     return home == NULL ? NULL : join(home, "/.config/ecluse/ecluse.ini");
 }
 
@@ -87,14 +78,7 @@ int configuration_read(const struct arguments *arguments, bool with_warnings,
     char *file = find_file(arguments);
     if (file == NULL)
         return EX_CONFIG;
-    const struct config_surroundings surroundings = {
-        .home = home_folder(),
-        .state_directory = environment("STATE_DIRECTORY"),
-        .runtime_directory = environment("RUNTIME_DIRECTORY"),
-        .xdg_state_home = environment("XDG_STATE_HOME"),
-        .xdg_runtime_dir = environment("XDG_RUNTIME_DIR"),
-        .user_id = (unsigned)getuid(),
-    };
+    const struct config_surroundings surroundings = surroundings_read();
     struct config_problems problems = {0};
     int status = config_read(file, &surroundings, config_out, &problems);
     for (size_t i = 0; i < problems.count; i++)

@@ -275,9 +275,13 @@ static void on_frame(void *owner, struct slice frame)
 {
     struct gate *gate = owner;
     struct message message;
-    if (message_read(frame, &message) == 0 && take_message(gate, &message) == 0)
+    int status = message_read(frame, &message);
+    if (status == 0)
+        status = take_message(gate, &message);
+    if (status == 0)
         return;
-    log_error(&gate->log, "the keeper said something unreadable");
+    if (status == ERR_SYNTAX)
+        log_error(&gate->log, "the keeper said something unreadable");
     abandon(gate, WHY_INTERNAL, "internal error");
 }
 

@@ -160,8 +160,8 @@ static void account_pause(struct broker_account *account, int64_t retry_after)
 {
     int64_t pause = retry_after > 0 ? retry_after * 1000 : pause_milliseconds(++account->failures);
     account->retry_at = clock_steady_milliseconds() + pause;
-    log_warn(account->broker->log, "account %s: %s (next try in %lld s)", account->label,
-             account->failure_text, (long long)((pause + 999) / 1000));
+    log_warn(account->broker->log, "%s (next try in %lld s)", account->failure_text,
+             (long long)((pause + 999) / 1000));
 }
 
 /* ---- tokens ---- */
@@ -340,7 +340,7 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     if (status == ERR_NOT_FOUND) {
         account_set_signed_out(account);
     } else {
-        account_set_failure(account, WHY_INTERNAL, "%s", text);
+        account_set_failure(account, WHY_INTERNAL, "account %s: %s", account->label, text);
         account_pause(account, 0);
     }
     account_answer_waiting(account, false);
@@ -355,8 +355,7 @@ void broker_account_refresh(struct broker_account *account)
 
     if (account->fetch != NULL)
         return;
-    int status = options == NULL ? err_set(&err, ERR_CONFIG,
-                                           "account %s is not configured any more", account->label)
+    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
                                  : token_request_make(options, broker->vault, &request, &err);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);

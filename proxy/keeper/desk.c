@@ -10,6 +10,7 @@
  */
 #include "keeper/desk.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "keeper/desk_session.h"
@@ -105,7 +106,8 @@ static void account_release(struct desk_account *account)
 }
 
 static struct desk_session *session_new(struct desk *desk, struct desk_gate *gate, uint64_t number,
-                                        const struct listener_config *options)
+                                        const struct listener_config *options,
+                                        const struct message_ask *ask)
 {
     struct desk_session *session = mem_new(sizeof(*session));
     session->desk = desk;
@@ -114,6 +116,8 @@ static struct desk_session *session_new(struct desk *desk, struct desk_gate *gat
     session->phase = DESK_SASL;
     session->protocol = options->protocol;
     session->listener = mem_copy_string(options->name);
+    session->peer = mem_copy_string(ask->peer);
+    session->mechanism = mem_copy_string(ask->mechanism);
     session->options = options;
     deadline_init(&session->delay, desk_exchange_on_delay);
     list_init(&session->in_account);
@@ -145,8 +149,32 @@ void desk_session_free(struct desk_session *session)
     session->gate->count--;
     gate_release(session->gate);
     mem_free(session->listener);
+    mem_free(session->peer);
+    mem_free(session->mechanism);
     mem_free(session->label);
     mem_free(session);
+}
+
+static struct journal_place place_of(const struct desk_session *session)
+{
+    return (struct journal_place){.gate = session->gate->number,
+                                  .session = session->number,
+                                  .listener = session->listener,
+                                  .protocol = protocol_name(session->protocol)};
+}
+
+/* The name that was typed is not written: it may be a password in the wrong field. */
+void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail)
+{
+    struct journal_place place = place_of(session);
+    char text[256];
+    snprintf(text, sizeof(text), "%s%s%s", session->mechanism, *detail == '\0' ? "" : ": ", detail);
+    struct message_note note = {.kind = NOTE_CLIENT_AUTH,
+                                .why = why,
+                                .peer = session->peer,
+                                .account = session->label,
+                                .detail = text};
+    journal_write(session->desk->parts.journal, &place, &note);
 }
 
 void desk_session_refuse(struct desk_session *session, enum why why, const char *text)
@@ -154,6 +182,8 @@ void desk_session_refuse(struct desk_session *session, enum why why, const char 
     struct desk *desk = session->desk;
     unsigned gate = session->gate->number;
     uint64_t number = session->number;
+    if (session->account == NULL)
+        desk_session_note_login(session, why, text);
     desk_session_free(session);
     send_refused(desk, gate, number, why, text);
 }
@@ -190,7 +220,7 @@ static int begin(struct desk *desk, unsigned gate, uint64_t number, const struct
         send_refused(desk, gate, number, WHY_LIMIT, "too many sessions");
         return 0;
     }
-    desk_exchange_start(session_new(desk, holder, number, options), ask);
+    desk_exchange_start(session_new(desk, holder, number, options, ask), ask);
     return 0;
 }
 
@@ -247,8 +277,7 @@ static int take_note(struct desk *desk, unsigned gate, const struct message *mes
     const struct desk_session *session = session_find(desk, gate, message->session);
     struct journal_place place = {.gate = gate, .session = message->session, .listener = ""};
     if (session != NULL) {
-        place.listener = session->listener;
-        place.protocol = protocol_name(session->protocol);
+        place = place_of(session);
     } else if (listener != NULL) {
         place.listener = listener->name;
         place.protocol = protocol_name(listener->protocol);

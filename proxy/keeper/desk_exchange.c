@@ -10,7 +10,6 @@
  *
  * A password is held no longer than its derivation takes.
  */
-#include <stdio.h>
 
 #include "auth/sasl_server.h"
 #include "base/clock.h"

@@ -127,6 +127,7 @@ void desk_grant_approve(struct desk_session *session)
     desk_exchange_end(session);
     session->account = account_hold(desk, account->name);
     list_append(&session->account->sessions, &session->in_account);
+    desk_session_note_login(session, WHY_NONE, "");
     vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
     desk_grant_collect(session, 0);
 }

@@ -10,7 +10,6 @@
 #include "keeper/gates.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include "keeper/gates_worker.h"
 

@@ -14,7 +14,6 @@
  * Gone is a process only when its handle and its channel are both closed: then its owner is told,
  * and the pause before the next begins.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>

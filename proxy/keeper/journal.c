@@ -26,15 +26,15 @@ static const char *or_dash(const char *text)
 void journal_write(struct journal *journal, const struct journal_place *place,
                    const struct message_note *note)
 {
-    char outcome[64] = "success", octets[80] = "";
-    if (note->why != WHY_NONE)
-        snprintf(outcome, sizeof(outcome), "failure reason=%s", why_name(note->why));
+    char outcome[120] = "outcome=success";
     if (note->kind == NOTE_SESSION_CLOSE)
-        snprintf(octets, sizeof(octets), " client_bytes=%llu server_bytes=%llu",
-                 (unsigned long long)note->client_bytes, (unsigned long long)note->server_bytes);
-    log_info(journal->log,
-             "%s %s account=%s peer=%s outcome=%s%s listener=%s session=%u.%llu detail=\"%s\"",
+        snprintf(outcome, sizeof(outcome), "reason=%s client_bytes=%llu server_bytes=%llu",
+                 why_name(note->why), (unsigned long long)note->client_bytes,
+                 (unsigned long long)note->server_bytes);
+    else if (note->why != WHY_NONE)
+        snprintf(outcome, sizeof(outcome), "outcome=failure reason=%s", why_name(note->why));
+    log_info(journal->log, "%s %s account=%s peer=%s %s listener=%s session=%u.%llu detail=\"%s\"",
              or_dash(place->protocol), message_note_name(note->kind), or_dash(note->account),
-             or_dash(note->peer), outcome, octets, or_dash(place->listener), place->gate,
+             or_dash(note->peer), outcome, or_dash(place->listener), place->gate,
              (unsigned long long)place->session, note->detail == NULL ? "" : note->detail);
 }

@@ -81,8 +81,10 @@ static int open_gates(struct keeper *keeper, struct err *err)
 {
     struct gates_settings settings = {.mechanisms = desk_mechanisms(keeper->desk)};
     listen_inherited(&settings.inherited_first, &settings.inherited_count);
-    return gates_open(keeper->loop, keeper->config, &settings, &keeper->log, &keeper_gates_ops,
-                      keeper, &keeper->gates, err);
+    int status = gates_open(keeper->loop, keeper->config, &settings, &keeper->log,
+                            &keeper_gates_ops, keeper, &keeper->gates, err);
+    /* Not to be mistaken for a vault that is in use. */
+    return status == ERR_BUSY ? ERR_UNAVAILABLE : status;
 }
 
 static int open_daemon(struct keeper *keeper, struct err *err)

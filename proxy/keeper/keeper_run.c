@@ -2,10 +2,11 @@
  * Running and stopping.
  *
  * Happy path: READY when the gates are; then signals and commands until one says stop. The gates
- * drain, the broker finishes the request under way, the loop ends.
+ * drain, then the broker finishes the request under way: cut off, it could lose a refresh token
+ * that has rotated. The loop ends.
  *
  * Failure modes:
- *   sessions or a request that take too long   the drain time is all they get
+ *   sessions or a request that take too long   each the drain time, no more
  *   a second stop                              nothing more is waited for
  */
 #include <signal.h>
@@ -19,45 +20,60 @@ static const int signal_numbers[KEEPER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 /* ---- stopping ---- */
 
-static void check_stopped(struct keeper *keeper)
+/* Once the gates are gone nobody asks for tokens any more, so that the broker's next idle moment is
+ * its last. */
+static void finish(struct keeper *keeper)
 {
-    if (keeper->gates_have_stopped && keeper->broker_is_idle)
-        uv_stop(&keeper->loop->uv);
+    uv_stop(&keeper->loop->uv);
 }
 
 static void on_broker_idle(void *owner)
 {
-    struct keeper *keeper = owner;
-    keeper->broker_is_idle = true;
-    check_stopped(keeper);
+    finish(owner);
 }
 
 static void on_patience(uv_timer_t *timer)
 {
     struct keeper *keeper = CONTAINER_OF(timer, struct keeper, patience);
-    if (!keeper->broker_is_idle)
-        log_warn(&keeper->log, "a token request is still under way; it is cut off");
-    on_broker_idle(keeper);
+    log_warn(&keeper->log, "a token request is still under way; it is cut off");
+    finish(keeper);
+}
+
+static void on_stopped(void *owner)
+{
+    struct keeper *keeper = owner;
+    uint64_t milliseconds = (uint64_t)keeper->config->drain * 1000;
+    keeper->gates_have_stopped = true;
+    if (keeper->is_hurried || milliseconds == 0) {
+        finish(keeper);
+        return;
+    }
+    broker_drain(keeper->broker, on_broker_idle, keeper);
+    ENSURE(uv_timer_start(&keeper->patience, on_patience, milliseconds, 0) == 0);
+}
+
+static void stop_at_once(struct keeper *keeper)
+{
+    log_info(&keeper->log, "stopping at once");
+    keeper->is_hurried = true;
+    if (keeper->gates_have_stopped)
+        finish(keeper);
+    else
+        gates_stop(keeper->gates, 0);
 }
 
 void keeper_stop(struct keeper *keeper)
 {
-    int64_t milliseconds = keeper->config->drain * 1000;
     if (keeper->mode != KEEPER_DAEMON)
         return;
     if (keeper->is_stopping) {
-        log_info(&keeper->log, "stopping at once");
-        keeper->broker_is_idle = true;
-        gates_stop(keeper->gates, 0);
-        check_stopped(keeper);
+        stop_at_once(keeper);
         return;
     }
     keeper->is_stopping = true;
     log_info(&keeper->log, "stopping; sessions have %lld s", (long long)keeper->config->drain);
     notify_stopping();
-    gates_stop(keeper->gates, milliseconds);
-    broker_drain(keeper->broker, on_broker_idle, keeper);
-    ENSURE(uv_timer_start(&keeper->patience, on_patience, (uint64_t)milliseconds, 0) == 0);
+    gates_stop(keeper->gates, keeper->config->drain * 1000);
 }
 
 /* ---- gates ---- */
@@ -82,13 +98,6 @@ static void on_ready(void *owner)
     log_info(&keeper->log, keeper->is_ready ? "ready with the new configuration" : "ready");
     keeper->is_ready = true;
     notify_ready();
-}
-
-static void on_stopped(void *owner)
-{
-    struct keeper *keeper = owner;
-    keeper->gates_have_stopped = true;
-    check_stopped(keeper);
 }
 
 const struct gates_ops keeper_gates_ops = {on_message, on_gate_gone, on_ready, on_stopped};

@@ -84,8 +84,7 @@ static int check_account(const struct account_config *account, struct err *err)
 {
     if (account->flow != FLOW_CODE && account->flow != FLOW_DEVICE &&
         account->flow != FLOW_PASSWORD)
-        return err_set(err, ERR_CONFIG, "the flow of account %s has no refresh token",
-                       account->name);
+        return err_set(err, ERR_CONFIG, "its flow has no refresh token");
     if (*account->provider_row->token_endpoint == '\0')
         return err_set(err, ERR_CONFIG, "provider %s has no token_endpoint; add it",
                        account->provider);
@@ -108,8 +107,7 @@ static int make_body(const struct account_config *account, const struct secret *
         status = oauth_refresh_request(&client, refresh_token, scope, &request->body,
                                        &request->authorization);
         if (status != 0)
-            err_set(err, status, "the token request of account %s cannot be made: %s",
-                    account->name, err_code_text(status));
+            err_set(err, status, "the token request cannot be made: %s", err_code_text(status));
     }
     secret_wipe(&secret);
     mem_free(scope);

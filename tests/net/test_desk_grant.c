@@ -391,6 +391,34 @@ static void test_notes_become_lines(void **state)
     close(pair[1]);
 }
 
+/* Who logged in, and who did not; never the name that was typed, which may be a password in the wrong
+ * field. */
+static void test_logins_become_lines(void **state)
+{
+    int pair[2];
+    char lines[4096] = "";
+    (void)state;
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    int descriptor = test.world.log.descriptor;
+    test.world.log.descriptor = pair[1];
+    log_in(8, USER, "wrong");
+    assert_refused_late(8);
+    log_in(9, "hunter2", "wrong");
+    assert_refused_late(9);
+    log_in_rightly(7);
+    test.world.log.descriptor = descriptor;
+    assert_true(read(pair[0], lines, sizeof(lines) - 1) > 0);
+    assert_non_null(strstr(lines, "imap client-auth account=work peer=127.0.0.1:40312 "
+                                  "outcome=success listener=imap session=1.7 detail=\"PLAIN\""));
+    assert_non_null(strstr(lines, "client-auth account=work peer=127.0.0.1:40312 outcome=failure "
+                                  "reason=auth-rejected listener=imap session=1.8"));
+    assert_non_null(strstr(lines, "client-auth account=- peer=127.0.0.1:40312 outcome=failure "
+                                  "reason=auth-rejected listener=imap session=1.9"));
+    assert_null(strstr(lines, "hunter2"));
+    close(pair[0]);
+    close(pair[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -424,6 +452,7 @@ int main(void)
         TEST(test_reload_refuses_what_is_not_over),
         TEST(test_reload_ends_sessions_of_accounts_that_are_gone),
         TEST(test_notes_become_lines),
+        TEST(test_logins_become_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "config_file.h"
 
 #include <linux/close_range.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -15,15 +16,15 @@
 #include "keeper/keeper.h"
 #include "scripted_gate.h"
 
-#define ACCOUNT                                                                                    \
+#define ACCOUNT_WITHOUT_ENDPOINT                                                                   \
     "[account work]\n"                                                                             \
     "address = alice@example.test\n"                                                               \
     "provider = local\n"                                                                           \
     "client_id = test-client\n"                                                                    \
     "[provider local]\n"                                                                           \
     "imap = tls://imap.example.test:993\n"                                                         \
-    "authorization_endpoint = https://id.example.test/auth\n"                                      \
-    "token_endpoint = https://id.example.test/token\n"
+    "authorization_endpoint = https://id.example.test/auth\n"
+#define ACCOUNT ACCOUNT_WITHOUT_ENDPOINT "token_endpoint = https://id.example.test/token\n"
 #define LISTENER(kind, address)                                                                    \
     "ca_file = @/ca.pem\n"                                                                         \
     "log = error\n"                                                                                \
@@ -253,6 +254,104 @@ static void test_parts_are_there(void **state)
     assert_true(keeper_started(test.keeper) > 0);
 }
 
+/* ---- a token endpoint that takes its time ---- */
+
+static struct {
+    int listening, connection;
+    char config[1200];
+    unsigned answers;
+    enum why why;
+} endpoint;
+
+static void open_endpoint(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    memset(&endpoint, 0, sizeof(endpoint));
+    endpoint.connection = -1;
+    endpoint.listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(endpoint.listening, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(endpoint.listening, 1), 0);
+    assert_int_equal(getsockname(endpoint.listening, (struct sockaddr *)&address, &size), 0);
+    snprintf(endpoint.config, sizeof(endpoint.config),
+             "drain = 3600\n" LISTENER("obedient", "unix:@/socket") ACCOUNT_WITHOUT_ENDPOINT
+             "token_endpoint = https://127.0.0.1:%u/token\n",
+             (unsigned)ntohs(address.sin_port));
+}
+
+static void sign_in(void)
+{
+    struct secret token = {0};
+    struct err err;
+    const char *issuer = keeper_config(test.keeper)->accounts[0]->provider_row->token_endpoint;
+    secret_set(&token, SLICE_LITERAL("refresh-1"));
+    assert_int_equal(vault_token_store(keeper_vault(test.keeper), "work", issuer, &token, 1, &err),
+                     0);
+    secret_wipe(&token);
+}
+
+static void on_token(void *owner, enum why why, const struct broker_token *token, const char *text)
+{
+    (void)owner;
+    (void)token;
+    (void)text;
+    endpoint.answers++;
+    endpoint.why = why;
+}
+
+/* Ready: ask. Asked: stop. No gate left: only then the endpoint hangs up. */
+static void stop_during_a_request(void)
+{
+    if (test.steps == 0 && is_ready(1)) {
+        test.steps++;
+        assert_non_null(broker_ask(keeper_broker(test.keeper), "work", 0, on_token, NULL));
+    } else if (test.steps == 1) {
+        endpoint.connection = accept(endpoint.listening, NULL, NULL);
+        if (endpoint.connection < 0)
+            return;
+        test.steps++;
+        keeper_stop(test.keeper);
+    } else if (test.steps == 2 && gates_count(keeper_gates(test.keeper)) == 0) {
+        test.steps++;
+        close(endpoint.connection);
+    }
+}
+
+static void test_stop_waits_for_the_request_under_way(void **state)
+{
+    (void)state;
+    open_endpoint();
+    open_keeper(endpoint.config);
+    sign_in();
+    run(stop_during_a_request);
+    assert_int_equal(test.steps, 3);
+    assert_int_equal(endpoint.answers, 1);
+    assert_int_equal(endpoint.why, WHY_UNREACHABLE);
+    close(endpoint.listening);
+}
+
+static void stop_twice_during_a_request(void)
+{
+    if (test.steps < 2)
+        stop_during_a_request();
+    else if (test.steps == 2) {
+        test.steps++;
+        keeper_stop(test.keeper);
+    }
+}
+
+static void test_second_stop_cuts_the_request_off(void **state)
+{
+    (void)state;
+    open_endpoint();
+    open_keeper(endpoint.config);
+    sign_in();
+    run(stop_twice_during_a_request);
+    assert_int_equal(endpoint.answers, 0);
+    close(endpoint.connection);
+    close(endpoint.listening);
+}
+
 /* ---- reloading ---- */
 
 static void reload_then_stop(void)
@@ -332,7 +431,7 @@ static void test_taken_address(void **state)
 {
     struct err err;
     (void)state;
-    assert_int_equal(try_open(LISTENER("obedient", "unix:@/ca.pem") ACCOUNT, &err), ERR_BUSY);
+    assert_int_equal(try_open(LISTENER("obedient", "unix:@/ca.pem") ACCOUNT, &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "ca.pem"));
     assert_null(test.keeper);
     assert_false(exists("run/control"));
@@ -377,6 +476,8 @@ int main(int count, char **arguments)
         TEST(test_stop_without_time),
         TEST(test_free_without_run),
         TEST(test_parts_are_there),
+        TEST(test_stop_waits_for_the_request_under_way),
+        TEST(test_second_stop_cuts_the_request_off),
         TEST(test_sighup_reloads),
         TEST(test_reload_of_a_wrong_file_changes_nothing),
         TEST(test_reload_with_a_taken_address_changes_nothing),

@@ -66,6 +66,8 @@ static void test_a_shut_name_stays_shut_however_many_come(void **state)
     shut(throttle, key_of(throttle, 0), 1000);
     for (unsigned i = 1; i < MANY; i++)
         shut(throttle, key_of(throttle, i), 1000);
+    for (unsigned i = MANY; i < 2 * MANY; i++)
+        throttle_count_failure(throttle, key_of(throttle, i), 1000);
     for (unsigned i = 0; i < MANY; i++)
         assert_true(throttle_is_shut(throttle, key_of(throttle, i), 1000));
     assert_true(throttle_is_shut(throttle, key_of(throttle, MANY), 1000));
