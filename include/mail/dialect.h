@@ -8,6 +8,7 @@
 #ifndef ECLUSE_MAIL_DIALECT_H
 #define ECLUSE_MAIL_DIALECT_H
 
+#include "mail/capability_filter.h"
 #include "mail/engine.h"
 #include "mail/wire.h"
 
@@ -64,6 +65,7 @@ struct dialect {
     const char *continuation; /* before a challenge: "+ " */
     const char *preference;   /* upstream mechanisms when the configuration has no order */
 
+    const struct capability_rule *capability_rule; /* for the relay; NULL: none */
     const struct rule *rules;
     size_t rule_count;
 

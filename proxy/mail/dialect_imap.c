@@ -146,6 +146,9 @@ static bool is_hidden(struct slice capability)
     return capability.size == 0 || slice_has_control(capability);
 }
 
+static const struct capability_rule capability_rule = {.prefix = "* CAPABILITY ",
+                                                       .is_hidden = is_hidden};
+
 static void say_ready(struct engine *engine)
 {
     struct slice rest = engine_capabilities(engine), capability;
@@ -423,6 +426,7 @@ const struct dialect dialect_imap = {
     .bad_commands = 3,
     .continuation = "+ ",
     .preference = "OAUTHBEARER XOAUTH2",
+    .capability_rule = &capability_rule,
     .rules = rules,
     .rule_count = LENGTH_OF(rules),
     .split_command = split_command,

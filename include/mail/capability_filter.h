@@ -1,0 +1,44 @@
+/*
+ * Hides capabilities in what the upstream says after the login: a client that asks again must not
+ * be told of what would lead around us (COMPRESS, referrals, another login). Everything else passes
+ * as it is, octet for octet.
+ *
+ * It follows framing only: lines are found by memchr, literals are skipped by their length. Only a
+ * line that begins like a capability reply is held back, until its end has come, and never more
+ * than CAPABILITY_LINE_MAX of it: a longer one passes as it is. A stream that it cannot follow
+ * (compressed in spite of all, a text that ends in braces) passes unaltered.
+ */
+#ifndef ECLUSE_MAIL_CAPABILITY_FILTER_H
+#define ECLUSE_MAIL_CAPABILITY_FILTER_H
+
+#include "base/buf.h"
+
+#define CAPABILITY_LINE_MAX 8192
+
+/* What a dialect gives; NULL: its replies need no filter. */
+struct capability_rule {
+    const char *prefix; /* of the reply: "* CAPABILITY " */
+    bool (*is_hidden)(struct slice capability);
+};
+
+/* Embedded; no memory of its own but while a line is held back. */
+struct capability_filter {
+    const struct capability_rule *rule;
+    struct buf held;       /* the start of a capability reply */
+    uint64_t literal_left; /* octets of a literal still to come */
+    uint8_t tail[24];      /* the end of the line in hand, where a literal is announced */
+    uint8_t tail_size;
+    bool is_within_line;
+};
+
+void capability_filter_init(struct capability_filter *filter, const struct capability_rule *rule);
+void capability_filter_fini(struct capability_filter *filter);
+
+/* Gives what is to be passed on, in order, by any number of calls of `pass` from within; the slices
+ * are valid during the call. */
+void capability_filter_feed(struct capability_filter *filter, struct slice bytes,
+                            void (*pass)(void *owner, struct slice bytes), void *owner);
+/* What is held back when the stream ends. */
+struct slice capability_filter_rest(const struct capability_filter *filter);
+
+#endif
