@@ -10,6 +10,7 @@
 #ifndef ECLUSE_GATE_RELAY_H
 #define ECLUSE_GATE_RELAY_H
 
+#include "mail/capability_filter.h"
 #include "net/stream.h"
 
 struct relay_ops {
@@ -25,16 +26,20 @@ struct relay {
     struct stream *upstream;
     const struct relay_ops *ops;
     void *owner;
-    uint64_t client_bytes; /* octets from the client */
-    uint64_t server_bytes; /* octets from the server */
+    struct capability_filter filter; /* of what the server says; without a rule it is not used */
+    uint64_t client_bytes;           /* octets from the client */
+    uint64_t server_bytes;           /* octets from the server */
     bool client_has_ended;
     bool is_over;
 };
 
 /* Takes over the streams' callbacks. The bytes that came from each side before are sent first.
- * `client_has_ended`: its half-close is passed on behind them. */
+ * `client_has_ended`: its half-close is passed on behind them. `rule` may be NULL. */
 void relay_start(struct relay *relay, struct stream *client, struct stream *upstream,
-                 struct slice from_client, struct slice from_upstream, bool client_has_ended,
-                 const struct relay_ops *ops, void *owner);
+                 const struct capability_rule *rule, struct slice from_client,
+                 struct slice from_upstream, bool client_has_ended, const struct relay_ops *ops,
+                 void *owner);
+/* When both streams are closed; fine on all zero. */
+void relay_fini(struct relay *relay);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #define CHANNEL_DESCRIPTOR  3
 #define LISTENER_DESCRIPTOR 4
@@ -29,6 +30,13 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static bool is_socket(int descriptor)
+{
+    int type;
+    socklen_t size = sizeof(type);
+    return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
 /* Nothing of it is left on the loop, which therefore ends. */
 static void on_over(void *owner)
 {
@@ -42,22 +50,32 @@ static const struct gate_settings settings = {
     .flush = 5000,
     .on_over = on_over};
 
-int gate_main(void)
+static int run(const struct log *log)
 {
     struct loop loop;
-    struct log log;
     struct err err;
-    log_init(&log, LOG_LEVEL_INFO, "gate");
-    ignore_signals();
-    raise_descriptor_limit();
     if (loop_init(&loop, &err) != 0) {
-        log_error(&log, "%s", err.text);
+        log_error(log, "%s", err.text);
         return EXIT_INTERNAL;
     }
     int status = gate_open(&loop, &settings, &err);
     if (status != 0)
-        log_error(&log, "%s; a gate is started by `ecluse run` alone", err.text);
+        log_error(log, "%s", err.text);
     loop_run(&loop);
     loop_fini(&loop);
     return status == 0 ? 0 : EXIT_INTERNAL;
+}
+
+int gate_main(void)
+{
+    struct log log;
+    log_init(&log, LOG_LEVEL_INFO, "gate");
+    /* Before anything else takes that number. */
+    if (!is_socket(CHANNEL_DESCRIPTOR)) {
+        log_error(&log, "a gate is started by `ecluse run` alone");
+        return EXIT_INTERNAL;
+    }
+    ignore_signals();
+    raise_descriptor_limit();
+    return run(&log);
 }

@@ -34,13 +34,22 @@ static void on_client_read(void *owner, struct slice bytes)
     pass(relay->client, relay->upstream, bytes);
 }
 
+static void pass_to_client(void *owner, struct slice bytes)
+{
+    struct relay *relay = owner;
+    pass(relay->upstream, relay->client, bytes);
+}
+
 static void on_upstream_read(void *owner, struct slice bytes)
 {
     struct relay *relay = owner;
     if (relay->is_over)
         return;
     relay->server_bytes += bytes.size;
-    pass(relay->upstream, relay->client, bytes);
+    if (relay->filter.rule == NULL)
+        pass_to_client(relay, bytes);
+    else
+        capability_filter_feed(&relay->filter, bytes, pass_to_client, relay);
 }
 
 static void on_client_end(void *owner)
@@ -53,6 +62,9 @@ static void on_client_end(void *owner)
 
 static void over_by_upstream(struct relay *relay, enum why why, const char *text)
 {
+    struct slice rest = capability_filter_rest(&relay->filter);
+    if (!relay->is_over && rest.size > 0)
+        pass_to_client(relay, rest);
     if (relay->client_has_ended)
         over(relay, WHY_CLIENT_GONE, "the client closed the connection");
     else
@@ -107,10 +119,12 @@ static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
                                                .on_closed = on_closed};
 
 void relay_start(struct relay *relay, struct stream *client, struct stream *upstream,
-                 struct slice from_client, struct slice from_upstream, bool client_has_ended,
-                 const struct relay_ops *ops, void *owner)
+                 const struct capability_rule *rule, struct slice from_client,
+                 struct slice from_upstream, bool client_has_ended, const struct relay_ops *ops,
+                 void *owner)
 {
     *relay = (struct relay){.client = client, .upstream = upstream, .ops = ops, .owner = owner};
+    capability_filter_init(&relay->filter, rule);
     stream_set_owner(client, &client_ops, relay);
     stream_set_owner(upstream, &upstream_ops, relay);
     stream_read_start(client);
@@ -121,4 +135,9 @@ void relay_start(struct relay *relay, struct stream *client, struct stream *upst
         on_upstream_read(relay, from_upstream);
     if (client_has_ended)
         on_client_end(relay);
+}
+
+void relay_fini(struct relay *relay)
+{
+    capability_filter_fini(&relay->filter);
 }

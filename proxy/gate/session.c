@@ -16,6 +16,7 @@
 static void free_session(struct session *session)
 {
     struct session_settings settings = session->settings;
+    relay_fini(&session->relay);
     engine_free(session->engine);
     sasl_initiator_free(session->sasl);
     if (session->granted != NULL)
@@ -180,8 +181,10 @@ static void on_upstream_end(void *owner)
 static void on_upstream_failed(void *owner, enum why why, const char *text)
 {
     struct session *session = owner;
+    char sentence[300];
+    snprintf(sentence, sizeof(sentence), "the connection to the mail server broke: %s", text);
     if (!session->is_closing)
-        tell(session, &(struct fact){.kind = FACT_FAILED, .why = why, .text = text});
+        tell(session, &(struct fact){.kind = FACT_FAILED, .why = why, .text = sentence});
 }
 
 static const struct stream_ops client_ops = {.on_read = on_client_read,

@@ -160,8 +160,9 @@ static void do_pass(struct session *session)
     list_remove(&session->waiting_node);
     session->is_relaying = true;
     relay_start(&session->relay, session->client, session->upstream,
-                buf_bytes(&session->held[SIDE_CLIENT]), buf_bytes(&session->held[SIDE_UPSTREAM]),
-                session->client_has_ended, &session_relay_ops, session);
+                session_dialect(session)->capability_rule, buf_bytes(&session->held[SIDE_CLIENT]),
+                buf_bytes(&session->held[SIDE_UPSTREAM]), session->client_has_ended,
+                &session_relay_ops, session);
     buf_clear(&session->held[SIDE_CLIENT]);
     buf_clear(&session->held[SIDE_UPSTREAM]);
     forget_token(session);
