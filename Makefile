@@ -120,6 +120,7 @@ lint: ## clang-format and clang-tidy find nothing
 	clang-tidy --quiet $$(git ls-files 'proxy/*.c') -- -std=c11 $(CPPFLAGS)
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
+	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1
 	install -D -m 644 config/ecluse.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/ecluse.ini
 clean: ## remove what was built
 	rm -rf $(BUILD)
