@@ -21,7 +21,7 @@ ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE \
-             -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow -fvisibility=hidden
+             $(call supported,-ftrivial-auto-var-init=zero) -fno-delete-null-pointer-checks -fno-strict-overflow -fvisibility=hidden
 # libsasl2 must find the program's own gethostname: see proxy/auth/hostname.c
 EXPORT  := -Wl,--export-dynamic-symbol=gethostname
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code $(EXPORT)

@@ -26,12 +26,12 @@
 #include "base/terms.h"
 
 /* A CONFIGURE carries CA bundles; a GRANTED a token of up to 16 KiB. */
-#define MESSAGE_SIZE_MAX      (4u * 1024 * 1024)
+#define MESSAGE_SIZE_MAX      (4ul * 1024 * 1024)
 #define MESSAGE_ADDRESSES_MAX 16
-#define MESSAGE_TOKEN_MAX     (16u * 1024)
-#define MESSAGE_BYTES_MAX     (16u * 1024) /* of one SASL message or challenge */
-#define MESSAGE_LABEL_MAX     128u         /* names of accounts and listeners, UTF-8 */
-#define MESSAGE_TEXT_MAX      480u         /* sentences, lists of mechanisms, peers */
+#define MESSAGE_TOKEN_MAX     (16ul * 1024)
+#define MESSAGE_BYTES_MAX     (16ul * 1024) /* of one SASL message or challenge */
+#define MESSAGE_LABEL_MAX     128u          /* names of accounts and listeners, UTF-8 */
+#define MESSAGE_TEXT_MAX      480u          /* sentences, lists of mechanisms, peers */
 #define MESSAGE_LISTENERS_MAX 64u
 #define MESSAGE_NETWORKS_MAX  256u /* of one listener */
 #define MESSAGE_BUNDLES_MAX   64u

@@ -121,6 +121,40 @@ static void test_invalid_grant_signs_out(void **state)
     assert_given(&asker, "third");
 }
 
+static void assert_last_error(const char *expected)
+{
+    struct vault_token *tokens;
+    size_t count;
+    assert_int_equal(vault_token_list(test.world.vault, "work", &tokens, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(tokens[0].last_error, expected);
+    vault_tokens_free(tokens, count);
+}
+
+static void test_token_that_the_provider_quotes_is_written_nowhere(void **state)
+{
+    static const char quoting[] = "{\"error\":\"%s\",\"error_description\":\"bad token: %.20s\"}";
+    static const char token[] = "refresh-0123456789-abcdefghijkl";
+    struct asker asker = {0};
+    char body[200];
+    (void)state;
+    world_sign_in(&test.world, "work", token);
+    try(&asker, 0);
+    snprintf(body, sizeof(body), quoting, token, "");
+    answer_status(400, body, 0);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_null(strstr(asker.text, "refresh-0123456789"));
+    assert_last_error("unknown error");
+
+    pass_seconds(10);
+    asker = (struct asker){0};
+    try(&asker, 0);
+    snprintf(body, sizeof(body), quoting, "invalid_grant", token);
+    answer_status(400, body, 0);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_last_error("invalid_grant");
+}
+
 static void test_dead_token_that_cannot_be_wiped_is_not_used_again(void **state)
 {
     struct asker asker = {0};
@@ -342,6 +376,21 @@ static void test_changed_client_during_a_request(void **state)
     assert_given(&asker, "second");
 }
 
+static void test_refusal_of_the_old_client_costs_no_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    change_config(CHANGED);
+    answer_status(400, "{\"error\":\"invalid_grant\"}", 0);
+    assert_int_equal(asker.answers, 0);
+    assert_vault_has(&test.world, "work", "refresh-1");
+    turn();
+    assert_true(fetch_has("client_id=another-client"));
+    answer_token("second", 3600, NULL);
+    assert_given(&asker, "second");
+}
+
 static void test_account_goes_during_a_request(void **state)
 {
     struct asker asker = {0};
@@ -450,6 +499,7 @@ int main(void)
         TEST(test_rotated_token_is_stored_at_the_close),
         TEST(test_never_signed_in),
         TEST(test_invalid_grant_signs_out),
+        TEST(test_token_that_the_provider_quotes_is_written_nowhere),
         TEST(test_dead_token_that_cannot_be_wiped_is_not_used_again),
         TEST(test_server_error_backs_off_and_keeps_the_token),
         TEST(test_back_off_ends_at_five_minutes),
@@ -464,6 +514,7 @@ int main(void)
         TEST(test_sign_in_ends_a_back_off),
         TEST(test_changed_client_drops_the_access_token),
         TEST(test_changed_client_during_a_request),
+        TEST(test_refusal_of_the_old_client_costs_no_token),
         TEST(test_account_goes_during_a_request),
         TEST(test_drain_without_a_request),
         TEST(test_drain_waits_for_the_request),

@@ -45,6 +45,7 @@ static const char *const event_names[] = {EVENTS(X)};
 /* ---- what is expected ---- */
 
 #define TOO_SLOW "s NO [UNAVAILABLE] the mail server did not answer in time\r\n"
+#define BROKE    "s NO [UNAVAILABLE] the connection to the mail server broke: "
 #define NO_TRUST "s NO [UNAVAILABLE] no trusted connection to the mail server: "
 
 struct expectation {
@@ -91,9 +92,9 @@ static const struct expectation expectations[] = {
     {AT_GREETING, SERVER_CLOSES,
      "s NO [UNAVAILABLE] the mail server closed the connection during the login\r\n", true,
      WHY_NONE},
-    {AT_GREETING, SERVER_BREAKS, "s NO [UNAVAILABLE] the peer closed the connection", true,
-     WHY_NONE},
-    {AT_GREETING, SERVER_RESETS, "s NO [UNAVAILABLE] read: connection reset", true, WHY_NONE},
+    {AT_GREETING, SERVER_BREAKS, BROKE "the peer closed the connection without close_notify\r\n",
+     true, WHY_NONE},
+    {AT_GREETING, SERVER_RESETS, BROKE "read: connection reset by peer\r\n", true, WHY_NONE},
     {AT_GREETING, KEEPER_CLOSES, "* BYE ecluse is stopping\r\n", false, WHY_SHUTDOWN},
 
     {AT_AUTHENTICATE, CLIENT_CLOSES, NULL, false, WHY_CLIENT_GONE},
@@ -102,9 +103,9 @@ static const struct expectation expectations[] = {
     {AT_AUTHENTICATE, SERVER_CLOSES,
      "s NO [UNAVAILABLE] the mail server closed the connection during the login\r\n", true,
      WHY_NONE},
-    {AT_AUTHENTICATE, SERVER_BREAKS, "s NO [UNAVAILABLE] the peer closed the connection", true,
-     WHY_NONE},
-    {AT_AUTHENTICATE, SERVER_RESETS, "s NO [UNAVAILABLE] read: connection reset", true, WHY_NONE},
+    {AT_AUTHENTICATE, SERVER_BREAKS,
+     BROKE "the peer closed the connection without close_notify\r\n", true, WHY_NONE},
+    {AT_AUTHENTICATE, SERVER_RESETS, BROKE "read: connection reset by peer\r\n", true, WHY_NONE},
     {AT_AUTHENTICATE, KEEPER_CLOSES, "* BYE ecluse is stopping\r\n", false, WHY_SHUTDOWN},
 
     /* The server's end does not matter there: the next token goes over a new connection. */

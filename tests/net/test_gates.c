@@ -248,7 +248,7 @@ static void test_reload_that_fails_changes_nothing(void **state)
     open_gates(OBEDIENT);
     write_file("taken", "");
     set_config(LISTENER("obedient", "unix:@/socket unix:@/comes unix:@/taken"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_BUSY);
+    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "taken"));
     assert_false(exists("comes"));
     assert_true(exists("socket"));

@@ -398,6 +398,25 @@ static void what_was_remembered_outlives_a_load_but_not_its_grant(void **state)
     assert_derives(place, "work", "correct horse", GRANT_MATCH, again);
 }
 
+static void a_grant_that_is_taken_out_of_memory_opens_nothing(void **state)
+{
+    struct place *place = *state;
+    int64_t desk = add(place, "work", "desk", VAULT_GRANT_CHOSEN, "correct horse");
+    int64_t phone = add(place, "work", "phone", VAULT_GRANT_GENERATED, "p");
+    int64_t laptop = add(place, "work", "laptop", VAULT_GRANT_GENERATED, "l");
+    assert_int_equal(load(place), 0);
+    assert_derives(place, "work", "correct horse", GRANT_MATCH, desk);
+    grant_check_remove(place->check, phone);
+    grant_check_remove(place->check, phone);
+    assert_null(grant_check_grant(place->check, phone));
+    assert_check(place, "work", "p", GRANT_LATER, 0);
+    assert_check(place, "work", "l", GRANT_MATCH, laptop);
+    assert_check(place, "work", "correct horse", GRANT_MATCH, desk);
+    grant_check_remove(place->check, desk);
+    assert_check(place, "work", "correct horse", GRANT_MISMATCH, 0);
+    assert_check(place, "work", "l", GRANT_MATCH, laptop);
+}
+
 static void a_grant_removed_while_it_is_derived_does_not_match(void **state)
 {
     struct place *place = *state;
@@ -547,6 +566,7 @@ int main(void)
         PLACE_TEST(a_generated_password_opens_its_own_account_only),
         PLACE_TEST(a_chosen_password_is_derived_once),
         PLACE_TEST(what_was_remembered_outlives_a_load_but_not_its_grant),
+        PLACE_TEST(a_grant_that_is_taken_out_of_memory_opens_nothing),
         PLACE_TEST(a_grant_removed_while_it_is_derived_does_not_match),
         PLACE_TEST(too_many_passwords_at_once_are_busy),
         PLACE_TEST(who_cancels_is_not_answered),

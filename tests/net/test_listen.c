@@ -56,7 +56,7 @@ static void test_tcp(void **state)
     assert_int_equal(option(first->descriptor, SOL_SOCKET, SO_ACCEPTCONN), 1);
     assert_int_equal(fcntl(first->descriptor, F_GETFD), FD_CLOEXEC);
     assert_true((fcntl(first->descriptor, F_GETFL) & O_NONBLOCK) != 0);
-    assert_int_equal(bind_local("127.0.0.1", &second, port, &err), ERR_BUSY);
+    assert_int_equal(bind_local("127.0.0.1", &second, port, &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "127.0.0.1:"));
     listen_socket_free(first);
     assert_int_equal(bind_local("127.0.0.1", &second, port, &err), 0);
@@ -71,7 +71,7 @@ static void test_ipv6_is_ipv6_only(void **state)
     if (bind_local("::1", &first, 0, &err) != 0)
         skip();
     assert_int_equal(option(first->descriptor, IPPROTO_IPV6, IPV6_V6ONLY), 1);
-    assert_int_equal(bind_local("::1", &second, port_of(first->descriptor), &err), ERR_BUSY);
+    assert_int_equal(bind_local("::1", &second, port_of(first->descriptor), &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "[::1]:"));
     listen_socket_free(first);
 }
@@ -106,7 +106,7 @@ static void test_live_unix_socket_is_not_taken(void **state)
     struct err err;
     (void)state;
     assert_int_equal(try_bind("mine", &made, &err), 0);
-    assert_int_equal(try_bind("mine", &other, &err), ERR_BUSY);
+    assert_int_equal(try_bind("mine", &other, &err), ERR_UNAVAILABLE);
     assert_int_equal(close(connect_to("mine")), 0);
     listen_socket_free(made);
 }
@@ -135,7 +135,7 @@ static void test_file_is_not_replaced(void **state)
     struct err err;
     (void)state;
     write_file("mine", "precious");
-    assert_int_equal(try_bind("mine", &made, &err), ERR_BUSY);
+    assert_int_equal(try_bind("mine", &made, &err), ERR_UNAVAILABLE);
     assert_true(exists("mine"));
 }
 
@@ -152,6 +152,18 @@ static void test_folder_that_others_can_write_to(void **state)
     assert_int_equal(try_bind("mine", &made, &err), 0);
     listen_socket_free(made);
     assert_int_not_equal(try_bind("nowhere/mine", &made, &err), 0);
+}
+
+static void test_folder_of_another_user(void **state)
+{
+    struct listen_socket *made;
+    struct err err;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(test.folder, 65534, 65534), 0);
+    assert_int_equal(try_bind("mine", &made, &err), ERR_DENIED);
+    assert_non_null(strstr(err.text, "65534"));
 }
 
 /* ---- socket activation ---- */
@@ -236,7 +248,7 @@ static void test_inherited_socket_outlives_a_reload_that_fails(void **state)
     open_gates(LISTENER("obedient", "unix:@/other"));
     write_file("taken", "");
     set_config(LISTENER("obedient", "unix:@/socket unix:@/taken"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_BUSY);
+    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_UNAVAILABLE);
     set_config(OBEDIENT);
     assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
     WAIT_UNTIL(test.ready == 2 && gates_count(test.gates) == 1);
@@ -266,6 +278,7 @@ static int all_tests(void)
         TEST(test_dead_unix_socket_is_replaced),
         TEST(test_file_is_not_replaced),
         TEST(test_folder_that_others_can_write_to),
+        TEST(test_folder_of_another_user),
         TEST(test_environment_is_for_this_process_alone),
         TEST(test_inherited_socket_is_used),
         TEST(test_inherited_socket_outlives_a_reload_without_it),

@@ -206,6 +206,27 @@ static void test_tls_half_close(void **state)
     }
 }
 
+/* The other order: we have finished, the server goes on, and changes its keys meanwhile. */
+static void test_tls_half_close_of_ours(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_secured(&f, TLS1_3_VERSION);
+    side_call(&f.side, stream_read_start);
+    side_call(&f.side, stream_end);
+    wait_for_far_end(&f);
+    assert_int_equal(SSL_key_update(f.far.tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    far_send(&f.far, SLICE_LITERAL("still "));
+    wait_for_side(&f, 6);
+    assert_int_equal(SSL_key_update(f.far.tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    far_send(&f.far, SLICE_LITERAL("here"));
+    server_end(f.far.tls, &f.far.to_send);
+    wait_until(&f, &f.side.told[TOLD_END], 1);
+    assert_slice(buf_bytes(&f.side.got), SLICE_LITERAL("still here"));
+    assert_int_equal(f.side.told[TOLD_FAILED], 0);
+    finish(&f);
+}
+
 static void test_tls_flush_says_goodbye(void **state)
 {
     (void)state;
@@ -521,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_stop_before_what_is_held),
         cmocka_unit_test(test_what_is_held_comes_first),
         cmocka_unit_test(test_tls_half_close),
+        cmocka_unit_test(test_tls_half_close_of_ours),
         cmocka_unit_test(test_tls_flush_says_goodbye),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_tls_record_damaged_on_the_way),

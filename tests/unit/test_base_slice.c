@@ -128,13 +128,50 @@ static void test_escape(void **state)
     }
 }
 
+static void test_read_number(void **state)
+{
+    static const struct {
+        const char *digits;
+        uint64_t maximum;
+        bool is_number;
+        uint64_t number;
+    } rows[] = {
+        {"0", 0, true, 0},
+        {"1", 0, false, 0},
+        {"7", 7, true, 7},
+        {"8", 7, false, 0},
+        {"65535", 65535, true, 65535},
+        {"65536", 65535, false, 0},
+        {"000065535", 65535, true, 65535},
+        {"18446744073709551615", UINT64_MAX, true, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, false, 0},
+        {"99999999999999999999", UINT64_MAX, false, 0},
+        {"", UINT64_MAX, false, 0},
+        {"-1", UINT64_MAX, false, 0},
+        {"+1", UINT64_MAX, false, 0},
+        {" 1", UINT64_MAX, false, 0},
+        {"1a", UINT64_MAX, false, 0},
+        {"1:", UINT64_MAX, false, 0},
+        {"1/", UINT64_MAX, false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        uint64_t number = 0;
+        bool is_number =
+            slice_read_number(slice_of_string(rows[i].digits), rows[i].maximum, &number);
+        assert_int_equal(is_number, rows[i].is_number);
+        if (is_number)
+            assert_int_equal(number, rows[i].number);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal),         cmocka_unit_test(test_starts_with),
         cmocka_unit_test(test_skip_and_take), cmocka_unit_test(test_find),
         cmocka_unit_test(test_next_word),     cmocka_unit_test(test_has_control),
-        cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_escape),        cmocka_unit_test(test_read_number),
     };
     return cmocka_run_group_tests_name("base/slice", tests, NULL, NULL);
 }

@@ -66,6 +66,8 @@ static void test_replies(void **state)
          "* 1 FETCH (BODY[] {33}\r\n* CAPABILITY COMPRESS=DEFLATE\r\n\r\n)\r\n* CAPABILITY A\r\n"},
         {"* 1 FETCH (A {0}\r\n B {1}\r\nx)\r\n* CAPABILITY A AUTH=B\r\n",
          "* 1 FETCH (A {0}\r\n B {1}\r\nx)\r\n* CAPABILITY A\r\n"},
+        {"* 1 FETCH (A {0}\r\n* CAPABILITY A AUTH=B\r\n* CAPABILITY C AUTH=D\r\n",
+         "* 1 FETCH (A {0}\r\n* CAPABILITY A AUTH=B\r\n* CAPABILITY C\r\n"},
         /* what only begins like it */
         {"* CAPABILITIES AUTH=B\r\n* CAP\r\n*\r\n\r\n",
          "* CAPABILITIES AUTH=B\r\n* CAP\r\n*\r\n\r\n"},
