@@ -13,11 +13,16 @@
 /* Adds a text to a request; NULL adds nothing. */
 void ask_add(json_t *request, const char *key, const char *text);
 
+/* Adds the line on stdin to a request: secret_input_read. False after it was said why not. */
+MUST_CHECK bool ask_add_secret(const struct arguments *arguments, json_t *request, const char *key,
+                               const char *what, size_t maximum);
+
 /* `request` is taken over; "command" is the subcommand's name. 0 with *answer_out for json_decref,
  * or the exit code after one line on stderr has said why. */
 MUST_CHECK int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answer_out);
 
-/* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close. */
+/* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close, unless NULL was
+ * given. */
 MUST_CHECK int ask_daemon(const struct arguments *arguments, struct remote *remote_out,
                           json_t **answer_out);
 

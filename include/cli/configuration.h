@@ -1,6 +1,5 @@
 /*
- * Which configuration file, and what is in it: the one place of the program that reads the
- * environment.
+ * Which configuration file, and what is in it.
  */
 #ifndef ECLUSE_CLI_CONFIGURATION_H
 #define ECLUSE_CLI_CONFIGURATION_H

@@ -41,6 +41,10 @@ const char *command_value(const struct command *command, const char *key);
 /* The account that the request names; NULL after the command has failed because there is none. */
 const struct account_config *command_account(struct command *command);
 
+/* As vault_token_list of all; false after the command has failed. */
+MUST_CHECK bool command_list_tokens(struct command *command, struct vault_token **tokens_out,
+                                    size_t *count_out);
+
 /* A secret that the handler keeps until the command ends; wiped then. */
 struct secret *command_kept_secret(struct command *command);
 

@@ -7,6 +7,8 @@
 
 #include "conf/config.h"
 
+/* True for the flows in which somebody signs in and a refresh token is kept. */
+bool endpoint_has_sign_in(const struct account_config *account);
 /* What the vault binds the account's refresh token to: the issuer, else the token endpoint as
  * configured. Borrowed from the configuration. */
 const char *endpoint_issuer(const struct account_config *account);

@@ -36,11 +36,14 @@ MUST_CHECK int grant_check_open(struct loop *loop, struct vault *vault,
 void grant_check_close(struct grant_check *check, void (*on_closed)(void *owner), void *owner);
 
 /* Reads the grants of these accounts (labels) anew: at start, at a reload, and after each
- * vault_grant_add or vault_grant_remove. What was remembered of grants that are still there stays.
+ * vault_grant_add. What was remembered of grants that are still there stays.
  * ERR_CORRUPT: grants that are damaged were left out (they match nothing; the text names the
  * first), all others are loaded. Any other error: nothing has changed. */
 MUST_CHECK int grant_check_load(struct grant_check *check, const char *const *accounts,
                                 size_t count, struct err *err);
+
+/* The grant opens nothing from here on; fine when it is not known. Cannot fail, as a load can. */
+void grant_check_remove(struct grant_check *check, int64_t number);
 
 /* `account` NULL: a user that does not exist. *grant_out is the grant's number when MATCH, else 0.
  * Whether the grant allows the protocol is the caller's to ask (vault_grant.protocols). */

@@ -15,7 +15,7 @@
 #define GRANT_HASH_SIZE    32
 #define GRANT_SALT_SIZE    16
 #define GRANT_CHOSEN_SIZE  (GRANT_SALT_SIZE + GRANT_HASH_SIZE)
-#define GRANT_PASSWORD_MAX 1024 /* longer ones match nothing and are not accepted */
+#define GRANT_PASSWORD_MAX 255 /* octets: what clients take; longer ones match nothing */
 
 /* All: ERR_CRYPTO, or ERR_SYNTAX for a password that is too long or empty. */
 MUST_CHECK int grant_hash(const struct secret *key, const char *account, struct slice password,

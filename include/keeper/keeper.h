@@ -21,8 +21,8 @@ enum keeper_mode { KEEPER_DAEMON, KEEPER_OFFLINE };
  * ERR_UNAVAILABLE (a port is taken), others. */
 MUST_CHECK int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
                            struct keeper **keeper_out, struct err *err);
-/* Runs the loop until a stop is complete; DAEMON only. Returns the exit code. */
-int keeper_run(struct keeper *keeper);
+/* Runs the loop until a stop is complete; DAEMON only. */
+void keeper_run(struct keeper *keeper);
 /* Closes what is open and runs the loop until it is empty, then frees. */
 void keeper_free(struct keeper *keeper);
 
@@ -30,6 +30,10 @@ void keeper_free(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper);
 /* Reads the configuration file again; on error nothing changes and the text says why. */
 MUST_CHECK int keeper_reload(struct keeper *keeper, struct err *err);
+
+/* Gives grant_check the accounts of a configuration. Damaged grants are said to the log. */
+MUST_CHECK int keeper_load_grants(struct keeper *keeper, const struct config *config,
+                                  struct err *err);
 
 /* The parts that commands need; NULL where the mode has none (gates and desk when OFFLINE). */
 const struct config *keeper_config(const struct keeper *keeper);

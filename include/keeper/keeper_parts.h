@@ -49,9 +49,6 @@ extern const struct gates_ops keeper_gates_ops;
 
 /* ---- keeper_reload.c ---- */
 
-/* Gives grant_check the accounts of a configuration. Damaged grants are said to the log. */
-MUST_CHECK int keeper_load_grants(struct keeper *keeper, const struct config *config,
-                                  struct err *err);
 /* What is configured and not done by this version. */
 void keeper_say_what_is_missing(const struct keeper *keeper);
 

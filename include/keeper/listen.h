@@ -18,8 +18,8 @@ struct listen_socket {
     bool is_inherited; /* from systemd: its file is not ours to remove */
 };
 
-/* ERR_BUSY: the address is taken. ERR_DENIED: a folder that others can write to, or a port that
- * needs a privilege. The text names the address. */
+/* ERR_UNAVAILABLE: the address is taken. ERR_DENIED: a folder that is not ours or root's or that
+ * others can write to, or a port that needs a privilege. The text names the address. */
 MUST_CHECK int listen_socket_bind(const struct listen_address *address,
                                   struct listen_socket **socket_out, struct err *err);
 /* Takes over a descriptor; ERR_NOT_FOUND, and not taken, when it does not listen on this address.

@@ -11,6 +11,7 @@
 
 #include "cli/configuration.h"
 #include "cli/print.h"
+#include "cli/secret_input.h"
 #include "keeper/command.h"
 #include "keeper/command_text.h"
 #include "keeper/exit_code.h"
@@ -19,6 +20,20 @@ void ask_add(json_t *request, const char *key, const char *text)
 {
     if (text != NULL)
         ENSURE(json_object_set_new(request, key, json_string(text)) == 0);
+}
+
+bool ask_add_secret(const struct arguments *arguments, json_t *request, const char *key,
+                    const char *what, size_t maximum)
+{
+    struct secret secret = {0};
+    struct err err;
+    if (secret_input_read(what, maximum, &secret, &err) != 0) {
+        print_failure(EX_DATAERR, "%s: %s", arguments->subcommand->name, err.text);
+        return false;
+    }
+    ask_add(request, key, (const char *)secret_bytes(&secret).data);
+    secret_wipe(&secret);
+    return true;
 }
 
 const char *ask_text(const json_t *answer, const char *key)
@@ -162,16 +177,19 @@ int ask_daemon(const struct arguments *arguments, struct remote *remote_out, jso
     int exit_code = configuration_read(arguments, false, &config);
     if (exit_code != EX_OK)
         return exit_code;
+    struct remote remote;
     struct err err;
-    int status = remote_open(config->runtime_dir, remote_out, &err);
+    int status = remote_open(config->runtime_dir, &remote, &err);
     config_free(config);
     if (status != 0)
         return remote_failure(arguments, &err);
     char request[64];
     int size =
         snprintf(request, sizeof(request), "{\"command\":\"%s\"}", arguments->subcommand->name);
-    exit_code = ask_remote(arguments, remote_out, slice_of(request, (size_t)size), answer_out);
-    if (exit_code != EX_OK)
-        remote_close(remote_out);
+    exit_code = ask_remote(arguments, &remote, slice_of(request, (size_t)size), answer_out);
+    if (exit_code == EX_OK && remote_out != NULL)
+        *remote_out = remote;
+    else
+        remote_close(&remote);
     return exit_code;
 }

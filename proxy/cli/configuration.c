@@ -6,7 +6,6 @@
 #include "cli/configuration.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,13 +13,6 @@
 #include "keeper/surroundings.h"
 
 #define SYSTEM_FILE "/etc/ecluse/ecluse.ini"
-
-/* NULL for a variable that is not set or empty. */
-static const char *environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value == NULL || *value == '\0' ? NULL : value;
-}
 
 static char *join(const char *folder, const char *name)
 {
@@ -31,24 +23,25 @@ static char *join(const char *folder, const char *name)
 }
 
 /* The user's own file, whether it is there or not; NULL without a home. */
-static char *user_file(void)
+static char *user_file(const struct config_surroundings *surroundings)
 {
-    const char *folder = environment("XDG_CONFIG_HOME");
+    const char *folder = surroundings_variable("XDG_CONFIG_HOME");
     if (folder != NULL)
         return join(folder, "/ecluse/ecluse.ini");
-    const char *home = surroundings_read().home;
-    return home == NULL ? NULL : join(home, "/.config/ecluse/ecluse.ini");
+    return surroundings->home == NULL ? NULL
+                                      : join(surroundings->home, "/.config/ecluse/ecluse.ini");
 }
 
 /* NULL after it was said that there is none. For mem_free. */
-static char *find_file(const struct arguments *arguments)
+static char *find_file(const struct arguments *arguments,
+                       const struct config_surroundings *surroundings)
 {
     const char *named = arguments->config_file;
     if (named == NULL)
-        named = environment("ECLUSE_CONFIG");
+        named = surroundings_variable("ECLUSE_CONFIG");
     if (named != NULL)
         return mem_copy_string(named);
-    char *own = user_file();
+    char *own = user_file(surroundings);
     if (own != NULL && access(own, F_OK) == 0)
         return own;
     if (access(SYSTEM_FILE, F_OK) != 0) {
@@ -72,19 +65,27 @@ static void print_problem(const char *file, const struct config_problem *problem
         print_complaint("%s: %s%s", file, kind, problem->text);
 }
 
-int configuration_read(const struct arguments *arguments, bool with_warnings,
-                       struct config **config_out)
+static int read_file(const char *file, const struct config_surroundings *surroundings,
+                     bool with_warnings, struct config **config_out)
 {
-    char *file = find_file(arguments);
-    if (file == NULL)
-        return EX_CONFIG;
-    const struct config_surroundings surroundings = surroundings_read();
     struct config_problems problems = {0};
-    int status = config_read(file, &surroundings, config_out, &problems);
+    int status = config_read(file, surroundings, config_out, &problems);
     for (size_t i = 0; i < problems.count; i++)
         if (with_warnings || !problems.items[i].warning)
             print_problem(file, &problems.items[i]);
     config_problems_free(&problems);
-    mem_free(file);
     return status == 0 ? EX_OK : EX_CONFIG;
+}
+
+int configuration_read(const struct arguments *arguments, bool with_warnings,
+                       struct config **config_out)
+{
+    struct surroundings surroundings;
+    surroundings_read(&surroundings);
+    char *file = find_file(arguments, &surroundings.values);
+    int exit_code =
+        file == NULL ? EX_CONFIG : read_file(file, &surroundings.values, with_warnings, config_out);
+    mem_free(file);
+    surroundings_clear(&surroundings);
+    return exit_code;
 }

@@ -4,30 +4,23 @@
  *
  * When the password cannot be printed the grant is there, but of no use: the error says so.
  */
-#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "cli/ask.h"
 #include "cli/print.h"
-#include "cli/secret_input.h"
+#include "keeper/grant_verifier.h"
 
-#define PASSWORD_MAX   255
 #define PASSWORD_SHORT 8
 
 /* False after it was said why. */
-static bool read_password(json_t *request)
+static bool add_password(const struct arguments *arguments, json_t *request)
 {
-    struct secret password = {0};
-    struct err err;
-    if (secret_input_read("the password", PASSWORD_MAX, &password, &err) != 0) {
-        print_failure(EX_DATAERR, "grant: %s", err.text);
+    if (!ask_add_secret(arguments, request, "password", "the password", GRANT_PASSWORD_MAX))
         return false;
-    }
-    if (secret_bytes(&password).size < PASSWORD_SHORT)
+    if (strlen(ask_text(request, "password")) < PASSWORD_SHORT)
         print_note("grant: the password is short; %d octets or more are harder to guess",
                    PASSWORD_SHORT);
-    ask_add(request, "password", (const char *)secret_bytes(&password).data);
-    secret_wipe(&password);
     return true;
 }
 
@@ -54,7 +47,8 @@ static int run(const struct arguments *arguments)
     ask_add(request, "account", arguments->operands[0]);
     ask_add(request, "name", name);
     ask_add(request, "protocols", arguments_value(arguments, "--protocols"));
-    if (arguments_value(arguments, "--password-stdin") != NULL && !read_password(request)) {
+    if (arguments_value(arguments, "--password-stdin") != NULL &&
+        !add_password(arguments, request)) {
         json_decref(request);
         return EX_DATAERR;
     }

@@ -8,13 +8,11 @@
 #include "auth/credential.h"
 #include "cli/ask.h"
 #include "cli/print.h"
-#include "cli/secret_input.h"
 
-static int sign_in(const struct arguments *arguments, const struct secret *token)
+static int sign_in(const struct arguments *arguments, json_t *request)
 {
-    json_t *request = json_object(), *answer = NULL;
+    json_t *answer = NULL;
     ask_add(request, "account", arguments->operands[0]);
-    ask_add(request, "refresh_token", (const char *)secret_bytes(token).data);
     int exit_code = ask_keeper(arguments, request, &answer);
     char expires[PRINT_TIME_CAPACITY];
     if (exit_code == EX_OK)
@@ -29,13 +27,12 @@ static int run(const struct arguments *arguments)
     if (arguments_value(arguments, "--refresh-token-stdin") == NULL)
         return print_failure(EX_USAGE, "login: signing in through the browser is not in this "
                                        "version; use --refresh-token-stdin");
-    struct secret token = {0};
-    struct err err;
-    if (secret_input_read("the refresh token", CREDENTIAL_TOKEN_MAX, &token, &err) != 0)
-        return print_failure(EX_DATAERR, "login: %s", err.text);
-    int exit_code = sign_in(arguments, &token);
-    secret_wipe(&token);
-    return exit_code;
+    json_t *request = json_object();
+    if (ask_add_secret(arguments, request, "refresh_token", "the refresh token",
+                       CREDENTIAL_TOKEN_MAX))
+        return sign_in(arguments, request);
+    json_decref(request);
+    return EX_DATAERR;
 }
 
 static const struct flag flags[] = {

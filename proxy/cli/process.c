@@ -6,7 +6,6 @@
 #include "cli/process.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -14,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "auth/wiping_memory.h"
+#include "auth/oauth.h"
 #include "base/secret.h"
 
 #define SECRET_HEAP_SIZE (1024u * 1024)
@@ -70,6 +69,6 @@ int process_prepare(struct err *err)
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", THREAD_POOL_SIZE, 1);
     secret_heap_open(SECRET_HEAP_SIZE);
-    json_set_alloc_funcs(wiping_malloc, wiping_free);
+    oauth_use_wiping_allocator();
     return 0;
 }

@@ -5,12 +5,10 @@
 
 static int run(const struct arguments *arguments)
 {
-    struct remote remote;
     json_t *answer = NULL;
-    int exit_code = ask_daemon(arguments, &remote, &answer);
+    int exit_code = ask_daemon(arguments, NULL, &answer);
     if (exit_code != EX_OK)
         return exit_code;
-    remote_close(&remote);
     json_decref(answer);
     print_line("reloaded");
     return EX_OK;

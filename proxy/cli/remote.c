@@ -115,17 +115,17 @@ void remote_close(struct remote *remote)
     *remote = (struct remote){-1, -1};
 }
 
-static int send_all(int descriptor, struct slice bytes, struct err *err)
+static bool send_all(int descriptor, struct slice bytes)
 {
     while (bytes.size > 0) {
         ssize_t count = send(descriptor, bytes.data, bytes.size, MSG_NOSIGNAL);
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
-            return err_set(err, ERR_CLOSED, "the daemon ended the connection; try again");
+            return false;
         bytes = slice_skip(bytes, (size_t)count);
     }
-    return 0;
+    return true;
 }
 
 /* False: the time is over. */
@@ -175,9 +175,8 @@ int remote_ask(struct remote *remote, struct slice request, struct buf *answer, 
 {
     /* A daemon that is too busy answers before it has read the request: look for that answer even
      * when sending fails. */
-    int sent = send_all(remote->descriptor, request, err);
-    if (sent == 0)
-        sent = send_all(remote->descriptor, SLICE_LITERAL("\n"), err);
+    if (send_all(remote->descriptor, request))
+        (void)send_all(remote->descriptor, SLICE_LITERAL("\n"));
     return receive_line(remote->descriptor, answer, err);
 }
 

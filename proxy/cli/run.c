@@ -19,9 +19,9 @@ static int serve(struct loop *loop, struct config *config)
     int status = keeper_open(loop, config, KEEPER_DAEMON, &keeper, &err);
     if (status != 0)
         return print_failure(exit_code_of(status), "run: %s", err.text);
-    int exit_code = keeper_run(keeper);
+    keeper_run(keeper);
     keeper_free(keeper);
-    return exit_code;
+    return EX_OK;
 }
 
 static int run(const struct arguments *arguments)

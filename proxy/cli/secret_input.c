@@ -98,7 +98,7 @@ static int check(const char *what, struct slice input, size_t maximum, struct sl
 int secret_input_read(const char *what, size_t maximum, struct secret *secret_out, struct err *err)
 {
     struct buf input;
-    struct slice line;
+    struct slice line = SLICE_NONE;
     /* Room for a CRLF, and for one octet too many, so that being too long is noticed. */
     buf_init(&input, maximum + 1024);
     int status = isatty(STDIN_FILENO) ? read_silently(what, &input) : read_all(&input, false);

@@ -59,12 +59,10 @@ static void print_status(const json_t *answer)
 
 static int run(const struct arguments *arguments)
 {
-    struct remote remote;
     json_t *answer = NULL;
-    int exit_code = ask_daemon(arguments, &remote, &answer);
+    int exit_code = ask_daemon(arguments, NULL, &answer);
     if (exit_code != EX_OK)
         return exit_code;
-    remote_close(&remote);
     if (arguments->json)
         print_json(answer);
     else

@@ -10,7 +10,7 @@
  *   any other failure               who waits is told, the next try has to wait, the token stays
  *   the vault does not take the     it is kept here with its access token, both unused, and stored
  *   rotated token                   before anything else is done for the account
- *   the configuration changed       the answer's rotated token is stored, its access token dropped,
+ *   the configuration changed       the answer's rotated token is stored, all else of it dropped,
  *   under the request               and who waits gets another request
  *   everybody cancelled             the request goes on, and its result is kept
  */

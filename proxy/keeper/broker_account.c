@@ -15,6 +15,7 @@
 
 #define EARLY_PART             5 /* a refresh starts when a fifth of the life is left */
 #define EARLY_MAX_MILLISECONDS (600 * 1000)
+#define QUOTED_TOKEN_MIN       16 /* octets of a token that make a text one that quotes it */
 #define USABLE_MILLISECONDS    (30 * 1000)
 #define PAUSE_MIN_MILLISECONDS 1000
 #define PAUSE_MAX_MILLISECONDS (300 * 1000)
@@ -234,14 +235,30 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
     return true;
 }
 
+/* Some servers quote the token that they refuse ("Invalid refresh token: ..."), perhaps cut. */
+static bool quotes_token(const struct broker_account *account, const char *text)
+{
+    struct secret token = {0};
+    bool quotes = false;
+    if (vault_token_load(account->broker->vault, account->label, account->issuer, &token, NULL) ==
+        0) {
+        struct slice start = slice_take(secret_bytes(&token), QUOTED_TOKEN_MIN);
+        quotes = memmem(text, strlen(text), start.data, start.size) != NULL;
+    }
+    secret_wipe(&token);
+    return quotes;
+}
+
 static void account_take_refusal(struct broker_account *account, const struct oauth_answer *answer)
 {
     struct broker *broker = account->broker;
+    const char *description = answer->description;
     char reason[VAULT_TEXT_MAX];
     struct err err;
-    snprintf(reason, sizeof(reason), "%s%s%s", answer->error,
-             answer->description == NULL ? "" : ": ",
-             answer->description == NULL ? "" : answer->description);
+    if (description != NULL && quotes_token(account, description))
+        description = NULL;
+    snprintf(reason, sizeof(reason), "%s%s%s", answer->error, description == NULL ? "" : ": ",
+             description == NULL ? "" : description);
     log_warn(broker->log, "account %s: signed out by the provider: %s", account->label, reason);
     if (vault_token_sign_out(broker->vault, account->label, reason, &err) != 0)
         log_error(broker->log, "account %s: the dead refresh token cannot be wiped: %s",
@@ -293,14 +310,18 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         is_fresh = account_take_grant(account, &read);
         break;
     case OAUTH_SIGNED_OUT:
-        account_take_refusal(account, &read);
+        /* It may be the client of the old configuration that the token was not for. */
+        if (!account->answer_is_foreign)
+            account_take_refusal(account, &read);
         break;
     case OAUTH_MISTAKEN:
         account_take_failure(account, needs_user(read.error) ? WHY_TOKEN_NEEDS_USER : WHY_INTERNAL,
                              read.error, answer->retry_after);
         break;
     case OAUTH_TRY_LATER:
-        account_take_failure(account, WHY_UNREACHABLE, read.error, answer->retry_after);
+        account_take_failure(account, WHY_UNREACHABLE,
+                             quotes_token(account, read.error) ? "unknown error" : read.error,
+                             answer->retry_after);
         /* An answer of no use may bring a new refresh token, and then the old one is dead. */
         if (secret_is_set(&read.refresh_token)) {
             secret_move(&account->next_refresh, &read.refresh_token);
@@ -350,7 +371,7 @@ void broker_account_refresh(struct broker_account *account)
 {
     struct broker *broker = account->broker;
     const struct account_config *options = config_account(broker->config, account->label);
-    struct token_request request;
+    struct token_request request = {0};
     struct err err = {0};
 
     if (account->fetch != NULL)

@@ -150,6 +150,16 @@ const struct account_config *command_account(struct command *command)
     return account;
 }
 
+bool command_list_tokens(struct command *command, struct vault_token **tokens_out,
+                         size_t *count_out)
+{
+    struct err err;
+    if (vault_token_list(keeper_vault(command->keeper), NULL, tokens_out, count_out, &err) == 0)
+        return true;
+    command_fail_error(command, &err);
+    return false;
+}
+
 static void on_broker_answer(void *owner, enum why why, const struct broker_token *token,
                              const char *text)
 {

@@ -20,13 +20,6 @@ static const char *flow_word(enum flow flow)
     return option_find(option_table(SECTION_ACCOUNT), "flow")->choices[flow];
 }
 
-/* Only these have a refresh token of a user. */
-static bool has_sign_in(const struct account_config *account)
-{
-    return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE ||
-           account->flow == FLOW_PASSWORD;
-}
-
 static const struct vault_token *find_token(const struct vault_token *tokens, size_t count,
                                             const char *account)
 {
@@ -40,7 +33,7 @@ const char *command_sign_in_state(const struct account_config *account,
                                   const struct vault_token *tokens, size_t count)
 {
     const struct vault_token *token = find_token(tokens, count, account->name);
-    if (!has_sign_in(account))
+    if (!endpoint_has_sign_in(account))
         return "not needed";
     if (token == NULL)
         return "never";
@@ -78,17 +71,24 @@ void command_run_accounts(struct command *command)
     const struct config *config = keeper_config(keeper);
     struct vault_token *tokens = NULL;
     size_t count = 0;
-    struct err err;
-    if (vault_token_list(keeper_vault(keeper), NULL, &tokens, &count, &err) != 0) {
-        command_fail_error(command, &err);
+    if (!command_list_tokens(command, &tokens, &count))
         return;
-    }
     json_t *rows = json_array();
     for (size_t i = 0; i < config->account_count; i++)
         json_array_append_new(
             rows, account_row(keeper_broker(keeper), config->accounts[i], tokens, count));
     vault_tokens_free(tokens, count);
     command_succeed(command, json_pack("{s:o}", "accounts", rows));
+}
+
+/* The broker has wiped a token that is dead; one whose user has to do something else is kept. */
+static bool is_stored(struct command *command, const struct account_config *account)
+{
+    struct secret token = {0};
+    int status = vault_token_load(keeper_vault(command_keeper(command)), account->name,
+                                  endpoint_issuer(account), &token, NULL);
+    secret_wipe(&token);
+    return status == 0;
 }
 
 /* The provider refused the new token; the one from before is put back, to be tried when it is next
@@ -109,13 +109,18 @@ static void on_sign_in_tried(struct command *command, enum why why,
                              const struct broker_token *token, const char *text)
 {
     const char *name = command_value(command, "account");
+    /* A reload may have taken it away meanwhile. */
+    const struct account_config *account =
+        config_account(keeper_config(command_keeper(command)), name);
+    bool is_refused =
+        why == WHY_TOKEN_NEEDS_USER && account != NULL && !is_stored(command, account);
     if (why == WHY_NONE)
         command_succeed(command, json_pack("{s:I}", "expires", (json_int_t)token->expires));
-    else if (why == WHY_TOKEN_NEEDS_USER && put_back(command, command_account(command)))
+    else if (is_refused && put_back(command, account))
         command_fail(command, EX_NOPERM,
                      "%s: the token was refused and is not kept; the one from before is: %s", name,
                      text);
-    else if (why == WHY_TOKEN_NEEDS_USER)
+    else if (is_refused)
         command_fail(command, EX_NOPERM, "%s: the token was refused and is not kept: %s", name,
                      text);
     else
@@ -130,7 +135,7 @@ void command_run_login(struct command *command)
         return;
     struct keeper *keeper = command_keeper(command);
     struct slice token = slice_of_string(command_value(command, "refresh_token"));
-    if (!has_sign_in(account)) {
+    if (!endpoint_has_sign_in(account)) {
         command_fail(command, EX_USAGE, "%s: flow = %s needs no sign-in", account->name,
                      flow_word(account->flow));
         return;

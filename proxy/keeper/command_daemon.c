@@ -2,24 +2,24 @@
  * status, reload, stop: of the daemon itself. Never run by an offline keeper.
  */
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "keeper/command_handler.h"
 #include "keeper/command_text.h"
 #include "keeper/desk.h"
+#include "keeper/exit_code.h"
 #include "keeper/gates.h"
-
-#define GATES_MAX 256
 
 static json_t *gate_processes(const struct gates *gates)
 {
-    int processes[GATES_MAX];
-    size_t count = gates_processes(gates, processes, GATES_MAX);
+    size_t count = gates_count(gates);
+    int *processes = mem_new_array(count, sizeof(*processes));
     json_t *list = json_array();
+    count = gates_processes(gates, processes, count);
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_integer(processes[i]));
+    mem_free(processes);
     return list;
 }
 
@@ -51,11 +51,8 @@ void command_run_status(struct command *command)
     struct keeper *keeper = command_keeper(command);
     struct vault_token *tokens = NULL;
     size_t count = 0;
-    struct err err;
-    if (vault_token_list(keeper_vault(keeper), NULL, &tokens, &count, &err) != 0) {
-        command_fail_error(command, &err);
+    if (!command_list_tokens(command, &tokens, &count))
         return;
-    }
     json_t *accounts = account_rows(keeper, tokens, count);
     vault_tokens_free(tokens, count);
     command_succeed(
@@ -71,8 +68,9 @@ void command_run_status(struct command *command)
 void command_run_reload(struct command *command)
 {
     struct err err;
-    if (keeper_reload(command_keeper(command), &err) != 0)
-        command_fail(command, EX_CONFIG, "%s; nothing was changed", err.text);
+    int status = keeper_reload(command_keeper(command), &err);
+    if (status != 0)
+        command_fail(command, exit_code_of(status), "%s; nothing was changed", err.text);
     else
         command_succeed(command, json_object());
 }

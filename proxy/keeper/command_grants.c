@@ -2,8 +2,7 @@
  * grant, grants, revoke: the local passwords.
  *
  * The vault first, on disk; then the verifiers in memory; then, for a revoked one, its sessions.
- * When the second fails the answer says so: the disk is right, and a restart makes memory right
- * too.
+ * A new one that cannot be brought into memory is taken back.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +14,9 @@
 #include "keeper/command_text.h"
 #include "keeper/desk.h"
 #include "keeper/grant_check.h"
+#include "keeper/grant_verifier.h"
 
 #define GRANT_NAME_MAX     64
-#define GRANT_PASSWORD_MAX 255 /* octets: what clients and SCRAM implementations take */
 #define PROTOCOLS_CAPACITY sizeof("imap,pop3,smtp")
 
 /* "imap,smtp" for any order of these words, each at most once. */
@@ -50,27 +49,6 @@ static bool is_number(const char *text)
     return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* False after the command has failed. */
-static bool load_verifiers(struct command *command, const char *done)
-{
-    struct keeper *keeper = command_keeper(command);
-    if (keeper_grants(keeper) == NULL)
-        return true;
-    const struct config *config = keeper_config(keeper);
-    const char **labels = mem_new_array(config->account_count + 1, sizeof(*labels));
-    for (size_t i = 0; i < config->account_count; i++)
-        labels[i] = config->accounts[i]->name;
-    struct err err;
-    int status = grant_check_load(keeper_grants(keeper), labels, config->account_count, &err);
-    mem_free(labels);
-    /* ERR_CORRUPT: another grant is damaged and left out, ours is as it should be. */
-    if (status == 0 || status == ERR_CORRUPT)
-        return true;
-    command_fail(command, EX_TEMPFAIL, "%s, but not for the daemon yet: %s; restart it", done,
-                 err.text);
-    return false;
-}
-
 /* The chosen password of the request, or a new one. False after the command has failed. */
 static bool make_password(struct command *command, struct secret *password_out)
 {
@@ -91,19 +69,31 @@ static bool make_password(struct command *command, struct secret *password_out)
     return true;
 }
 
+/* Nobody would ever hear of its password. */
+static void take_back(struct command *command, const struct vault_grant *grant)
+{
+    int64_t number;
+    (void)!vault_grant_remove(keeper_vault(command_keeper(command)), grant->account, grant->name,
+                              &number, NULL);
+}
+
 static void add_grant(struct command *command, const struct vault_grant *grant,
                       const struct secret *password)
 {
+    struct keeper *keeper = command_keeper(command);
     int64_t number = 0;
     struct err err;
-    int status = vault_grant_add(keeper_vault(command_keeper(command)), grant, password,
-                                 clock_wall_seconds(), &number, &err);
+    int status =
+        vault_grant_add(keeper_vault(keeper), grant, password, clock_wall_seconds(), &number, &err);
     if (status != 0) {
         command_fail_error(command, &err);
         return;
     }
-    if (!load_verifiers(command, "the grant is made"))
+    if (keeper_load_grants(keeper, keeper_config(keeper), &err) != 0) {
+        take_back(command, grant);
+        command_fail_error(command, &err);
         return;
+    }
     json_t *answer = json_pack("{s:I}", "number", (json_int_t)number);
     struct slice bytes = secret_bytes(password);
     if (grant->kind == VAULT_GRANT_GENERATED)
@@ -207,12 +197,11 @@ static void remove_grant(struct command *command, const char *account, const cha
         command_fail_error(command, &err);
         return;
     }
-    bool loaded = load_verifiers(command, "the grant is revoked");
+    grant_check_remove(keeper_grants(keeper), number);
     if (keeper_desk(keeper) != NULL)
         desk_end_grant(keeper_desk(keeper), number);
-    if (loaded)
-        command_succeed(command, json_pack("{s:I, s:o}", "number", (json_int_t)number, "name",
-                                           command_text_string(name)));
+    command_succeed(command, json_pack("{s:I, s:o}", "number", (json_int_t)number, "name",
+                                       command_text_string(name)));
 }
 
 void command_run_revoke(struct command *command)

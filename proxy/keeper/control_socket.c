@@ -1,7 +1,7 @@
 /*
- * Happy path: the folder is made or found private, a socket is bound under a name of this process,
- * made 0600, listened on, and only then renamed to "control": whoever finds it can connect, and a
- * dead one is replaced without a moment in which there is none.
+ * Happy path: the folder is opened (keeper/private_folder.h), a socket is bound under a name of
+ * this process, made 0600, listened on, and only then renamed to "control": whoever finds it can
+ * connect, and a dead one is replaced without a moment in which there is none.
  *
  * Failures:
  *  - ERR_DENIED  the folder is a link, not ours, or open to others; the text has the remedy
@@ -19,52 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keeper/private_folder.h"
+
 #define BACKLOG 64
-
-/* With the folders above it that are missing, all private; errno says why not. */
-static bool make_folder(const char *path)
-{
-    if (mkdir(path, S_IRWXU) == 0 || errno == EEXIST)
-        return true;
-    const char *slash = strrchr(path, '/');
-    if (errno != ENOENT || slash == NULL || slash == path)
-        return false;
-    char *parent = mem_copy_bytes_as_string(path, (size_t)(slash - path));
-    bool made = make_folder(parent);
-    int number = errno;
-    mem_free(parent);
-    errno = number;
-    return made && (mkdir(path, S_IRWXU) == 0 || errno == EEXIST);
-}
-
-static int open_folder(const char *path, int *folder_out, struct err *err)
-{
-    if (!make_folder(path))
-        return err_set_errno(err, "runtime_dir %s cannot be made (or set another one)", path);
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat about;
-    if (folder < 0 && (errno == ELOOP || errno == ENOTDIR))
-        return err_set(err, ERR_DENIED,
-                       "runtime_dir %s is a link or no folder; give the folder itself", path);
-    if (folder < 0 || fstat(folder, &about) != 0) {
-        err_set_errno(err, "runtime_dir %s", path);
-        if (folder >= 0)
-            close(folder);
-        return ERR_SYSTEM;
-    }
-    int status = 0;
-    if (about.st_uid != geteuid())
-        status = err_set(err, ERR_DENIED, "runtime_dir %s belongs to uid %u, not to us; chown it",
-                         path, (unsigned)about.st_uid);
-    else if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        status = err_set(err, ERR_DENIED, "runtime_dir %s is open to others (%04o); chmod 700 %s",
-                         path, (unsigned)about.st_mode & 07777u, path);
-    if (status == 0)
-        *folder_out = folder;
-    else
-        close(folder);
-    return status;
-}
 
 void control_socket_address(int folder, const char *name, struct sockaddr_un *address_out)
 {
@@ -133,17 +90,19 @@ static int listen_as(const struct control_socket *socket, const char *name, ino_
 int control_socket_open(const char *runtime_dir, struct control_socket *socket_out, struct err *err)
 {
     struct control_socket socket = {-1, -1, 0};
-    int status = open_folder(runtime_dir, &socket.folder, err);
+    char *path = NULL;
+    int status = private_folder_open("runtime_dir", runtime_dir, &socket.folder, &path, err);
     if (status != 0)
         return status;
     char name[64];
     snprintf(name, sizeof(name), CONTROL_SOCKET_NAME ".%ld", (long)getpid());
-    status = check_place(socket.folder, runtime_dir, err);
+    status = check_place(socket.folder, path, err);
     if (status == 0) {
         socket.descriptor = new_socket();
         if (socket.descriptor < 0 || listen_as(&socket, name, &socket.inode) != 0)
-            status = err_set_errno(err, "%s/" CONTROL_SOCKET_NAME, runtime_dir);
+            status = err_set_errno(err, "%s/" CONTROL_SOCKET_NAME, path);
     }
+    mem_free(path);
     if (status == 0) {
         *socket_out = socket;
         return 0;

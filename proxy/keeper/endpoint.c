@@ -1,8 +1,15 @@
 #include "keeper/endpoint.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TENANT "{tenant}"
+
+bool endpoint_has_sign_in(const struct account_config *account)
+{
+    return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE ||
+           account->flow == FLOW_PASSWORD;
+}
 
 const char *endpoint_issuer(const struct account_config *account)
 {
@@ -19,12 +26,10 @@ char *endpoint_token_url(const struct account_config *account)
         return NULL;
     if (place == NULL)
         return mem_copy_string(url);
-    size_t before = (size_t)(place - url), tenant = strlen(account->tenant);
-    const char *after = place + strlen(TENANT);
-    char *out = mem_new(before + tenant + strlen(after) + 1);
-    memcpy(out, url, before);
-    memcpy(out + before, account->tenant, tenant);
-    strcpy(out + before + tenant, after);
+    size_t size = strlen(url) + strlen(account->tenant) + 1;
+    char *out = mem_new(size);
+    snprintf(out, size, "%.*s%s%s", (int)(place - url), url, account->tenant,
+             place + strlen(TENANT));
     return out;
 }
 

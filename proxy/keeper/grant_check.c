@@ -131,10 +131,17 @@ static int table_add(struct table *table, struct vault *vault, const struct vaul
         return status;
     }
     table->entries[table->count++] = entry;
-    size_t chosen = count_chosen(table, grant->account);
-    if (chosen > table->chosen_max)
-        table->chosen_max = chosen;
     return 0;
+}
+
+static void table_count(struct table *table)
+{
+    table->chosen_max = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        size_t chosen = count_chosen(table, table->entries[i].grant->account);
+        if (chosen > table->chosen_max)
+            table->chosen_max = chosen;
+    }
 }
 
 static int table_fill(struct table *table, struct vault *vault, const char *const *accounts,
@@ -154,6 +161,7 @@ static int table_fill(struct table *table, struct vault *vault, const char *cons
         else if (status != 0)
             return status;
     }
+    table_count(table);
     return damaged;
 }
 
@@ -175,6 +183,18 @@ int grant_check_load(struct grant_check *check, const char *const *accounts, siz
     table_clear(&check->table);
     check->table = table;
     return status;
+}
+
+void grant_check_remove(struct grant_check *check, int64_t number)
+{
+    struct table *table = &check->table;
+    struct entry *entry = table_find(table, number);
+    if (entry == NULL)
+        return;
+    secret_wipe(&entry->verifier);
+    secret_wipe(&entry->remembered);
+    *entry = table->entries[--table->count];
+    table_count(table);
 }
 
 const struct vault_grant *grant_check_grant(const struct grant_check *check, int64_t number)

@@ -25,6 +25,8 @@ static int open_vault(struct keeper *keeper, struct err *err)
         return err_set(err, ERR_CONFIG, "vault_key = %s: this version has keyfile alone",
                        keeper->config->vault_key);
     status = vault_key_from_file(keeper->folder, &key, err);
+    if (status == ERR_NOT_FOUND)
+        status = ERR_CONFIG; /* a vault without its key */
     if (status == 0)
         status = vault_open(keeper->folder, &key, &keeper->vault, err);
     secret_wipe(&key);
@@ -81,10 +83,8 @@ static int open_gates(struct keeper *keeper, struct err *err)
 {
     struct gates_settings settings = {.mechanisms = desk_mechanisms(keeper->desk)};
     listen_inherited(&settings.inherited_first, &settings.inherited_count);
-    int status = gates_open(keeper->loop, keeper->config, &settings, &keeper->log,
-                            &keeper_gates_ops, keeper, &keeper->gates, err);
-    /* Not to be mistaken for a vault that is in use. */
-    return status == ERR_BUSY ? ERR_UNAVAILABLE : status;
+    return gates_open(keeper->loop, keeper->config, &settings, &keeper->log, &keeper_gates_ops,
+                      keeper, &keeper->gates, err);
 }
 
 static int open_daemon(struct keeper *keeper, struct err *err)

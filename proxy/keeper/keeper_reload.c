@@ -54,9 +54,11 @@ static int set_problems(const struct keeper *keeper, const struct config_problem
 
 static int read_again(struct keeper *keeper, struct config **config_out, struct err *err)
 {
-    const struct config_surroundings surroundings = surroundings_read();
+    struct surroundings surroundings;
     struct config_problems problems = {0};
-    int status = config_read(keeper->config->file, &surroundings, config_out, &problems);
+    surroundings_read(&surroundings);
+    int status = config_read(keeper->config->file, &surroundings.values, config_out, &problems);
+    surroundings_clear(&surroundings);
     if (status != 0)
         status = set_problems(keeper, &problems, err);
     config_problems_free(&problems);

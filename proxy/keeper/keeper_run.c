@@ -6,15 +6,17 @@
  * that has rotated. The loop ends.
  *
  * Failure modes:
- *   sessions or a request that take too long   each the drain time, no more
- *   a second stop                              nothing more is waited for
+ *   sessions that take too long    the drain time, no more
+ *   a request that takes too long  the same, but 5 s at least: a refresh token is worth that
+ *   a second stop                  nothing more is waited for
  */
 #include <signal.h>
 
 #include "keeper/keeper_parts.h"
 #include "keeper/notify.h"
 
-#define FLUSH_MILLISECONDS (60 * 1000)
+#define FLUSH_MILLISECONDS        60000
+#define PATIENCE_MIN_MILLISECONDS 5000
 
 static const int signal_numbers[KEEPER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -43,8 +45,10 @@ static void on_stopped(void *owner)
 {
     struct keeper *keeper = owner;
     uint64_t milliseconds = (uint64_t)keeper->config->drain * 1000;
+    if (milliseconds < PATIENCE_MIN_MILLISECONDS)
+        milliseconds = PATIENCE_MIN_MILLISECONDS;
     keeper->gates_have_stopped = true;
-    if (keeper->is_hurried || milliseconds == 0) {
+    if (keeper->is_hurried) {
         finish(keeper);
         return;
     }
@@ -147,9 +151,8 @@ void keeper_handles_close(struct keeper *keeper)
     keeper->has_handles = false;
 }
 
-int keeper_run(struct keeper *keeper)
+void keeper_run(struct keeper *keeper)
 {
     ENSURE(keeper->mode == KEEPER_DAEMON);
     loop_run(keeper->loop);
-    return 0;
 }

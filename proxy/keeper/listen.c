@@ -2,10 +2,9 @@
  * Happy path: socket, options, bind, listen.
  *
  * Failure modes:
- *   the address is taken            ERR_BUSY; of a unix socket only when somebody answers on it
- *   its folder is open to others    ERR_DENIED: they could put their own socket there
- *   a privileged port               ERR_DENIED
- *   anything else                   ERR_SYSTEM
+ *   the address is taken            ERR_UNAVAILABLE; of a unix socket only when somebody answers on
+ * it its folder is another's, or     ERR_DENIED: they could put their own socket there open to
+ * others a privileged port               ERR_DENIED anything else                   ERR_SYSTEM
  */
 #include "keeper/listen.h"
 
@@ -107,7 +106,11 @@ static int check_folder(const char *path, struct err *err)
         slash[slash == folder ? 1 : 0] = '\0';
     if (status == 0 && stat(folder, &about) != 0)
         status = err_set_errno(err, "unix:%s: folder %s", path, folder);
-    if (status == 0 && (about.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    if (status == 0 && about.st_uid != geteuid() && about.st_uid != 0)
+        status = err_set(err, ERR_DENIED,
+                         "unix:%s: folder %s belongs to user %u; use one of your own or of root's",
+                         path, folder, (unsigned)about.st_uid);
+    else if (status == 0 && (about.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         status = err_set(err, ERR_DENIED,
                          "unix:%s: others can write to folder %s; chmod go-w it, or use another",
                          path, folder);
@@ -170,7 +173,7 @@ static int set_bind_error(struct err *err, const char *text)
 {
     switch (errno) {
     case EADDRINUSE:
-        return err_set(err, ERR_BUSY,
+        return err_set(err, ERR_UNAVAILABLE,
                        "%s is taken by another program; stop that one, or choose another address",
                        text);
     case EACCES:

@@ -1,6 +1,6 @@
 /*
- * Happy path: missing folders are made 0700, the last is opened without following a link, checked
- * and locked; files are opened relative to it and checked by fstat.
+ * Happy path: the folder is opened (keeper/private_folder.h) and locked; files are opened relative
+ * to it and checked by fstat.
  *
  * Failures:
  *  - a link, another owner, a looser mode: ERR_DENIED with the command that mends it; nothing is
@@ -13,13 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "keeper/private_folder.h"
 
 #define NAME_MAX_HERE 64 /* of our own files */
 
@@ -30,83 +30,6 @@ struct state_folder {
 };
 
 /* ---- the folder ---- */
-
-/* mkdir -p: every component that is missing, 0700. */
-static int make_folders(const char *path, struct err *err)
-{
-    char *copy = mem_copy_string(path);
-    int status = 0;
-    for (char *end = copy; status == 0 && *end != '\0';) {
-        end += strspn(end, "/");
-        end += strcspn(end, "/");
-        char separator = *end;
-        *end = '\0';
-        bool made = mkdir(copy, 0700) == 0;
-        /* The umask may have taken away what we need ourselves. */
-        if ((made && chmod(copy, 0700) != 0) || (!made && errno != EEXIST))
-            status = err_set_errno(err, "cannot make the folder %s", copy);
-        *end = separator;
-    }
-    mem_free(copy);
-    return status;
-}
-
-static int check_folder(const char *path, const struct stat *stat, struct err *err)
-{
-    if (stat->st_uid != geteuid())
-        return err_set(err, ERR_DENIED,
-                       "%s belongs to user %u, not to us; run: chown %u %s, or choose another "
-                       "state_dir",
-                       path, (unsigned)stat->st_uid, (unsigned)geteuid(), path);
-    if ((stat->st_mode & 0077) != 0)
-        return err_set(err, ERR_DENIED, "%s has mode %04o, others can get at it; run: chmod 700 %s",
-                       path, (unsigned)(stat->st_mode & 07777), path);
-    return 0;
-}
-
-/* Whoever can write to a folder above could put another folder in the place of ours. With the
- * sticky bit they cannot. */
-static int check_parents(const char *path, struct err *err)
-{
-    char parent[PATH_MAX];
-    size_t size = strlen(path) + 1;
-    ENSURE(size <= sizeof(parent));
-    memcpy(parent, path, size);
-    for (char *slash = strrchr(parent, '/'); slash != NULL; slash = strrchr(parent, '/')) {
-        *slash = '\0';
-        const char *name = parent[0] == '\0' ? "/" : parent;
-        struct stat stat_of;
-        if (stat(name, &stat_of) != 0)
-            return err_set_errno(err, "%s", name);
-        if ((stat_of.st_mode & S_IWOTH) != 0 && (stat_of.st_mode & S_ISVTX) == 0)
-            return err_set(err, ERR_DENIED,
-                           "%s has mode %04o: anybody could exchange %s in it; run: chmod o-w %s",
-                           name, (unsigned)(stat_of.st_mode & 07777), path, name);
-    }
-    return 0;
-}
-
-static int open_folder(struct state_folder *folder, const char *path, struct err *err)
-{
-    folder->descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder->descriptor < 0 && (errno == ENOTDIR || errno == ELOOP))
-        return err_set(err, ERR_DENIED,
-                       "%s is a symbolic link or no folder; give the folder itself as state_dir",
-                       path);
-    if (folder->descriptor < 0)
-        return err_set_errno(err, "%s", path);
-    struct stat stat;
-    if (fstat(folder->descriptor, &stat) != 0)
-        return err_set_errno(err, "%s", path);
-    int status = check_folder(path, &stat, err);
-    if (status != 0)
-        return status;
-    char resolved[PATH_MAX];
-    if (realpath(path, resolved) == NULL)
-        return err_set_errno(err, "%s", path);
-    folder->path = mem_copy_string(resolved);
-    return check_parents(resolved, err);
-}
 
 static int lock_folder(struct state_folder *folder, struct err *err)
 {
@@ -128,19 +51,12 @@ static int lock_folder(struct state_folder *folder, struct err *err)
 int state_folder_open(const char *path, struct state_folder **folder_out, struct err *err)
 {
     *folder_out = NULL;
-    /* A link's target is not what O_NOFOLLOW looks at when the path ends in a slash. */
-    char *trimmed = mem_copy_string(path);
-    for (size_t size = strlen(trimmed); size > 1 && trimmed[size - 1] == '/'; size--)
-        trimmed[size - 1] = '\0';
     struct state_folder *folder = mem_new(sizeof(*folder));
     folder->descriptor = -1;
     folder->lock = -1;
-    int status = make_folders(trimmed, err);
-    if (status == 0)
-        status = open_folder(folder, trimmed, err);
+    int status = private_folder_open("state_dir", path, &folder->descriptor, &folder->path, err);
     if (status == 0)
         status = lock_folder(folder, err);
-    mem_free(trimmed);
     if (status != 0) {
         state_folder_close(folder);
         return status;

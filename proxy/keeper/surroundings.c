@@ -2,10 +2,10 @@
 
 #include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-/* NULL for a variable that is not set or empty. */
-static const char *variable(const char *name)
+const char *surroundings_variable(const char *name)
 {
     const char *value = getenv(name);
     return value == NULL || *value == '\0' ? NULL : value;
@@ -13,21 +13,48 @@ static const char *variable(const char *name)
 
 static const char *home_folder(void)
 {
-    const char *home = variable("HOME");
+    const char *home = surroundings_variable("HOME");
     if (home != NULL)
         return home;
     const struct passwd *user = getpwuid(getuid());
     return user == NULL ? NULL : user->pw_dir;
 }
 
-struct config_surroundings surroundings_read(void)
+/* The first folder of a list, resolved when it is there; NULL without one. For mem_free. */
+static char *folder_of_systemd(const char *name)
 {
-    return (struct config_surroundings){
-        .home = home_folder(),
-        .state_directory = variable("STATE_DIRECTORY"),
-        .runtime_directory = variable("RUNTIME_DIRECTORY"),
-        .xdg_state_home = variable("XDG_STATE_HOME"),
-        .xdg_runtime_dir = variable("XDG_RUNTIME_DIR"),
-        .user_id = (unsigned)getuid(),
+    const char *list = surroundings_variable(name);
+    if (list == NULL)
+        return NULL;
+    char *folder = mem_copy_bytes_as_string(list, strcspn(list, ":"));
+    char *resolved = realpath(folder, NULL);
+    if (resolved == NULL)
+        return folder;
+    mem_free(folder);
+    folder = mem_copy_string(resolved);
+    free(resolved);
+    return folder;
+}
+
+void surroundings_read(struct surroundings *surroundings_out)
+{
+    char *state_directory = folder_of_systemd("STATE_DIRECTORY");
+    char *runtime_directory = folder_of_systemd("RUNTIME_DIRECTORY");
+    *surroundings_out = (struct surroundings){
+        .values = {.home = home_folder(),
+                   .state_directory = state_directory,
+                   .runtime_directory = runtime_directory,
+                   .xdg_state_home = surroundings_variable("XDG_STATE_HOME"),
+                   .xdg_runtime_dir = surroundings_variable("XDG_RUNTIME_DIR"),
+                   .user_id = (unsigned)getuid()},
+        .state_directory = state_directory,
+        .runtime_directory = runtime_directory,
     };
+}
+
+void surroundings_clear(struct surroundings *surroundings)
+{
+    mem_free(surroundings->state_directory);
+    mem_free(surroundings->runtime_directory);
+    *surroundings = (struct surroundings){0};
 }

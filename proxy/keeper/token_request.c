@@ -82,8 +82,7 @@ static int client_secret(const struct account_config *account, struct secret *se
 
 static int check_account(const struct account_config *account, struct err *err)
 {
-    if (account->flow != FLOW_CODE && account->flow != FLOW_DEVICE &&
-        account->flow != FLOW_PASSWORD)
+    if (!endpoint_has_sign_in(account))
         return err_set(err, ERR_CONFIG, "its flow has no refresh token");
     if (*account->provider_row->token_endpoint == '\0')
         return err_set(err, ERR_CONFIG, "provider %s has no token_endpoint; add it",

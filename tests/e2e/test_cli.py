@@ -172,7 +172,7 @@ def test_defaults_are_printed_from_the_table(place):
     result = place.call("check", "--defaults")
     assert result.status == 0
     sections = re.findall(r"^\[(.*)\]$", result.out, re.M)
-    assert sections == ["ecluse", "listen NAME", "account NAME", "provider NAME"]
+    assert sections == ["ecluse", "listen name", "account name", "provider name"]
     assert re.search(r"^drain +=? *= 5 ", result.out, re.M)
 
 
@@ -403,6 +403,16 @@ def test_no_other_answer_costs_the_token(place, endpoint, answer):
     assert place.ecluse("token", "work").out == "a1\n"
 
 
+def test_a_token_whose_user_has_to_act_is_kept(place, endpoint):
+    endpoint.answer = rotating
+    assert login(place, b"r1\n").status == 0
+    endpoint.answer = refused("interaction_required")
+    one_line(login(place, b"r7\n"), 77, "the token is stored")
+    endpoint.answer = rotating
+    assert place.ecluse("token", "work").status == 0
+    assert endpoint.requests[-1]["refresh_token"] == "r7"
+
+
 # ---- who may do it ----
 
 @pytest.mark.parametrize("name, mode", [
@@ -420,6 +430,22 @@ def test_a_state_folder_that_is_a_link_is_78(place):
     (place.folder / "elsewhere").mkdir(mode=0o700)
     (place.folder / "state").symlink_to(place.folder / "elsewhere")
     one_line(place.ecluse("grants"), 78, "link")
+
+
+def test_the_links_that_systemd_makes_are_followed(place):
+    links = {}
+    for name in ("state", "run"):
+        (place.folder / "private" / name).mkdir(mode=0o700, parents=True)
+        (place.folder / name).symlink_to(place.folder / "private" / name)
+        links[name] = str(place.folder / name)
+    text = place.file.read_text()
+    place.write("\n".join(line for line in text.splitlines()
+                          if not line.startswith(("state_dir", "runtime_dir"))) + "\n")
+    environment = place.environment(STATE_DIRECTORY=links["state"] + ":/nonexistent",
+                                    RUNTIME_DIRECTORY=links["run"])
+    result = place.ecluse("grants", env=environment)
+    assert result.status == 0, result
+    assert (place.folder / "private" / "state" / "vault.db").exists()
 
 
 def test_a_runtime_folder_that_others_can_enter_is_78(place):

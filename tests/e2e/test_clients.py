@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-ALICE = "alice@example.test"
+from ecluse_support import ALICE
 
 
 @pytest.fixture

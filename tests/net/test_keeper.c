@@ -431,7 +431,8 @@ static void test_taken_address(void **state)
 {
     struct err err;
     (void)state;
-    assert_int_equal(try_open(LISTENER("obedient", "unix:@/ca.pem") ACCOUNT, &err), ERR_UNAVAILABLE);
+    assert_int_equal(try_open(LISTENER("obedient", "unix:@/ca.pem") ACCOUNT, &err),
+                     ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "ca.pem"));
     assert_null(test.keeper);
     assert_false(exists("run/control"));
