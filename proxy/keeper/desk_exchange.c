@@ -31,12 +31,13 @@ void desk_exchange_end(struct desk_session *session)
 
 /* ---- the password ---- */
 
-/* Counted by account where there is one, so that writing its domain in other letters wins no tries.
- */
-static uint64_t key_of(struct desk *desk, const struct account_config *account, struct slice user)
+/* Counted by account, so that writing its domain in other letters wins no tries; names that stand
+ * for none are counted together, so that inventing them can neither fill the table nor keep the
+ * machine busy. */
+static uint64_t key_of(struct desk *desk, const struct account_config *account)
 {
-    struct slice name = account == NULL ? user : slice_of_string(account->address);
-    return throttle_key(desk->throttle, name);
+    return throttle_key(desk->throttle,
+                        account == NULL ? SLICE_NONE : slice_of_string(account->address));
 }
 
 static enum sasl_check check_password(void *exchange, struct slice user, struct slice password)
@@ -46,7 +47,7 @@ static enum sasl_check check_password(void *exchange, struct slice user, struct 
     int64_t now = clock_steady_milliseconds();
     const struct account_config *account = config_account_by_address(desk->config, user);
 
-    session->throttle = key_of(desk, account, user);
+    session->throttle = key_of(desk, account);
     if (throttle_is_shut(desk->throttle, session->throttle, now))
         return SASL_CHECK_MISMATCH;
     mem_free(session->label);
