@@ -7,8 +7,8 @@
 
 #include "base/slice.h"
 
-#define CREDENTIAL_USER_MAX  320u /* octets: a mailbox of RFC 5321 section 4.5.3.1 */
-#define CREDENTIAL_TOKEN_MAX (16u * 1024)
+#define CREDENTIAL_USER_MAX  320u   /* octets: a mailbox of RFC 5321 section 4.5.3.1 */
+#define CREDENTIAL_TOKEN_MAX 16384u /* octets */
 
 /* 1 to CREDENTIAL_USER_MAX octets of valid UTF-8 (RFC 3629) without 0x00-0x1f and 0x7f. */
 bool credential_user_is_valid(struct slice user);

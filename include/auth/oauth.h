@@ -17,8 +17,8 @@
 #include "base/err.h"
 #include "base/secret.h"
 
-#define OAUTH_ANSWER_MAX (64u * 1024)
-#define OAUTH_TOKEN_MAX  (16u * 1024) /* of either kind */
+#define OAUTH_ANSWER_MAX (64ul * 1024)
+#define OAUTH_TOKEN_MAX  (16ul * 1024) /* of either kind */
 
 enum oauth_client_authentication { OAUTH_CLIENT_NONE, OAUTH_CLIENT_POST, OAUTH_CLIENT_BASIC };
 

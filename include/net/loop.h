@@ -16,7 +16,7 @@
 #include "base/list.h"
 
 /* Large reads are the whole gain: one system call for many TLS records. */
-#define LOOP_SCRATCH_SIZE (256u * 1024)
+#define LOOP_SCRATCH_SIZE (256ul * 1024)
 /* What LOOP_SCRATCH_SIZE of plain text may grow to as TLS records. */
 #define LOOP_CIPHER_SIZE (LOOP_SCRATCH_SIZE + LOOP_SCRATCH_SIZE / 16)
 

@@ -42,12 +42,12 @@ struct tls *tls_client_new(const struct tls_settings *settings);
 void tls_free(struct tls *tls);
 
 /* A peer may say this much before it is verified, certificate chain included. */
-#define TLS_HANDSHAKE_MAX (128u * 1024)
+#define TLS_HANDSHAKE_MAX (128ul * 1024)
 /* Messages in a row that carry no data: tickets, key updates, alerts. A few are normal. */
 #define TLS_EMPTY_MAX 32
 /* What tls_read may find of a record whose start came earlier: so many more plain octets than
  * cipher octets. */
-#define TLS_RECORD_MAX (17u * 1024)
+#define TLS_RECORD_MAX (17ul * 1024)
 /* What encryption adds to 16 KiB at most; a key update may stand before the first. */
 #define TLS_RECORD_OVERHEAD 128u
 

@@ -109,15 +109,8 @@ int oauth_refresh_request(const struct oauth_client *client, const struct secret
 
 static bool port_is_valid(struct slice port)
 {
-    unsigned number = 0;
-    if (port.size == 0 || port.size > 5)
-        return false;
-    for (size_t i = 0; i < port.size; i++) {
-        if (port.data[i] < '0' || port.data[i] > '9')
-            return false;
-        number = number * 10 + (port.data[i] - '0');
-    }
-    return number >= 1 && number <= 65535;
+    uint64_t number;
+    return port.size <= 5 && slice_read_number(port, UINT16_MAX, &number) && number > 0;
 }
 
 static bool consists_of(struct slice text, const char *set)

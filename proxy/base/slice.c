@@ -85,6 +85,19 @@ bool slice_next_word(struct slice *rest, uint8_t separator, struct slice *word_o
     return true;
 }
 
+bool slice_read_number(struct slice digits, uint64_t maximum, uint64_t *number_out)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < digits.size; i++) {
+        uint8_t digit = (uint8_t)(digits.data[i] - '0');
+        if (digit > 9 || digit > maximum || number > (maximum - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *number_out = number;
+    return digits.size > 0;
+}
+
 bool slice_has_control(struct slice slice)
 {
     for (size_t i = 0; i < slice.size; i++)

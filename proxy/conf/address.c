@@ -73,14 +73,9 @@ bool host_name_is_valid(const char *name)
 
 static int port_parse(struct slice text, uint16_t *port_out, struct err *err)
 {
-    unsigned port = 0;
+    uint64_t port;
 
-    for (size_t i = 0; i < text.size && port <= UINT16_MAX; i++) {
-        if (!is_digit((char)text.data[i]))
-            return err_set(err, ERR_SYNTAX, "the port must be a number from 1 to 65535");
-        port = port * 10 + (unsigned)(text.data[i] - '0');
-    }
-    if (port == 0 || port > UINT16_MAX)
+    if (!slice_read_number(text, UINT16_MAX, &port) || port == 0)
         return err_set(err, ERR_SYNTAX, "the port must be a number from 1 to 65535");
     *port_out = (uint16_t)port;
     return 0;
@@ -123,7 +118,7 @@ static int split_host(struct slice text, struct slice *host, struct slice *rest,
 static int host_port_parse(struct slice text, struct host_port *out, struct err *err)
 {
     struct host_port parsed = {0};
-    struct slice host, rest;
+    struct slice host = SLICE_NONE, rest = SLICE_NONE;
     bool bracketed;
 
     if (split_host(text, &host, &rest, &bracketed, err) != 0)
@@ -155,7 +150,7 @@ int endpoint_parse(const char *text, enum protocol protocol, struct endpoint *en
                    struct err *err)
 {
     struct slice rest = slice_of_string(text);
-    struct host_port parsed;
+    struct host_port parsed = {0};
     enum tls_mode tls;
 
     if (slice_starts_with(rest, "tls://")) {
@@ -196,7 +191,7 @@ static bool url_characters_are_valid(const char *url)
 int https_url_check(const char *url, bool query_allowed, struct err *err)
 {
     struct slice text = slice_of_string(url);
-    struct host_port parsed;
+    struct host_port parsed = {0};
 
     if (slice_starts_with_ignoring_case(text, "http://"))
         return err_set(err, ERR_SYNTAX,
@@ -249,7 +244,7 @@ static char *canonical_host(const struct host_port *parsed)
 int listen_address_parse(const char *text, const char *home, struct listen_address *address_out,
                          struct err *err)
 {
-    struct host_port parsed;
+    struct host_port parsed = {0};
 
     if (strncmp(text, "unix:", strlen("unix:")) == 0)
         return unix_address_parse(text + strlen("unix:"), home, address_out, err);
@@ -327,17 +322,11 @@ static bool bit_behind_prefix(const uint8_t octets[16], unsigned prefix_length)
 static int prefix_parse(struct slice digits, unsigned maximum, unsigned *length_out,
                         struct err *err)
 {
-    unsigned length = 0;
+    uint64_t length;
 
-    for (size_t i = 0; i < digits.size && length <= maximum; i++) {
-        if (!is_digit((char)digits.data[i]))
-            length = maximum + 1;
-        else
-            length = length * 10 + (unsigned)(digits.data[i] - '0');
-    }
-    if (digits.size == 0 || length > maximum)
+    if (!slice_read_number(digits, maximum, &length))
         return err_set(err, ERR_SYNTAX, "behind '/' stands a number from 0 to %u", maximum);
-    *length_out = length;
+    *length_out = (unsigned)length;
     return 0;
 }
 

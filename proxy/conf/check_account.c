@@ -2,9 +2,10 @@
  * The address gets its one spelling, the provider is found, and then the flow is asked whether it
  * has what it needs.
  *
- * Failures are problems of the draft: no address, one that is none or another account's; no
- * provider or an unknown one; a flow without endpoint, client_id, key or command; two sources of a
- * secret; a {tenant} to be filled in and nothing, or nothing fitting, to fill it with.
+ * Failures are problems of the draft: no address, one that is none or another account's; a user
+ * name that is too long; no provider or an unknown one; a flow without endpoint, client_id, key or
+ * command; two sources of a secret; a {tenant} to be filled in and nothing, or nothing fitting, to
+ * fill it with.
  */
 #include <string.h>
 
@@ -58,6 +59,26 @@ static void check_address(struct draft *draft, const struct draft_section *secti
         text_to_lower(strrchr(account->address, '@'));
         check_address_is_ours(draft, section);
     }
+}
+
+/* What is longer would be refused at each login. */
+static void check_users(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    const struct {
+        const char *key;
+        const char *value;
+    } users[] = {
+        {"user", account->user},
+        {"imap_user", account->imap_user},
+        {"pop3_user", account->pop3_user},
+        {"smtp_user", account->smtp_user},
+    };
+
+    for (size_t i = 0; i < LENGTH_OF(users); i++)
+        if (strlen(users[i].value) > ADDRESS_MAXIMUM)
+            problems_add(draft->problems, draft_line(section, users[i].key),
+                         "%s is longer than %d octets; shorten it", users[i].key, ADDRESS_MAXIMUM);
 }
 
 static void find_provider(struct draft *draft, const struct draft_section *section)
@@ -183,6 +204,7 @@ static void check_tenant(struct draft *draft, const struct draft_section *sectio
 void check_account(struct draft *draft, const struct draft_section *section)
 {
     check_address(draft, section);
+    check_users(draft, section);
     find_provider(draft, section);
     check_client(draft, section);
     if (!draft_value(section, "flow")->bad) {

@@ -75,22 +75,16 @@ static int number_set(const struct option *option, int64_t *field, const char *t
                       struct err *err)
 {
     const struct number_range *range = option_range(option);
-    int64_t number = 0;
+    uint64_t number;
 
     if (range->zero_word != NULL && strcmp(text, range->zero_word) == 0) {
         *field = 0;
         return 0;
     }
-    for (const char *digit = text; *digit != '\0'; digit++) {
-        if (*digit < '0' || *digit > '9')
-            return number_bad(range, err);
-        number = number * 10 + (*digit - '0');
-        if (number > range->maximum)
-            return number_bad(range, err);
-    }
-    if (number < range->minimum)
+    if (!slice_read_number(slice_of_string(text), (uint64_t)range->maximum, &number) ||
+        number < (uint64_t)range->minimum)
         return number_bad(range, err);
-    *field = number;
+    *field = (int64_t)number;
     return 0;
 }
 

@@ -60,10 +60,11 @@ static void remember_tail(struct capability_filter *filter, struct slice piece)
 static void end_line(struct capability_filter *filter)
 {
     struct wire_literal literal;
-    if (wire_imap_literal(slice_of(filter->tail, filter->tail_size), &literal) == WIRE_DONE)
-        filter->literal_left = literal.size;
-    /* Behind a literal the line goes on. */
-    filter->is_within_line = filter->literal_left > 0;
+    struct slice tail = slice_of(filter->tail, filter->tail_size);
+    bool announces_literal = wire_imap_literal(tail, &literal) == WIRE_DONE;
+    filter->literal_left = announces_literal ? literal.size : 0;
+    /* Behind a literal, an empty one too, the line goes on. */
+    filter->is_within_line = announces_literal;
     filter->tail_size = 0;
 }
 

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SENT_MAX (64u * 1024)
+#define SENT_MAX (64ul * 1024)
 
 struct engine *engine_new(const struct engine_settings *settings)
 {
@@ -230,7 +230,9 @@ static void tell_tick(struct engine *engine)
         engine_end(engine, WHY_TIMEOUT, "the time to log in is over");
         return;
     case PATIENCE_KEEPER:
+        /* Its answer may come yet, and must not be taken for that to another question. */
         engine_fail(engine, WHY_TIMEOUT, "no access token in time, try again");
+        engine_end(engine, WHY_TIMEOUT, "log in again on a new connection");
         return;
     case PATIENCE_UPSTREAM:
         engine_fail(engine, WHY_TIMEOUT, "the mail server did not answer in time");

@@ -103,8 +103,8 @@ static void expect_literal(struct engine *engine, const struct wire_literal *lit
     }
     if (!fits) {
         struct unit unit = {0};
-        if (engine->dialect->split_command(buf_bytes(&reader->bytes), &unit))
-            engine_set_tag(engine, unit.tag);
+        bool is_cut = engine->dialect->split_command(buf_bytes(&reader->bytes), &unit);
+        engine_set_tag(engine, is_cut ? unit.tag : SLICE_NONE);
         engine_bad_command(engine, "literal too long");
         unit_reader_clear(reader);
         return;

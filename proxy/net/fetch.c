@@ -23,7 +23,6 @@
 #include "net/fetch_multi.h"
 
 #define CONNECT_SECONDS_MAX 10
-#define SLOW_SECONDS        20 /* without an octet */
 #define BUNDLE_KEPT_SECONDS 60 /* a bundle that was read; it may change under a running process */
 #define RETRY_AFTER_MAX     (24l * 60 * 60)
 #define AUTHORIZATION_MAX   (16ul * 1024)
@@ -166,8 +165,6 @@ static void set_limits(CURL *transfer, unsigned timeout_seconds)
     long connecting = seconds < CONNECT_SECONDS_MAX ? seconds : CONNECT_SECONDS_MAX;
     set_number(transfer, CURLOPT_TIMEOUT_MS, seconds * 1000);
     set_number(transfer, CURLOPT_CONNECTTIMEOUT_MS, connecting * 1000);
-    set_number(transfer, CURLOPT_LOW_SPEED_LIMIT, 1);
-    set_number(transfer, CURLOPT_LOW_SPEED_TIME, SLOW_SECONDS);
     ENSURE(curl_easy_setopt(transfer, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)FETCH_ANSWER_MAX) ==
            CURLE_OK);
     set_number(transfer, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);

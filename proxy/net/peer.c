@@ -78,7 +78,7 @@ static int from_socket(const struct sockaddr_storage *socket, struct peer_addres
 
 int peer_address(int descriptor, struct peer_address *address_out)
 {
-    struct sockaddr_storage socket;
+    struct sockaddr_storage socket = {0};
     socklen_t size = sizeof(socket);
     if (getpeername(descriptor, (struct sockaddr *)&socket, &size) != 0)
         return errno == ENOTCONN ? ERR_NOT_FOUND : ERR_SYSTEM;
@@ -87,7 +87,7 @@ int peer_address(int descriptor, struct peer_address *address_out)
 
 static int own_address(int descriptor, struct peer_address *address_out)
 {
-    struct sockaddr_storage socket;
+    struct sockaddr_storage socket = {0};
     socklen_t size = sizeof(socket);
     if (getsockname(descriptor, (struct sockaddr *)&socket, &size) != 0)
         return ERR_SYSTEM;
@@ -145,10 +145,14 @@ static int hear(struct peer_lookup *lookup, struct inet_diag_msg *out)
         uint8_t bytes[4096];
     } answer;
     for (;;) {
-        ssize_t size = recv(lookup->netlink, &answer, sizeof(answer), MSG_DONTWAIT);
+        struct sockaddr_nl sender = {0};
+        socklen_t sender_size = sizeof(sender);
+        ssize_t size = recvfrom(lookup->netlink, &answer, sizeof(answer), MSG_DONTWAIT,
+                                (struct sockaddr *)&sender, &sender_size);
         if (size < (ssize_t)sizeof(answer.header) || answer.header.nlmsg_len > (size_t)size)
             return ERR_SYSTEM;
-        if (answer.header.nlmsg_seq != lookup->sequence)
+        /* A privileged process could send as well; only the kernel is believed. */
+        if (sender.nl_pid != 0 || answer.header.nlmsg_seq != lookup->sequence)
             continue;
         if (answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
             answer.header.nlmsg_len < NLMSG_LENGTH(sizeof(*out)))

@@ -72,20 +72,6 @@ static bool next_field(struct slice *line, struct slice *out)
     return false;
 }
 
-static bool parse_decimal(struct slice digits, uint64_t *out)
-{
-    uint64_t value = 0;
-    if (digits.size == 0 || digits.size > 18)
-        return false;
-    for (size_t i = 0; i < digits.size; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '9')
-            return false;
-        value = value * 10 + (uint64_t)(digits.data[i] - '0');
-    }
-    *out = value;
-    return true;
-}
-
 /* True: this line is the socket, and it has an owner. */
 static bool match_line(struct slice line, const struct end *near_end, const struct end *far_end,
                        uint32_t *user_id_out)
@@ -99,12 +85,12 @@ static bool match_line(struct slice line, const struct end *near_end, const stru
     uint32_t state;
     uint64_t user_id, inode;
     if (!parse_end(fields[1], &own) || !parse_end(fields[2], &other) ||
-        !parse_word(fields[3], &state) || !parse_decimal(fields[7], &user_id) ||
-        !parse_decimal(fields[9], &inode))
+        !parse_word(fields[3], &state) || !slice_read_number(fields[7], UINT32_MAX, &user_id) ||
+        !slice_read_number(fields[9], UINT64_MAX, &inode))
         return false;
     if (!is_same(&own, near_end) || !is_same(&other, far_end))
         return false;
-    if (state == STATE_LISTEN || inode == 0 || user_id > UINT32_MAX)
+    if (state == STATE_LISTEN || inode == 0)
         return false;
     *user_id_out = (uint32_t)user_id;
     return true;

@@ -20,9 +20,9 @@
 
 /* A relay stops its source as soon as anything is kept, so that only one turn's bytes come here.
  * Whoever goes on regardless is broken, or answers a peer that never reads. */
-#define STAGING_MAX (4u * 1024 * 1024)
+#define STAGING_MAX (4ul * 1024 * 1024)
 /* What TLS may want to send in answer to one read. */
-#define ANSWER_MAX (128u * 1024)
+#define ANSWER_MAX (128ul * 1024)
 /* So that scratch_plain is never too short for what TLS makes of it. */
 #define CIPHER_READ_MAX (LOOP_SCRATCH_SIZE - TLS_RECORD_MAX)
 
@@ -401,7 +401,11 @@ static struct slice decrypt(struct stream *stream, struct slice cipher)
     size_t size;
     bool is_short = tls_read(stream->tls, cipher, plain, LOOP_SCRATCH_SIZE, &size, &answer);
     ENSURE(!is_short);
-    send_bytes(stream, buf_bytes(&answer));
+    /* Behind our close_notify nothing may follow, and nothing needs to: RFC 8446 section 4.6.3
+     * wants a key update answered before the next data. */
+    bool is_farewell_said = stream->is_output_ended && stream->security == SECURITY_UP;
+    if (!is_farewell_said)
+        send_bytes(stream, buf_bytes(&answer));
     buf_fini(&answer);
     return slice_of(plain, size);
 }
@@ -511,7 +515,7 @@ int stream_open(struct loop *loop, int descriptor, const struct stream_ops *ops,
                 struct stream **stream_out, struct err *err)
 {
     *stream_out = NULL;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof(address);
     if (getsockname(descriptor, (struct sockaddr *)&address, &size) != 0) {
         int status = err_set_errno(err, "socket");

@@ -25,7 +25,7 @@
 #include "net/tls_bio.h"
 #include "net/tls_sessions.h"
 
-#define RECORD_SIZE (16u * 1024)
+#define RECORD_SIZE (16ul * 1024)
 
 struct tls {
     SSL *ssl;
@@ -42,7 +42,7 @@ static void fail(struct tls *tls, const char *format, ...) PRINTF_LIKE(2, 3);
 
 static void fail(struct tls *tls, const char *format, ...)
 {
-    char text[256];
+    char text[384]; /* a host name of 253 octets, and what is wrong with its certificate */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
@@ -88,7 +88,7 @@ static void fail_by_openssl(struct tls *tls)
 {
     long problem = SSL_get_verify_result(tls->ssl);
     if (tls->memory.refused && tls->state == TLS_HANDSHAKE)
-        fail(tls, "the server said more than %u octets in the handshake", TLS_HANDSHAKE_MAX);
+        fail(tls, "the server said more than %lu octets in the handshake", TLS_HANDSHAKE_MAX);
     else if (tls->memory.refused)
         fail(tls, "the server sent more than %d messages without data", TLS_EMPTY_MAX);
     else if (tls->state == TLS_HANDSHAKE && problem != X509_V_OK)
@@ -117,15 +117,17 @@ static void on_message(int is_written, int version, int type, const void *bytes,
 
 static void make_session_key(struct tls *tls, const char *host, const char *key)
 {
-    size_t host_size = strlen(host) + 1, key_size = strlen(key);
-    size_t fingerprint_size = sizeof(tls->authorities->fingerprint);
-    size_t size = fingerprint_size + host_size + key_size;
-    uint8_t *all = mem_new(size);
-    memcpy(all, tls->authorities->fingerprint, fingerprint_size);
-    memcpy(all + fingerprint_size, host, host_size);
-    memcpy(all + fingerprint_size + host_size, key, key_size);
-    SHA256(all, size, tls->slot.key);
-    mem_free(all);
+    const struct slice parts[] = {
+        slice_of(tls->authorities->fingerprint, sizeof(tls->authorities->fingerprint)),
+        slice_of(host, strlen(host) + 1),
+        slice_of_string(key),
+    };
+    struct buf all;
+    buf_init(&all, SIZE_MAX);
+    for (size_t i = 0; i < LENGTH_OF(parts); i++)
+        ENSURE(buf_append(&all, parts[i]) == 0);
+    SHA256(buf_bytes(&all).data, buf_size(&all), tls->slot.key);
+    buf_fini(&all);
 }
 
 static void resume(struct tls *tls, const struct tls_settings *settings)
@@ -269,7 +271,7 @@ bool tls_read(struct tls *tls, struct slice cipher, uint8_t *plain, size_t capac
     *plain_size_out = 0;
     if (tls->state == TLS_ENDED || tls->state == TLS_FAILED)
         return false;
-    ENSURE(buf_room(cipher_out) >= 64 * 1024);
+    ENSURE(buf_room(cipher_out) >= 64ul * 1024);
     ENSURE(cipher.size == 0 || tls->memory.input.size == 0);
     if (cipher.size > 0)
         tls->memory.input = cipher;

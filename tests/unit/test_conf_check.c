@@ -149,6 +149,10 @@ static void test_wrong_and_not_served(void **state)
     expect_among(LISTENER PROVIDER "pin_sha256 = abc\n", 6, "SHA-256 of a public key in base64");
 }
 
+#define OCTETS_16  "abcdefghijklmnop"
+#define OCTETS_64  OCTETS_16 OCTETS_16 OCTETS_16 OCTETS_16
+#define OCTETS_320 OCTETS_64 OCTETS_64 OCTETS_64 OCTETS_64 OCTETS_64
+
 static void test_accounts(void **state)
 {
     static const struct conf_case cases[] = {
@@ -162,6 +166,9 @@ static void test_accounts(void **state)
          "address must be NAME@DOMAIN"},
         {LISTENER PROVIDER "[account a]\naddress = a b@c\nprovider = p\nclient_id = x\n", 7,
          "address must be NAME@DOMAIN"},
+        {LISTENER PROVIDER "[account a]\naddress = a@b\nprovider = p\nclient_id = x\n"
+                           "user = " OCTETS_320 "\nimap_user = " OCTETS_320 "x\n",
+         11, "imap_user is longer than 320 octets; shorten it"},
         {LISTENER PROVIDER "[account a]\naddress = a@b\nclient_id = x\n", 6,
          "account a has no provider"},
         {LISTENER PROVIDER "[account a]\naddress = a@b\nprovider = q\nclient_id = x\n", 8,
