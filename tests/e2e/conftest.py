@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import canaries
+from attack_support import settled_gates, watched
 from cli_support import BINARY
 from ecluse_support import Ecluse
 from rig_support import Rig
@@ -64,6 +65,45 @@ def upstreams(running_rig):
     yield make
     for upstream in made:
         upstream.close()
+
+
+@pytest.fixture(scope="module")
+def veteran(running_rig, tmp_path_factory):
+    """One that goes through most of these attacks, one after the other."""
+    running_rig.reset()
+    one = Ecluse(tmp_path_factory.mktemp("veteran"), running_rig)
+    one.ready("alice")
+    yield one
+    one.finish()
+
+
+@pytest.fixture
+def unharmed(rig, veteran):
+    yield from watched(veteran)
+
+
+@pytest.fixture
+def fresh(ecluse):
+    """Where alice's password is tried wrongly: five times, and she is shut out for a minute."""
+    yield from watched(ecluse.ready("alice"))
+
+
+@pytest.fixture
+def serve(unharmed, upstreams):
+    """Puts carol's mail behind a script."""
+    def start(script):
+        upstream = upstreams(script)
+        unharmed.serve_from(upstream)
+        mark = unharmed.log_size()
+        assert unharmed.ecluse("reload").status == 0
+        unharmed.wait_log("ready with the new configuration", since=mark)
+        if "carol" not in unharmed.passwords:
+            unharmed.sign_in("carol")
+            unharmed.grant("carol")
+        unharmed.processes = [unharmed.daemon.pid, *settled_gates(unharmed)]
+        return upstream
+
+    return start
 
 
 def first_hangs(connection):

@@ -12,8 +12,12 @@ import subprocess
 import canaries
 from cli_support import BINARY, PATIENCE, Place
 from imap_support import RawImap
+from processes import children, is_alive
 from waiting import wait_until
 
+ALICE = "alice@example.test"
+CAROL = "carol@example.test"
+WRONG = "NO [AUTHENTICATIONFAILED] wrong user name or password"
 IS_SANITIZED = b"__asan_init" in BINARY.read_bytes() if BINARY.exists() else False
 SLOWNESS = 5 if IS_SANITIZED else 1
 ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|broken invariant|"
@@ -126,9 +130,11 @@ class Ecluse(Place):
         return self.daemon.wait(PATIENCE)
 
     def kill(self):
-        """The keeper, by SIGKILL."""
+        """The keeper, by SIGKILL. Its gates follow by themselves; until then the port is theirs."""
+        gates = children(self.daemon.pid)
         self.daemon.kill()
         self.daemon.wait()
+        wait_until(lambda: not any(map(is_alive, gates)), "the gates' end")
 
     def log_since(self, mark):
         return self.log()[mark:]
@@ -216,7 +222,7 @@ class Ecluse(Place):
         """What everybody can see of the processes; the environment of ours is shut even to us
         unless we are root."""
         seen = b""
-        for pid in [self.daemon.pid, *self.gates()]:
+        for pid in [self.daemon.pid, *children(self.daemon.pid)]:
             for name in ("cmdline", "environ"):
                 try:
                     with open(f"/proc/{pid}/{name}", "rb") as file:

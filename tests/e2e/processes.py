@@ -21,14 +21,20 @@ def _field(path, name):
         return 0
 
 
-def is_alive(pid):
-    """A zombie does nothing any more."""
+def _state_and_parent(pid):
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0] not in (b"Z", b"X")
+            state, parent = file.read().rsplit(b")", 1)[1].split()[:2]
+            return state, int(parent)
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return b"X", 0
 
 
-def open_files(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def is_alive(pid):
+    """A zombie does nothing any more."""
+    return _state_and_parent(pid)[0] not in (b"Z", b"X")
+
+
+def children(pid):
+    return [int(name) for name in os.listdir("/proc")
+            if name.isdigit() and _state_and_parent(name)[1] == pid]

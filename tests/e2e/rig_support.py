@@ -11,22 +11,32 @@ sys.path.insert(0, str(ROOT / "tests" / "rig"))
 
 from lib import client, op  # noqa: E402 (the rig's own)
 
-BASE = int(os.environ.get("ECLUSE_RIG_BASE", "21000"))
+# Of these the first whose ports are free, so that several runs can go on side by side.
+BASES = range(21000, 31000, 1000)
 PROGRAM = ROOT / "tests" / "rig" / "rig"
 
 
 class Rig:
     def __init__(self, folder):
         self.folder = folder
-        self.call("start", "--base", str(BASE))
+        for base in BASES:
+            said = self.run("start", "--base", str(base))
+            if said == "":
+                break
+        assert said == "", said
         self.state = json.loads((folder / "rig.json").read_text())
         self.ports = self.state["ports"]
         self.dead = set()
 
-    def call(self, command, *arguments):
+    def run(self, command, *arguments):
+        """What went wrong, or nothing."""
         done = subprocess.run([PROGRAM, command, *arguments, "--dir", str(self.folder)],
                               capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+        return done.stderr if done.returncode else ""
+
+    def call(self, command, *arguments):
+        said = self.run(command, *arguments)
+        assert said == "", said
 
     def stop(self):
         self.call("stop")
@@ -38,6 +48,10 @@ class Rig:
     def revive(self, part):
         self.call("revive", part)
         self.dead.discard(part)
+        if part == "op":
+            # For a minute Dovecot may ask on connections to the one that died, and wait in vain.
+            self.kill("dovecot")
+            self.revive("dovecot")
 
     def reset(self):
         """As at the start, whatever the test before has done."""
@@ -64,6 +78,13 @@ class Rig:
 
     def refresh_token(self, user):
         return client.grant(self.state, user)["refresh_token"]
+
+    def capabilities(self, user, token):
+        """Dovecot's own words after a login."""
+        mail = client.login(self.state, user, token)
+        words = mail.capability()[1][0].decode().split()
+        mail.logout()
+        return words
 
     def every_token(self):
         """All that are known to the authorization server; once it was stopped or killed."""

@@ -9,12 +9,11 @@ import time
 
 import pytest
 
+from ecluse_support import ALICE, CAROL, WRONG
 from imap_support import plain, quoted
 from scripted_upstream import polite
 from waiting import wait_until
 
-ALICE = "alice@example.test"
-WRONG = "NO [AUTHENTICATIONFAILED] wrong user name or password"
 
 
 def test_login_select_fetch_logout(ecluse, rig):
@@ -145,12 +144,35 @@ def test_capabilities_are_the_servers_without_what_leads_around_us(ecluse, rig):
     before = client.command("CAPABILITY")[1]
     assert before == [b"* CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN AUTH=LOGIN"]
     reply = client.login(ALICE, ecluse.passwords["alice"])
-    code = reply[len("OK [CAPABILITY "):reply.index("]")].split()
-    direct = client.command("CAPABILITY")[1][0].decode().split()[2:]
+    shown = reply[len("OK [CAPABILITY "):reply.index("]")].split()
+    direct = rig.capabilities(ALICE, ecluse.access_token("alice"))
     hidden = ("AUTH=", "COMPRESS=", "STARTTLS", "LOGINDISABLED", "LOGIN-REFERRALS", "SASL-IR")
-    assert code == [word for word in direct if not word.startswith(hidden)]
-    assert {"IMAP4rev1", "IDLE"} <= set(code)
-    assert any(word.startswith(hidden) for word in direct)  # there was something to hide
+    assert shown == [word for word in direct if not word.startswith(hidden)]
+    assert {"IMAP4rev1", "IDLE"} <= set(shown)
+    assert client.command("CAPABILITY")[1] == [f"* CAPABILITY {' '.join(shown)}".encode()]
+
+
+def test_no_capability_that_leads_around_us_is_shown(ecluse, upstreams):
+    hidden = ["SASL-IR", "AUTH=PLAIN", "auth=xoauth2", "COMPRESS=DEFLATE", "STARTTLS",
+              "LOGINDISABLED", "LOGIN-REFERRALS", "MAILBOX-REFERRALS", "UNAUTHENTICATE", "XCLIENT"]
+    shown = ["IMAP4rev1", "IDLE", "X-GM-EXT-1", "APPENDLIMIT=35651584"]
+
+    def script(connection):
+        connection.handshake()
+        connection.greet()
+        mixed = [word for pair in zip(hidden, shown * 3) for word in pair]
+        words = " ".join(dict.fromkeys(mixed))
+        connection.accept(connection.read_token(), words)
+        tag = connection.line().split()[0].decode()
+        connection.send(f"* CAPABILITY {words}\r\n{tag} OK done\r\n")
+        connection.answer_commands()
+
+    ecluse.serve_from(upstreams(script))
+    client = ecluse.ready("carol").raw()
+    expected = " ".join(shown)
+    reply = client.login(CAROL, ecluse.passwords["carol"])
+    assert reply == f"OK [CAPABILITY {expected}] Logged in"
+    assert client.command("CAPABILITY") == ("OK done", [f"* CAPABILITY {expected}".encode()])
 
 
 @pytest.mark.parametrize("password", ["pässwörd-für-älice", "пароль \"q\\\" ✉ и ещё"],

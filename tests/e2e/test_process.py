@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cli_support import PATIENCE
-from ecluse_support import SLOWNESS
+from ecluse_support import SLOWNESS, WRONG
 from processes import is_alive
 from scripted_upstream import polite
 from waiting import wait_until
@@ -61,10 +61,8 @@ def test_kill_9_of_the_keeper(ecluse, rig):
     """Nothing is left over that serves; the next one finds vault and token."""
     ecluse.ready("alice")
     session = ecluse.raw_session("alice")
-    gates = ecluse.gates()
     ecluse.kill()
-    wait_until(lambda: not any(map(is_alive, gates)), "the gates' end")
-    session.rest()
+    assert session.rest() == b""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", ecluse.port), PATIENCE)
     rig.clear()
@@ -236,7 +234,7 @@ def test_a_revoked_grant_closes_its_sessions_alone(ecluse):
     assert result.status == 0, result
     assert phone_session.rest() == b""
     assert other.command("NOOP")[0].startswith("OK ")
-    assert ecluse.try_login("alice") == "NO [AUTHENTICATIONFAILED] wrong user name or password"
+    assert ecluse.try_login("alice") == WRONG
     assert ecluse.try_login("alice", tablet).startswith("OK ")
 
 

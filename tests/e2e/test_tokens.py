@@ -7,11 +7,10 @@ import time
 import pytest
 
 from cli_support import PATIENCE, one_line
-from ecluse_support import Ecluse
+from ecluse_support import ALICE, Ecluse
 from scripted_upstream import polite
 from waiting import wait_until
 
-ALICE = "alice@example.test"
 SIGN_IN = "NO [AUTHENTICATIONFAILED] account alice must be signed in again; " \
           "sign in: ecluse login alice"
 
@@ -176,7 +175,7 @@ def test_a_broken_answer_never_costs_the_token(broken, kind):
     assert seen["redirects"] == 0
     assert seen["after"].startswith("OK ")
     assert seen["account"]["signed_in"] == "in"
-    why = f"account {seen['name']}: .*{re.escape(BREAKS[kind])}"
+    why = rf"account {seen['name']}\b.*{re.escape(BREAKS[kind])}"
     assert re.search(why, broken["log"]), why
 
 
@@ -197,7 +196,7 @@ def test_a_pause_is_as_long_as_the_provider_says(ecluse, rig):
     mark = ecluse.log_size()
     began = time.monotonic()
     assert ecluse.try_login("alice").startswith("NO [UNAVAILABLE] ")
-    ecluse.wait_log(r"account alice: .*next try in 2 s", since=mark)
+    ecluse.wait_log(r"account alice\b.*next try in 2 s", since=mark)
     wait_until(lambda: ecluse.try_login("alice").startswith("OK "), "the login after the pause")
     assert time.monotonic() - began >= 2
     assert rig.stats()["token_requests"]["refresh_token"] == {"broken:429": 1, "ok": 1}
