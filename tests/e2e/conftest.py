@@ -6,7 +6,6 @@ and have left no secret in its log, its files or the sight of others.
 
 import json
 import resource
-import shutil
 import subprocess
 import tempfile
 import time
@@ -29,12 +28,12 @@ def pytest_configure():
 
 @pytest.fixture(scope="session")
 def running_rig(tmp_path_factory):
-    folder = Path(tempfile.mkdtemp(prefix="ecluse-rig-"))
-    rig = Rig(folder / "rig")
-    yield rig
-    rig.stop()
-    tokens = rig.every_token()
-    shutil.rmtree(folder)
+    # Not below pytest's own folder: a short path for Dovecot's sockets.
+    with tempfile.TemporaryDirectory(prefix="ecluse-rig-") as folder:
+        rig = Rig(Path(folder) / "rig")
+        yield rig
+        rig.stop()
+        tokens = rig.every_token()
     if tokens:
         canaries.sweep(tokens, Ecluse.everyone, tmp_path_factory.mktemp("sweep") / "needles")
 
