@@ -112,12 +112,14 @@ layers: ## no include points up, sideways or in a circle
 	@tests/lib/layers
 T ?= 60
 fuzz: ## every fuzz target for T=60 seconds, with clang
+	@tests/deps clang
 	@tests/lib/run-fuzz $(T) $(FUZZERS)
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
 lint: ## clang-format and clang-tidy find nothing
+	@tests/deps clang
 	clang-format --dry-run -Werror $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
-	clang-tidy --quiet $$(git ls-files 'proxy/*.c') -- -std=c11 $(CPPFLAGS)
+	git ls-files 'proxy/*.c' | xargs -n 20 -P 2 -I{} clang-tidy --quiet {} -- -std=c11 $(CPPFLAGS)
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1
