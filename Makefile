@@ -119,7 +119,7 @@ format: ## clang-format every source
 lint: ## clang-format and clang-tidy find nothing
 	@tests/deps clang
 	clang-format --dry-run -Werror $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
-	git ls-files 'proxy/*.c' | xargs -n 20 -P 2 -I{} clang-tidy --quiet {} -- -std=c11 $(CPPFLAGS)
+	git ls-files 'proxy/*.c' | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 $(CPPFLAGS)
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1

@@ -1,7 +1,7 @@
 /*
- * The tap: sees both directions of a relayed session pass, by framing only, and yields what happened
- * as events. This is the interface that gate/relay and the journal agree on; no dialect implements it
- * in this version, and the relay runs without one.
+ * The tap: sees both directions of a relayed session pass, by framing only, and yields what
+ * happened as events. This is the interface that gate/relay and the journal agree on; no dialect
+ * implements it in this version, and the relay runs without one.
  *
  * It never delays or alters a byte and keeps none: lines are followed to their verb and status,
  * literals and bodies are skipped by length. A stream that it cannot follow turns it off with an

@@ -93,6 +93,7 @@ static void do_answer(struct session *session, struct slice bytes)
 static void do_again(struct session *session)
 {
     struct buf frame;
+    ENSURE(session->granted != NULL);
     buf_init(&frame, FRAME_MAX);
     ENSURE(message_write_number(&frame, MESSAGE_AGAIN, session->number,
                                 session->granted->generation) == 0);
@@ -104,6 +105,7 @@ static void do_dial(struct session *session)
     const struct message_granted *granted = session->granted;
     struct dial_address addresses[MESSAGE_ADDRESSES_MAX];
     char key[512];
+    ENSURE(granted != NULL);
     snprintf(key, sizeof(key), "%s %s:%u", granted->account, granted->host, granted->port);
     struct tls_settings tls = {.authorities = session->gate->authorities[granted->authorities],
                                .sessions = session->gate->tls_sessions,

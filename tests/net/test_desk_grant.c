@@ -391,8 +391,8 @@ static void test_notes_become_lines(void **state)
     close(pair[1]);
 }
 
-/* Who logged in, and who did not; never the name that was typed, which may be a password in the wrong
- * field. */
+/* Who logged in, and who did not; never the name that was typed, which may be a password in the
+ * wrong field. */
 static void test_logins_become_lines(void **state)
 {
     int pair[2];
