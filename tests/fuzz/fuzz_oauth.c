@@ -21,13 +21,14 @@ static void read_answer(int status, struct slice body)
     bool is_granted = answer.outcome == OAUTH_GRANTED;
     ENSURE(is_granted == secret_is_set(&answer.access_token));
     ENSURE(is_granted == (answer.error == NULL));
-    ENSURE(is_granted || !secret_is_set(&answer.refresh_token));
+    /* A new refresh token is never lost with an answer that is of no use otherwise. */
+    ENSURE(status == 200 || !secret_is_set(&answer.refresh_token));
+    ENSURE(answer.refresh_token.size <= OAUTH_TOKEN_MAX);
+    ENSURE(credential_is_printable(secret_bytes(&answer.refresh_token)));
     if (is_granted) {
         ENSURE(status == 200 && body.size <= OAUTH_ANSWER_MAX);
         ENSURE(credential_token_is_valid(secret_bytes(&answer.access_token)));
         ENSURE(answer.expires_in >= 1 && answer.expires_in <= 31536000);
-        ENSURE(answer.refresh_token.size <= OAUTH_TOKEN_MAX);
-        ENSURE(credential_is_printable(secret_bytes(&answer.refresh_token)));
     } else {
         check_text(answer.error, 64);
         check_text(answer.description == NULL ? "" : answer.description, 300);
