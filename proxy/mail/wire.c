@@ -87,22 +87,6 @@ bool wire_is_imap_tag(struct slice tag)
     return true;
 }
 
-/* "123" → 123. RFC 3501 `number`, widened to 63 bits as RFC 9051 has it. */
-static bool read_number(struct slice digits, uint64_t *number_out)
-{
-    uint64_t number = 0;
-    if (digits.size == 0)
-        return false;
-    for (size_t i = 0; i < digits.size; i++) {
-        uint8_t digit = (uint8_t)(digits.data[i] - '0');
-        if (digit > 9 || number > ((uint64_t)INT64_MAX - digit) / 10)
-            return false;
-        number = number * 10 + digit;
-    }
-    *number_out = number;
-    return true;
-}
-
 enum wire_status wire_imap_literal(struct slice line, struct wire_literal *literal_out)
 {
     line = wire_trim_line_end(line);
@@ -119,7 +103,8 @@ enum wire_status wire_imap_literal(struct slice line, struct wire_literal *liter
         literal_out->is_synchronizing = false;
         inside.size--;
     }
-    return read_number(inside, &literal_out->size) ? WIRE_DONE : WIRE_BAD;
+    /* RFC 3501 `number`, widened to 63 bits as RFC 9051 has it */
+    return slice_read_number(inside, INT64_MAX, &literal_out->size) ? WIRE_DONE : WIRE_BAD;
 }
 
 static enum wire_status take_quoted(struct slice *rest, struct buf *out)
