@@ -1,6 +1,6 @@
 /*
- * What a server says after the login, through the capability filter: two octets say where it is cut.
- * However it is cut, the same comes out; and never more than went in.
+ * What a server says after the login, through the capability filter: two octets say where it is
+ * cut. However it is cut, the same comes out; and never more than went in.
  */
 #include <stddef.h>
 #include <stdint.h>
