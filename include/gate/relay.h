@@ -1,5 +1,6 @@
 /*
- * Bytes both ways between two streams, after the login. Each read is written on in the same turn of
+ * Bytes both ways between two streams, after the login; unaltered but for capability replies
+ * (mail/capability_filter.h). Each read is written on in the same turn of
  * the loop; when the receiver does not take all of it, its source is not read until it has. So an
  * idle relay holds no buffer, and a stalled one what came in one read.
  *

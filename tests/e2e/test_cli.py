@@ -392,6 +392,17 @@ def test_a_refused_token_is_not_kept(place, endpoint):
     assert len(endpoint.requests) == 1
 
 
+def test_a_refused_token_does_not_cost_the_one_from_before(place, endpoint):
+    endpoint.answer = rotating
+    assert login(place, b"r1\n").status == 0
+    endpoint.answer = refused("invalid_grant")
+    one_line(login(place, b"canary\n"), 77, "not kept; the one from before is")
+    assert accounts(place)["work"]["signed_in"] == "in"
+    endpoint.answer = rotating
+    assert place.ecluse("token", "work").status == 0
+    assert [request["refresh_token"] for request in endpoint.requests] == ["r1", "canary", "r2"]
+
+
 @pytest.mark.parametrize("answer", [lambda parameters: (503, {}), lambda parameters: (200, {}),
                                     refused("invalid_client"), refused("nonsense")])
 def test_no_other_answer_costs_the_token(place, endpoint, answer):

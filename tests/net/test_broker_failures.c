@@ -52,6 +52,18 @@ static void test_rotated_token_that_cannot_be_stored_is_kept(void **state)
     assert_vault_has(&test.world, "work", "refresh-2");
 }
 
+/* The old one may be dead by then, whatever else is wrong with the answer. */
+static void test_rotated_token_of_a_useless_answer_is_stored(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(200, "{\"access_token\":\"a b\",\"refresh_token\":\"refresh-2\"}", 0);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_false(state_of("work").has_token);
+    assert_vault_has(&test.world, "work", "refresh-2");
+}
+
 static void test_old_token_is_good_while_the_new_one_cannot_be_stored(void **state)
 {
     struct asker asker = {0};
@@ -495,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_rotated_token_is_stored_before_anybody_hears),
         TEST(test_rotated_token_that_cannot_be_stored_is_kept),
+        TEST(test_rotated_token_of_a_useless_answer_is_stored),
         TEST(test_old_token_is_good_while_the_new_one_cannot_be_stored),
         TEST(test_rotated_token_is_stored_at_the_close),
         TEST(test_never_signed_in),
