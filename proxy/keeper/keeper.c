@@ -6,12 +6,18 @@
  */
 #include "keeper/keeper.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "keeper/keeper_parts.h"
 #include "keeper/listen.h"
 #include "keeper/vault_key.h"
+
+#define LEFTOVER_TRIES              100
+#define LEFTOVER_PAUSE_MILLISECONDS 20
 
 /* ---- what both modes have ---- */
 
@@ -79,22 +85,40 @@ static int open_desk(struct keeper *keeper, struct err *err)
     return desk_open(&parts, keeper->config, &keeper->desk, err);
 }
 
-static int open_gates(struct keeper *keeper, struct err *err)
+/* A daemon that was killed leaves its control socket behind. Its gates end as soon as they notice,
+ * yet may hold the ports for a moment longer. */
+static bool was_killed_before(const struct config *config)
+{
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof(path), "%s/control", config->runtime_dir);
+    return size > 0 && (size_t)size < sizeof(path) && access(path, F_OK) == 0;
+}
+
+/* A port that is taken is an error at once, but for the time that leftover gates may need. */
+static int open_gates(struct keeper *keeper, bool has_leftovers, struct err *err)
 {
     struct gates_settings settings = {.mechanisms = desk_mechanisms(keeper->desk)};
     listen_inherited(&settings.inherited_first, &settings.inherited_count);
-    return gates_open(keeper->loop, keeper->config, &settings, &keeper->log, &keeper_gates_ops,
-                      keeper, &keeper->gates, err);
+    unsigned tries = has_leftovers && settings.inherited_count == 0 ? LEFTOVER_TRIES : 1;
+    int status = ERR_UNAVAILABLE;
+    for (unsigned i = 0; i < tries && status == ERR_UNAVAILABLE; i++) {
+        if (i > 0)
+            uv_sleep(LEFTOVER_PAUSE_MILLISECONDS);
+        status = gates_open(keeper->loop, keeper->config, &settings, &keeper->log,
+                            &keeper_gates_ops, keeper, &keeper->gates, err);
+    }
+    return status;
 }
 
 static int open_daemon(struct keeper *keeper, struct err *err)
 {
+    bool has_leftovers = was_killed_before(keeper->config);
     int status = open_desk(keeper, err);
     if (status == 0)
         status = control_open(keeper->loop, keeper, keeper->config->runtime_dir, &keeper->log,
                               &keeper->control, err);
     if (status == 0)
-        status = open_gates(keeper, err);
+        status = open_gates(keeper, has_leftovers, err);
     if (status != 0)
         return status;
     keeper_handles_open(keeper);

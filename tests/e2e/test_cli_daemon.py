@@ -1,10 +1,12 @@
 """The daemon as the subcommands see it: status, stop, reload, and who may talk to it."""
 
 import json
+import os
 import random
 import signal
 import socket
 import stat
+import threading
 
 import pytest
 
@@ -89,6 +91,18 @@ def test_a_killed_daemon_is_followed_by_another(place):
     assert (place.folder / "run" / "control").exists()
     one_line(place.ecluse("status"), 69, "not running")
     place.start()
+
+
+def test_a_killed_daemon_is_followed_while_its_gate_still_holds_the_port(place):
+    daemon = place.start()
+    gate = json.loads(place.ecluse("status", "--json").out)["gates"][0]
+    os.kill(gate, signal.SIGSTOP)
+    daemon.kill()
+    daemon.wait()
+    waking = threading.Timer(0.3, os.kill, (gate, signal.SIGCONT))
+    waking.start()
+    place.start()
+    waking.join()
 
 
 def test_a_second_daemon_is_75(place):
