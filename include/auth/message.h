@@ -11,12 +11,15 @@
  *   ASK session, listener, mechanism, bytes    CHALLENGE session, bytes
  *   ANSWER session, bytes                      GRANTED session, upstream, user, token
  *   AGAIN session, generation                  REFUSED session, why, text
+ *   LEARNED session, capabilities              OFFER listener, mechanisms, capabilities
  *   NOTE session, what happened                END_GRANT grant   (it was revoked)
  *   FORGET session (it ended, or gave up)      DRAIN milliseconds (stop listening; 0: no limit)
  *
  * ASK begins an exchange and drops one that was open for that session. ANSWER continues it.
  * AGAIN says that the provider refused the token of that generation; it is answered by GRANTED with
- * another one or by REFUSED. FORGET is the last that is said of a session, whatever came before.
+ * another one or by REFUSED. LEARNED says what the upstream of an approved session can do, so that
+ * the next client of that account is offered the same before its login; OFFER changes what a
+ * listener offers from then on. FORGET is the last that is said of a session, whatever came before.
  */
 #ifndef ECLUSE_AUTH_MESSAGE_H
 #define ECLUSE_AUTH_MESSAGE_H
@@ -32,6 +35,8 @@
 #define MESSAGE_BYTES_MAX     (16ul * 1024) /* of one SASL message or challenge */
 #define MESSAGE_LABEL_MAX     128u          /* names of accounts and listeners, UTF-8 */
 #define MESSAGE_TEXT_MAX      480u          /* sentences, lists of mechanisms, peers */
+#define MESSAGE_LINES_MAX     4096u         /* capabilities: printable lines, each ends in \n */
+#define MESSAGE_PEM_MAX       (64ul * 1024) /* a listener's certificate chain, or its key */
 #define MESSAGE_LISTENERS_MAX 64u
 #define MESSAGE_NETWORKS_MAX  256u /* of one listener */
 #define MESSAGE_BUNDLES_MAX   64u
@@ -43,12 +48,14 @@
     X(MESSAGE_AGAIN, 4)                                                                            \
     X(MESSAGE_NOTE, 5)                                                                             \
     X(MESSAGE_FORGET, 6)                                                                           \
+    X(MESSAGE_LEARNED, 7)                                                                          \
     X(MESSAGE_CONFIGURE, 16)                                                                       \
     X(MESSAGE_CHALLENGE, 17)                                                                       \
     X(MESSAGE_GRANTED, 18)                                                                         \
     X(MESSAGE_REFUSED, 19)                                                                         \
     X(MESSAGE_END_GRANT, 20)                                                                       \
-    X(MESSAGE_DRAIN, 21)
+    X(MESSAGE_DRAIN, 21)                                                                           \
+    X(MESSAGE_OFFER, 22)
 
 enum message_kind {
 #define X(name, value) name = value,
@@ -75,6 +82,7 @@ struct message_granted {
     char *mechanisms; /* separated by spaces, in order of preference; "" = as the server offers */
     char *user;       /* SASL user upstream */
     struct secret token;
+    bool is_password;    /* `token` is the upstream's password, for PLAIN, LOGIN and SCRAM */
     uint64_t generation; /* of the token; given back in AGAIN */
 };
 
@@ -119,12 +127,26 @@ struct message_note {
     uint64_t server_bytes;
 };
 
+/* What a listener offers to a client that has not logged in. */
+struct message_offer {
+    uint16_t listener;
+    char *mechanisms;   /* the local AUTH= list, separated by spaces; APOP among them is POP3's */
+    char *capabilities; /* lines such as "SIZE 1000\n"; "": the dialect's own */
+};
+
 struct message_listener {
     char *name;
     enum protocol protocol;
     uint16_t descriptors; /* how many inherited descriptors belong to it, in order */
     char *account;        /* label, or "" */
-    char *mechanisms;     /* the local AUTH= list, separated by spaces */
+    char *mechanisms;     /* as in message_offer, at the start */
+    char *capabilities;
+    bool needs_no_login; /* auth = none: whoever connects is `account` */
+    bool rejects_bare_newline;
+    enum tls_mode tls;    /* towards the client */
+    uint8_t tls_min;      /* 0 to 3: TLS 1.0 to 1.3 */
+    char *certificate;    /* chain, PEM; "" without TLS */
+    struct secret key;    /* PEM */
     bool peer_owner_only; /* a loopback client must be of `user_id` */
     bool is_remote;       /* clients that are not on loopback are let in, if `allowed` has them */
     struct message_network {
@@ -160,6 +182,8 @@ MUST_CHECK int message_write_granted(struct buf *out, uint64_t session,
                                      const struct message_granted *granted);
 MUST_CHECK int message_write_refused(struct buf *out, uint64_t session,
                                      const struct message_refused *refused);
+MUST_CHECK int message_write_learned(struct buf *out, uint64_t session, const char *capabilities);
+MUST_CHECK int message_write_offer(struct buf *out, const struct message_offer *offer);
 MUST_CHECK int message_write_configure(struct buf *out, const struct message_configure *configure);
 
 /* The head of a message: its kind and session; `fields` is what the readers below take. */
@@ -180,6 +204,9 @@ MUST_CHECK int message_read_granted(const struct message *message,
                                     struct message_granted *granted_out);
 MUST_CHECK int message_read_refused(const struct message *message,
                                     struct message_refused *refused_out);
+/* For mem_free. */
+MUST_CHECK int message_read_learned(const struct message *message, char **capabilities_out);
+MUST_CHECK int message_read_offer(const struct message *message, struct message_offer *offer_out);
 MUST_CHECK int message_read_configure(const struct message *message,
                                       struct message_configure *configure_out);
 
@@ -188,6 +215,7 @@ void message_ask_clear(struct message_ask *ask);
 void message_note_clear(struct message_note *note);
 void message_granted_clear(struct message_granted *granted);
 void message_refused_clear(struct message_refused *refused);
+void message_offer_clear(struct message_offer *offer);
 void message_configure_clear(struct message_configure *configure);
 
 const char *message_note_name(enum message_note_kind kind);

@@ -14,6 +14,7 @@ enum message_text {
     MESSAGE_TEXT_PRINTABLE, /* 0x20-0x7e */
     MESSAGE_TEXT_NAME,      /* UTF-8 without controls */
     MESSAGE_TEXT_WORD,      /* printable, no space, not empty */
+    MESSAGE_TEXT_LINES,     /* printable, and line ends */
     MESSAGE_TEXT_ANY        /* UTF-8: certificates */
 };
 

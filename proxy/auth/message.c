@@ -105,6 +105,7 @@ int message_write_granted(struct buf *out, uint64_t session, const struct messag
     message_put_string(&writer, granted->mechanisms, MESSAGE_TEXT_MAX);
     message_put_string(&writer, granted->user, CREDENTIAL_USER_MAX);
     message_put_bytes(&writer, secret_bytes(&granted->token), MESSAGE_TOKEN_MAX);
+    pack_u8(&writer.fields, granted->is_password);
     pack_u64(&writer.fields, granted->generation);
     return message_end(&writer, out);
 }
@@ -115,6 +116,24 @@ int message_write_refused(struct buf *out, uint64_t session, const struct messag
     message_begin(&writer, MESSAGE_REFUSED, session);
     pack_u8(&writer.fields, (uint8_t)refused->why);
     message_put_sentence(&writer, refused->text);
+    return message_end(&writer, out);
+}
+
+int message_write_learned(struct buf *out, uint64_t session, const char *capabilities)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_LEARNED, session);
+    message_put_string(&writer, capabilities, MESSAGE_LINES_MAX);
+    return message_end(&writer, out);
+}
+
+int message_write_offer(struct buf *out, const struct message_offer *offer)
+{
+    struct message_writer writer;
+    message_begin(&writer, MESSAGE_OFFER, 0);
+    pack_u16(&writer.fields, offer->listener);
+    message_put_string(&writer, offer->mechanisms, MESSAGE_TEXT_MAX);
+    message_put_string(&writer, offer->capabilities, MESSAGE_LINES_MAX);
     return message_end(&writer, out);
 }
 
@@ -248,6 +267,7 @@ int message_read_granted(const struct message *message, struct message_granted *
         message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
     granted_out->user = message_take_string(&reader, MESSAGE_TEXT_NAME, CREDENTIAL_USER_MAX);
     struct slice token = message_take_bytes(&reader, MESSAGE_TOKEN_MAX);
+    granted_out->is_password = message_take_bool(&reader);
     granted_out->generation = unpack_u64(&reader);
     if (granted_out->port == 0 || granted_out->address_count == 0 || token.size == 0)
         message_reject(&reader);
@@ -269,6 +289,32 @@ int message_read_refused(const struct message *message, struct message_refused *
     if (unpack_end(&reader) == 0)
         return 0;
     message_refused_clear(refused_out);
+    return ERR_SYNTAX;
+}
+
+int message_read_learned(const struct message *message, char **capabilities_out)
+{
+    ENSURE(message->kind == MESSAGE_LEARNED);
+    struct pack_reader reader = pack_reader(message->fields);
+    *capabilities_out = message_take_string(&reader, MESSAGE_TEXT_LINES, MESSAGE_LINES_MAX);
+    if (unpack_end(&reader) == 0)
+        return 0;
+    mem_free(*capabilities_out);
+    *capabilities_out = NULL;
+    return ERR_SYNTAX;
+}
+
+int message_read_offer(const struct message *message, struct message_offer *offer_out)
+{
+    ENSURE(message->kind == MESSAGE_OFFER);
+    *offer_out = (struct message_offer){0};
+    struct pack_reader reader = pack_reader(message->fields);
+    offer_out->listener = unpack_u16(&reader);
+    offer_out->mechanisms = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    offer_out->capabilities = message_take_string(&reader, MESSAGE_TEXT_LINES, MESSAGE_LINES_MAX);
+    if (unpack_end(&reader) == 0)
+        return 0;
+    message_offer_clear(offer_out);
     return ERR_SYNTAX;
 }
 
@@ -308,6 +354,13 @@ void message_refused_clear(struct message_refused *refused)
 {
     free_text(refused->text);
     *refused = (struct message_refused){0};
+}
+
+void message_offer_clear(struct message_offer *offer)
+{
+    mem_free(offer->mechanisms);
+    mem_free(offer->capabilities);
+    *offer = (struct message_offer){0};
 }
 
 const char *message_note_name(enum message_note_kind kind)

@@ -9,7 +9,8 @@
 #include "auth/message_fields.h"
 #include "base/log.h"
 
-#define LISTENER_SIZE_MIN 28u /* octets on the wire with every string empty */
+#define LISTENER_SIZE_MIN 44u /* octets on the wire with every string empty */
+#define TLS_MIN_COUNT     4u
 #define NETWORK_SIZE      (4u + 16u + 1u)
 
 static void put_listener(struct message_writer *writer, const struct message_listener *listener)
@@ -19,6 +20,13 @@ static void put_listener(struct message_writer *writer, const struct message_lis
     pack_u16(&writer->fields, listener->descriptors);
     message_put_string(writer, listener->account, MESSAGE_LABEL_MAX);
     message_put_string(writer, listener->mechanisms, MESSAGE_TEXT_MAX);
+    message_put_string(writer, listener->capabilities, MESSAGE_LINES_MAX);
+    pack_u8(&writer->fields, listener->needs_no_login);
+    pack_u8(&writer->fields, listener->rejects_bare_newline);
+    pack_u8(&writer->fields, (uint8_t)listener->tls);
+    pack_u8(&writer->fields, listener->tls_min);
+    message_put_string(writer, listener->certificate, MESSAGE_PEM_MAX);
+    message_put_bytes(writer, secret_bytes(&listener->key), MESSAGE_PEM_MAX);
     pack_u8(&writer->fields, listener->peer_owner_only);
     pack_u8(&writer->fields, listener->is_remote);
     pack_u32(&writer->fields, listener->max_sessions);
@@ -69,6 +77,15 @@ static void take_listener(struct pack_reader *reader, struct message_listener *l
     listener->descriptors = unpack_u16(reader);
     listener->account = message_take_string(reader, MESSAGE_TEXT_NAME, MESSAGE_LABEL_MAX);
     listener->mechanisms = message_take_string(reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
+    listener->capabilities = message_take_string(reader, MESSAGE_TEXT_LINES, MESSAGE_LINES_MAX);
+    listener->needs_no_login = message_take_bool(reader);
+    listener->rejects_bare_newline = message_take_bool(reader);
+    listener->tls = (enum tls_mode)message_take_choice(reader, TLS_MODE_COUNT);
+    listener->tls_min = message_take_choice(reader, TLS_MIN_COUNT);
+    listener->certificate = message_take_string(reader, MESSAGE_TEXT_ANY, MESSAGE_PEM_MAX);
+    struct slice key = message_take_bytes(reader, MESSAGE_PEM_MAX);
+    if (key.size > 0)
+        secret_set(&listener->key, key);
     listener->peer_owner_only = message_take_bool(reader);
     listener->is_remote = message_take_bool(reader);
     listener->max_sessions = unpack_u32(reader);
@@ -116,6 +133,9 @@ void message_configure_clear(struct message_configure *configure)
         mem_free(listener->name);
         mem_free(listener->account);
         mem_free(listener->mechanisms);
+        mem_free(listener->capabilities);
+        mem_free(listener->certificate);
+        secret_wipe(&listener->key);
         mem_free(listener->allowed);
     }
     for (size_t i = 0; i < configure->authority_count; i++)

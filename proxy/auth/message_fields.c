@@ -76,6 +76,11 @@ static bool text_is(struct slice text, enum message_text kind)
         return !slice_has_control(text) && credential_is_utf8(text);
     case MESSAGE_TEXT_WORD:
         return text.size > 0 && credential_is_printable(text) && slice_find(text, ' ') == text.size;
+    case MESSAGE_TEXT_LINES:
+        for (size_t i = 0; i < text.size; i++)
+            if (text.data[i] != '\n' && !credential_is_printable(slice_of(text.data + i, 1)))
+                return false;
+        return true;
     case MESSAGE_TEXT_ANY:
         return slice_find(text, '\0') == text.size && credential_is_utf8(text);
     }

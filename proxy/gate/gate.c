@@ -240,6 +240,25 @@ static int take_session_message(struct gate *gate, const struct message *message
     return session == NULL ? 0 : session_take(session, message);
 }
 
+/* For clients that come from here on. */
+static int take_offer(struct gate *gate, const struct message *message)
+{
+    struct message_offer offer;
+    if (message_read_offer(message, &offer) != 0)
+        return ERR_SYNTAX;
+    bool is_ours = offer.listener < gate->configure.listener_count;
+    if (is_ours) {
+        struct message_listener *listener = &gate->configure.listeners[offer.listener];
+        mem_free(listener->mechanisms);
+        mem_free(listener->capabilities);
+        listener->mechanisms = offer.mechanisms;
+        listener->capabilities = offer.capabilities;
+        offer = (struct message_offer){0};
+    }
+    message_offer_clear(&offer);
+    return is_ours ? 0 : ERR_SYNTAX;
+}
+
 static int take_message(struct gate *gate, const struct message *message)
 {
     uint64_t number;
@@ -260,11 +279,14 @@ static int take_message(struct gate *gate, const struct message *message)
             return ERR_SYNTAX;
         drain(gate, number);
         return 0;
+    case MESSAGE_OFFER:
+        return take_offer(gate, message);
     case MESSAGE_READY:
     case MESSAGE_ASK:
     case MESSAGE_ANSWER:
     case MESSAGE_AGAIN:
     case MESSAGE_NOTE:
+    case MESSAGE_LEARNED:
     case MESSAGE_FORGET:
         break;
     }

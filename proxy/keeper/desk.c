@@ -313,6 +313,8 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
         return take_note(desk, gate, &message);
     case MESSAGE_FORGET:
         return take_forget(desk, gate, &message);
+    case MESSAGE_LEARNED:
+        return 0;
     case MESSAGE_READY:
     case MESSAGE_CONFIGURE:
     case MESSAGE_CHALLENGE:
@@ -320,6 +322,7 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
     case MESSAGE_REFUSED:
     case MESSAGE_END_GRANT:
     case MESSAGE_DRAIN:
+    case MESSAGE_OFFER:
         break;
     }
     return ERR_SYNTAX;

@@ -47,6 +47,28 @@ static int again_refused(const struct message *message, struct buf *out)
     return status;
 }
 
+static int again_learned(const struct message *message, struct buf *out)
+{
+    char *learned;
+    int status = message_read_learned(message, &learned);
+    if (status == 0)
+        status = message_write_learned(out, message->session, learned);
+    mem_free(learned);
+    return status;
+}
+
+static int again_offer(const struct message *message, struct buf *out)
+{
+    struct message_offer offer;
+    if (message->session != 0)
+        return ERR_SYNTAX;
+    int status = message_read_offer(message, &offer);
+    if (status == 0)
+        status = message_write_offer(out, &offer);
+    message_offer_clear(&offer);
+    return status;
+}
+
 static int again_configure(const struct message *message, struct buf *out)
 {
     struct message_configure configure;
@@ -89,6 +111,10 @@ static int again(const struct message *message, struct buf *out)
         return again_refused(message, out);
     case MESSAGE_CONFIGURE:
         return again_configure(message, out);
+    case MESSAGE_LEARNED:
+        return again_learned(message, out);
+    case MESSAGE_OFFER:
+        return again_offer(message, out);
     case MESSAGE_ANSWER:
     case MESSAGE_CHALLENGE:
         return again_bytes(message, out);

@@ -7,6 +7,8 @@ static int read_fields(const struct message *message)
     struct message_granted granted;
     struct message_refused refused;
     struct message_configure configure;
+    struct message_offer offer;
+    char *learned;
     struct slice bytes;
     uint64_t number;
     int status = 0;
@@ -33,6 +35,14 @@ static int read_fields(const struct message *message)
     case MESSAGE_CONFIGURE:
         status = message_read_configure(message, &configure);
         message_configure_clear(&configure);
+        return status;
+    case MESSAGE_LEARNED:
+        status = message_read_learned(message, &learned);
+        mem_free(learned);
+        return status;
+    case MESSAGE_OFFER:
+        status = message_read_offer(message, &offer);
+        message_offer_clear(&offer);
         return status;
     case MESSAGE_ANSWER:
     case MESSAGE_CHALLENGE:

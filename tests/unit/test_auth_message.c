@@ -188,6 +188,7 @@ static struct message_granted sample_granted(void)
         .address_count = 2,
         .mechanisms = "XOAUTH2 OAUTHBEARER",
         .user = "alice@example.com",
+        .is_password = true,
         .generation = 9,
     };
     secret_set(&granted.token, SLICE_LITERAL("t0k"));
@@ -212,9 +213,44 @@ static void granted_message(void **state)
     assert_string_equal(read.mechanisms, "XOAUTH2 OAUTHBEARER");
     assert_string_equal(read.user, "alice@example.com");
     assert_true(secret_equal(&read.token, SLICE_LITERAL("t0k")));
+    assert_true(read.is_password);
     assert_true(read.generation == 9);
     message_granted_clear(&read);
     secret_wipe(&granted.token);
+    assert_bounds();
+}
+
+static void learned_message(void **state)
+{
+    (void)state;
+    char *read;
+    assert_int_equal(message_write_learned(&wire, SESSION, "SIZE 1000\nDSN\n"), 0);
+    struct message message = head(MESSAGE_LEARNED, SESSION);
+    assert_int_equal(message_read_learned(&message, &read), 0);
+    assert_string_equal(read, "SIZE 1000\nDSN\n");
+    mem_free(read);
+    assert_bounds();
+    buf_clear(&wire);
+    assert_int_equal(message_write_learned(&wire, SESSION, "SIZE\r\n"), 0);
+    message = head(MESSAGE_LEARNED, SESSION);
+    assert_int_equal(message_read_learned(&message, &read), ERR_SYNTAX);
+    assert_null(read);
+}
+
+static void offer_message(void **state)
+{
+    (void)state;
+    char mechanisms[] = "PLAIN CRAM-MD5", capabilities[] = "DSN\n";
+    struct message_offer read,
+        offer = {.listener = 700, .mechanisms = mechanisms, .capabilities = capabilities};
+    assert_int_equal(message_write_offer(&wire, &offer), 0);
+    struct message message = head(MESSAGE_OFFER, 0);
+    assert_int_equal(message_read_offer(&message, &read), 0);
+    assert_int_equal(read.listener, 700);
+    assert_string_equal(read.mechanisms, mechanisms);
+    assert_string_equal(read.capabilities, capabilities);
+    message_offer_clear(&read);
+    assert_null(read.mechanisms);
     assert_bounds();
 }
 
@@ -246,11 +282,17 @@ static struct message_listener listeners[2] = {
      .descriptors = 2,
      .account = "work",
      .mechanisms = "PLAIN LOGIN",
+     .capabilities = "IDLE\nSIZE 7\n",
+     .needs_no_login = true,
+     .tls = TLS_MODE_STARTTLS,
+     .tls_min = 3,
+     .certificate = "-----BEGIN CERTIFICATE-----\nMII=\n",
      .peer_owner_only = true,
      .max_sessions = 64},
     {.name = "smtp",
      .protocol = PROTOCOL_SMTP,
      .descriptors = 1,
+     .rejects_bare_newline = true,
      .is_remote = true,
      .allowed = networks,
      .allowed_count = 2,
@@ -276,7 +318,9 @@ static void configure_message(void **state)
 {
     (void)state;
     struct message_configure read, configure = sample_configure();
+    secret_set(&listeners[0].key, SLICE_LITERAL("-----BEGIN KEY-----\n"));
     assert_int_equal(message_write_configure(&wire, &configure), 0);
+    secret_wipe(&listeners[0].key);
     struct message message = head(MESSAGE_CONFIGURE, 0);
     assert_int_equal(message_read_configure(&message, &read), 0);
     assert_int_equal(read.gate, 3);
@@ -287,6 +331,15 @@ static void configure_message(void **state)
     assert_int_equal(read.listeners[0].descriptors, 2);
     assert_string_equal(read.listeners[0].account, "work");
     assert_string_equal(read.listeners[0].mechanisms, "PLAIN LOGIN");
+    assert_string_equal(read.listeners[0].capabilities, "IDLE\nSIZE 7\n");
+    assert_true(read.listeners[0].needs_no_login);
+    assert_false(read.listeners[0].rejects_bare_newline);
+    assert_int_equal(read.listeners[0].tls, TLS_MODE_STARTTLS);
+    assert_int_equal(read.listeners[0].tls_min, 3);
+    assert_string_equal(read.listeners[0].certificate, listeners[0].certificate);
+    assert_true(secret_equal(&read.listeners[0].key, SLICE_LITERAL("-----BEGIN KEY-----\n")));
+    assert_true(read.listeners[1].rejects_bare_newline);
+    assert_false(secret_is_set(&read.listeners[1].key));
     assert_true(read.listeners[0].peer_owner_only);
     assert_false(read.listeners[0].is_remote);
     assert_int_equal(read.listeners[0].allowed_count, 0);
@@ -424,6 +477,8 @@ int main(void)
         WITH_WIRE(note_of_every_kind),
         WITH_WIRE(granted_message),
         WITH_WIRE(refused_message),
+        WITH_WIRE(learned_message),
+        WITH_WIRE(offer_message),
         WITH_WIRE(configure_message),
         WITH_WIRE(a_buffer_without_room_stays_as_it_was),
         WITH_WIRE(messages_follow_one_another),

@@ -34,7 +34,7 @@ static void unknown_kinds(void **state)
     uint8_t raw[9] = {0};
     for (int kind = 0; kind < 256; kind++) {
         struct message message;
-        bool is_known = (kind >= 1 && kind <= 6) || (kind >= 16 && kind <= 21);
+        bool is_known = (kind >= 1 && kind <= 7) || (kind >= 16 && kind <= 22);
         raw[0] = (uint8_t)kind;
         assert_int_equal(message_read(slice_of(raw, sizeof(raw)), &message),
                          is_known ? 0 : ERR_SYNTAX);
@@ -118,7 +118,7 @@ static void spoiled_note(void **state)
 struct granted_fields {
     const char *host, *user;
     uint16_t port, address_count;
-    uint8_t tls, family, address_size, token_size;
+    uint8_t tls, family, address_size, token_size, is_password;
 };
 
 static int read_granted_of(const struct granted_fields *fields)
@@ -140,6 +140,7 @@ static int read_granted_of(const struct granted_fields *fields)
     pack_string(&writer, "");
     pack_string(&writer, fields->user);
     pack_bytes(&writer, slice_of(zeros, fields->token_size));
+    pack_u8(&writer, fields->is_password);
     pack_u64(&writer, 1);
     return message_probe(buf_bytes(&wire));
 }
@@ -147,16 +148,17 @@ static int read_granted_of(const struct granted_fields *fields)
 static void spoiled_granted(void **state)
 {
     (void)state;
-    const struct granted_fields good = {"host", "user", 993, 1, 1, 4, 4, 1};
+    const struct granted_fields good = {"host", "user", 993, 1, 1, 4, 4, 1, 1};
     const struct granted_fields bad[] = {
-        {"", "user", 993, 1, 1, 4, 4, 1},    {"a b", "user", 993, 1, 1, 4, 4, 1},
-        {"a\n", "user", 993, 1, 1, 4, 4, 1}, {"h", "u\001", 993, 1, 1, 4, 4, 1},
-        {"h", "u\377", 993, 1, 1, 4, 4, 1},  {"h", "u", 0, 1, 1, 4, 4, 1},
-        {"h", "u", 993, 0, 1, 4, 4, 1},      {"h", "u", 993, 17, 1, 4, 4, 1},
-        {"h", "u", 993, 65535, 1, 4, 4, 1},  {"h", "u", 993, 1, TLS_MODE_COUNT, 4, 4, 1},
-        {"h", "u", 993, 1, 1, 5, 4, 1},      {"h", "u", 993, 1, 1, 0, 0, 1},
-        {"h", "u", 993, 1, 1, 4, 16, 1},     {"h", "u", 993, 1, 1, 6, 4, 1},
-        {"h", "u", 993, 1, 1, 6, 17, 1},     {"h", "u", 993, 1, 1, 4, 4, 0},
+        {"", "user", 993, 1, 1, 4, 4, 1, 0},    {"a b", "user", 993, 1, 1, 4, 4, 1, 0},
+        {"a\n", "user", 993, 1, 1, 4, 4, 1, 0}, {"h", "u\001", 993, 1, 1, 4, 4, 1, 0},
+        {"h", "u\377", 993, 1, 1, 4, 4, 1, 0},  {"h", "u", 0, 1, 1, 4, 4, 1, 0},
+        {"h", "u", 993, 0, 1, 4, 4, 1, 0},      {"h", "u", 993, 17, 1, 4, 4, 1, 0},
+        {"h", "u", 993, 65535, 1, 4, 4, 1, 0},  {"h", "u", 993, 1, TLS_MODE_COUNT, 4, 4, 1, 0},
+        {"h", "u", 993, 1, 1, 5, 4, 1, 0},      {"h", "u", 993, 1, 1, 0, 0, 1, 0},
+        {"h", "u", 993, 1, 1, 4, 16, 1, 0},     {"h", "u", 993, 1, 1, 6, 4, 1, 0},
+        {"h", "u", 993, 1, 1, 6, 17, 1, 0},     {"h", "u", 993, 1, 1, 4, 4, 0, 0},
+        {"h", "u", 993, 1, 1, 4, 4, 1, 2},
     };
     assert_int_equal(read_granted_of(&good), 0);
     for (size_t i = 0; i < LENGTH_OF(bad); i++)
@@ -201,7 +203,8 @@ static void counts_without_contents(void **state)
     }
 }
 
-static int read_configure_of(uint8_t log_level, uint8_t prefix_length, uint8_t address_size)
+static int read_configure_of(uint8_t log_level, uint8_t prefix_length, uint8_t address_size,
+                             uint8_t tls, uint8_t tls_min, const char *capabilities)
 {
     static const uint8_t address[17];
     struct pack_writer writer;
@@ -215,6 +218,13 @@ static int read_configure_of(uint8_t log_level, uint8_t prefix_length, uint8_t a
     pack_u16(&writer, 1);
     pack_string(&writer, "work");
     pack_string(&writer, "PLAIN");
+    pack_string(&writer, capabilities);
+    pack_u8(&writer, 0);
+    pack_u8(&writer, 1);
+    pack_u8(&writer, tls);
+    pack_u8(&writer, tls_min);
+    pack_string(&writer, "");
+    pack_string(&writer, "");
     pack_u8(&writer, 0);
     pack_u8(&writer, 1);
     pack_u32(&writer, 64);
@@ -228,11 +238,14 @@ static int read_configure_of(uint8_t log_level, uint8_t prefix_length, uint8_t a
 static void spoiled_configure(void **state)
 {
     (void)state;
-    assert_int_equal(read_configure_of(3, 128, 16), 0);
-    assert_int_equal(read_configure_of(4, 128, 16), ERR_SYNTAX);
-    assert_int_equal(read_configure_of(3, 129, 16), ERR_SYNTAX);
-    assert_int_equal(read_configure_of(3, 128, 15), ERR_SYNTAX);
-    assert_int_equal(read_configure_of(3, 128, 17), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 16, 2, 3, "DSN\n"), 0);
+    assert_int_equal(read_configure_of(4, 128, 16, 0, 0, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 129, 16, 0, 0, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 15, 0, 0, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 17, 0, 0, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 16, TLS_MODE_COUNT, 0, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 16, 0, 4, ""), ERR_SYNTAX);
+    assert_int_equal(read_configure_of(3, 128, 16, 0, 0, "DSN\r\n"), ERR_SYNTAX);
 }
 
 #define WITH_WIRE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
