@@ -28,13 +28,13 @@ struct stream;
 struct stream_ops {
     void (*on_read)(void *owner, struct slice bytes);
     void (*on_end)(void *owner);
-    /* What was kept has gone: write again. */
+    /* What was kept has gone: write again. Not during the handshake: then on_secured says so. */
     void (*on_drained)(void *owner);
     /* TLS is up (after stream_start_tls). */
     void (*on_secured)(void *owner);
     /* WHY_UPSTREAM_TLS (handshake, a damaged record), WHY_SERVER_GONE (an end without close_notify:
      * what came may be cut short) or WHY_UNREACHABLE (read or write error); `text` is for the log.
-     */
+     * The words are those of a stream to a server; towards a client the owner has its own. */
     void (*on_failed)(void *owner, enum why why, const char *text);
     void (*on_closed)(void *owner);
 };
@@ -51,9 +51,11 @@ void stream_close(struct stream *stream);
  * `deadline` milliseconds at most. */
 void stream_close_after_flush(struct stream *stream, int64_t deadline);
 
-/* Before any read or write, or after both sides agreed (STARTTLS): starts the handshake as client.
- * The stream owns `tls` from here. on_secured or on_failed follows. Bytes that were read before and
- * not by TLS are the caller's to refuse. */
+/* Before any read or write, or after both sides agreed (STARTTLS): starts the handshake, in the
+ * role that `tls` was made for. The stream owns `tls` from here. on_secured or on_failed follows;
+ * the deadline is the caller's. What was written before is sent before, as plaintext. Bytes that
+ * were read before and not by TLS are the caller's to refuse; those that come after are TLS to it,
+ * and fail when they are not. */
 void stream_start_tls(struct stream *stream, struct tls *tls);
 /* NULL without TLS; borrowed. */
 const struct tls *stream_tls(const struct stream *stream);

@@ -3,9 +3,10 @@
  * own on memory that the caller lends. No socket, no libuv: two of these can be tested by feeding
  * each other.
  *
- * Always: TLS 1.2 or higher, the chain and the host name verified (subjectAltName; a common name
- * alone is refused, partial wildcards too), no renegotiation, no compression, no early data.
- * There is no way to switch any of it off.
+ * As client, always: TLS 1.2 or higher, the chain and the host name verified (subjectAltName; a
+ * common name alone is refused, partial wildcards too). As server: what net/tls_identity.h says.
+ * As both: no renegotiation, no compression, no early data. There is no way to switch any of it
+ * off.
  */
 #ifndef ECLUSE_NET_TLS_H
 #define ECLUSE_NET_TLS_H
@@ -39,6 +40,7 @@ struct tls_settings {
 };
 
 struct tls *tls_client_new(const struct tls_settings *settings);
+/* The other role is tls_server_new in net/tls_identity.h; what follows is the same for both. */
 void tls_free(struct tls *tls);
 
 /* A peer may say this much before it is verified, certificate chain included. */
@@ -53,16 +55,16 @@ void tls_free(struct tls *tls);
 
 enum tls_state {
     TLS_HANDSHAKE, /* nothing plain has passed yet */
-    TLS_OPEN,      /* verified */
+    TLS_OPEN,      /* as client: verified */
     TLS_ENDED,     /* the peer said close_notify */
     TLS_FAILED     /* see tls_why; what is in `cipher_out` (an alert) should still be sent */
 };
 
 /*
- * The peer's bytes, all of them (`cipher` may be empty: that starts the handshake). Plain bytes are
- * written to plain[0..capacity), *plain_size_out of them; when the return value is true the buffer
- * was too short, `cipher` must stay where it is, and the function must be called again, with no
- * cipher bytes, once the buffer is emptied. A capacity of at least the size of `cipher` +
+ * The peer's bytes, all of them (`cipher` may be empty: that starts the client's handshake). Plain
+ * bytes are written to plain[0..capacity), *plain_size_out of them; when the return value is true
+ * the buffer was too short, `cipher` must stay where it is, and the function must be called again,
+ * with no cipher bytes, once the buffer is emptied. A capacity of at least the size of `cipher` +
  * TLS_RECORD_MAX is never too short. What is to be sent to the peer is appended to *cipher_out
  * (ENSURE: it has room for 64 KiB).
  */
@@ -80,7 +82,8 @@ size_t tls_write(struct tls *tls, struct slice plain, uint8_t *cipher, size_t ca
 void tls_end(struct tls *tls, struct buf *cipher_out);
 
 enum tls_state tls_state(const struct tls *tls);
-/* Why it failed, in words for the log: "certificate has expired", "host name mismatch …". */
+/* Why it failed, in words for the log: "certificate has expired", "host name mismatch …"; as
+ * server: "the client speaks nothing newer than TLS 1.1", "a plaintext client on a TLS port". */
 const char *tls_why(const struct tls *tls);
 
 /* Once OPEN. The text is for the log: "TLSv1.3 TLS_AES_256_GCM_SHA384 resumed". */

@@ -198,7 +198,7 @@ static void on_written(uv_write_t *request, int status)
         shut_down_output(stream);
     if (stream->phase == PHASE_LEAVING)
         close_politely(stream);
-    else
+    else if (stream->security != SECURITY_STARTING) /* else on_secured says that one may write */
         stream->ops->on_drained(stream->owner);
 }
 
@@ -558,6 +558,8 @@ void stream_start_tls(struct stream *stream, struct tls *tls)
     decrypt(stream, SLICE_NONE);
     if (tls_state(tls) == TLS_FAILED)
         fail(stream, WHY_UPSTREAM_TLS, tls_why(tls));
+    else if (stream->incoming != INCOMING_OPEN)
+        socket_ended(stream);
     update_reading(stream);
 }
 

@@ -1,46 +1,26 @@
 /*
- * One TLS connection as client.
+ * One TLS connection, in either role.
  *
- * Happy path: tls_read with nothing writes the ClientHello; tls_read with what the server says ends
- * the handshake, the chain and the name are verified, the state is OPEN; from then on tls_read
- * decrypts all complete records that it is given and tls_write encrypts.
+ * Happy path: tls_read with what the peer says (as client first with nothing, which writes the
+ * ClientHello) ends the handshake; the role makes its last checks; the state is OPEN; from then on
+ * tls_read decrypts all complete records that it is given and tls_write encrypts.
  * Failures, each of which leaves TLS_FAILED and words in tls_why:
- * - the certificate: expired, of another name, of an unknown authority, of a common name only;
- * - the server does not speak TLS, or nothing newer than 1.1, or alerts;
- * - it selects an application protocol that was not offered;
- * - it says too much before it is verified, or too long nothing afterwards;
+ * - what the role finds, or has words for: tls_client.c, tls_server.c;
+ * - the peer says too much in the handshake, or too long nothing afterwards;
  * - a record is damaged.
  * A connection that ends without close_notify is for the caller to notice: the state is then OPEN.
  */
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/sha.h>
-#include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "net/tls_authorities.h"
-#include "net/tls_bio.h"
-#include "net/tls_sessions.h"
+#include "net/tls_connection.h"
 
 #define RECORD_SIZE (16ul * 1024)
 
-struct tls {
-    SSL *ssl;
-    struct tls_authorities *authorities;
-    struct tls_session_slot slot;
-    struct tls_memory memory;
-    enum tls_state state;
-    unsigned empty_count; /* messages since the last data */
-    char *host, *alpn;    /* until OPEN */
-    char *why;            /* when FAILED */
-};
-
-static void fail(struct tls *tls, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void fail(struct tls *tls, const char *format, ...)
+void tls_fail(struct tls *tls, const char *format, ...)
 {
     char text[384]; /* a host name of 253 octets, and what is wrong with its certificate */
     va_list arguments;
@@ -52,49 +32,22 @@ static void fail(struct tls *tls, const char *format, ...)
         tls->why = mem_copy_string(text);
 }
 
-static void fail_by_certificate(struct tls *tls, long problem)
+void tls_fail_by_reason(struct tls *tls, unsigned long problem, const char *otherwise)
 {
-    const char *text = X509_verify_cert_error_string(problem);
-    if (problem == X509_V_ERR_HOSTNAME_MISMATCH || problem == X509_V_ERR_IP_ADDRESS_MISMATCH)
-        fail(tls, "%s: the certificate is not for %s", text, tls->host);
-    else
-        fail(tls, "certificate of %s: %s", tls->host, text);
-}
-
-static void fail_by_queue(struct tls *tls)
-{
-    unsigned long problem = ERR_peek_error();
     const char *text = ERR_reason_error_string(problem);
-    if (ERR_GET_LIB(problem) != ERR_LIB_SSL || tls->state != TLS_HANDSHAKE) {
-        fail(tls, "%s", text != NULL ? text : "the connection is broken");
-        return;
-    }
-    switch (ERR_GET_REASON(problem)) {
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_HTTP_REQUEST:
-    case SSL_R_HTTPS_PROXY_REQUEST:
-        fail(tls, "the server did not answer with TLS");
-        break;
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-        fail(tls, "the server speaks neither TLS 1.2 nor 1.3");
-        break;
-    default:
-        fail(tls, "%s", text != NULL ? text : "the handshake failed");
-    }
+    tls_fail(tls, "%s", text != NULL ? text : otherwise);
 }
 
 static void fail_by_openssl(struct tls *tls)
 {
-    long problem = SSL_get_verify_result(tls->ssl);
     if (tls->memory.refused && tls->state == TLS_HANDSHAKE)
-        fail(tls, "the server said more than %lu octets in the handshake", TLS_HANDSHAKE_MAX);
+        tls_fail(tls, "the %s said more than %lu octets in the handshake", tls->role->peer,
+                 TLS_HANDSHAKE_MAX);
     else if (tls->memory.refused)
-        fail(tls, "the server sent more than %d messages without data", TLS_EMPTY_MAX);
-    else if (tls->state == TLS_HANDSHAKE && problem != X509_V_OK)
-        fail_by_certificate(tls, problem);
+        tls_fail(tls, "the %s sent more than %d messages without data", tls->role->peer,
+                 TLS_EMPTY_MAX);
     else
-        fail_by_queue(tls);
+        tls->role->explain(tls, ERR_peek_error());
 }
 
 /* Sees the header of each record and each handshake message. OpenSSL goes on reading by itself
@@ -108,6 +61,8 @@ static void on_message(int is_written, int version, int type, const void *bytes,
     (void)ssl;
     struct tls *tls = argument;
     bool counts = type == SSL3_RT_HEADER || type == SSL3_RT_HANDSHAKE;
+    if (!is_written && type == SSL3_RT_HANDSHAKE)
+        tls->is_peer_heard = true;
     if (is_written || !counts || tls->state == TLS_HANDSHAKE)
         return;
     /* A message without data is a header and a message, so that it counts twice. */
@@ -115,90 +70,16 @@ static void on_message(int is_written, int version, int type, const void *bytes,
         tls->memory.refused = true;
 }
 
-static void make_session_key(struct tls *tls, const char *host, const char *key)
+void tls_init(struct tls *tls, const struct tls_role *role, SSL_CTX *context, BIO_METHOD *method)
 {
-    const struct slice parts[] = {
-        slice_of(tls->authorities->fingerprint, sizeof(tls->authorities->fingerprint)),
-        slice_of(host, strlen(host) + 1),
-        slice_of_string(key),
-    };
-    struct buf all;
-    buf_init(&all, SIZE_MAX);
-    for (size_t i = 0; i < LENGTH_OF(parts); i++)
-        ENSURE(buf_append(&all, parts[i]) == 0);
-    SHA256(buf_bytes(&all).data, buf_size(&all), tls->slot.key);
-    buf_fini(&all);
-}
-
-static void resume(struct tls *tls, const struct tls_settings *settings)
-{
-    if (settings->sessions == NULL || settings->session_key == NULL)
-        return;
-    tls->slot.sessions = settings->sessions;
-    make_session_key(tls, settings->host, settings->session_key);
-    SSL_SESSION *session = tls_sessions_find(tls->slot.sessions, tls->slot.key);
-    if (session == NULL)
-        return;
-    ENSURE(SSL_set_session(tls->ssl, session) == 1);
-    SSL_SESSION_free(session);
-}
-
-static void expect_host(struct tls *tls, const char *host)
-{
-    X509_VERIFY_PARAM *parameters = SSL_get0_param(tls->ssl);
-    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                                    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    /* OpenSSL takes an empty name for "any" and one with a leading dot for a whole domain. */
-    if (host[0] == '\0' || host[0] == '.') {
-        fail(tls, "\"%s\" is not a host name", host);
-        return;
-    }
-    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, host) == 1)
-        return;
-    ENSURE(X509_VERIFY_PARAM_set1_host(parameters, host, 0) == 1);
-    if (SSL_set_tlsext_host_name(tls->ssl, tls->host) != 1)
-        fail(tls, "\"%s\" is not a host name", host);
-}
-
-static void offer_alpn(struct tls *tls, const char *alpn)
-{
-    uint8_t list[256];
-    size_t size = strlen(alpn);
-    ENSURE(size > 0 && size < sizeof(list));
-    list[0] = (uint8_t)size;
-    memcpy(list + 1, alpn, size);
-    ENSURE(SSL_set_alpn_protos(tls->ssl, list, (unsigned)size + 1) == 0);
-    tls->alpn = mem_copy_string(alpn);
-}
-
-struct tls *tls_client_new(const struct tls_settings *settings)
-{
-    ENSURE(settings->host != NULL);
-    struct tls *tls = mem_new(sizeof(*tls));
-    tls->authorities = tls_authorities_hold(settings->authorities);
+    tls->role = role;
     tls->memory.allowance = TLS_HANDSHAKE_MAX;
-    tls->host = mem_copy_string(settings->host);
-    tls->ssl = SSL_new(tls->authorities->context);
+    tls->ssl = SSL_new(context);
     ENSURE(tls->ssl != NULL);
-    SSL_set_app_data(tls->ssl, &tls->slot);
     SSL_set_msg_callback(tls->ssl, on_message);
     SSL_set_msg_callback_arg(tls->ssl, tls);
-    BIO *bio = tls_bio_new(tls->authorities->method, &tls->memory);
+    BIO *bio = tls_bio_new(method, &tls->memory);
     SSL_set_bio(tls->ssl, bio, bio);
-    SSL_set_connect_state(tls->ssl);
-    expect_host(tls, settings->host);
-    if (settings->alpn != NULL)
-        offer_alpn(tls, settings->alpn);
-    resume(tls, settings);
-    return tls;
-}
-
-static void forget_handshake(struct tls *tls)
-{
-    mem_free(tls->host);
-    mem_free(tls->alpn);
-    tls->host = NULL;
-    tls->alpn = NULL;
 }
 
 void tls_free(struct tls *tls)
@@ -206,25 +87,8 @@ void tls_free(struct tls *tls)
     if (tls == NULL)
         return;
     SSL_free(tls->ssl);
-    tls_authorities_free(tls->authorities);
-    forget_handshake(tls);
     mem_free(tls->why);
-    mem_free(tls);
-}
-
-/* What OpenSSL was told to do, asked again of what it has done. */
-static void check_peer(struct tls *tls)
-{
-    const unsigned char *selected;
-    unsigned selected_size;
-    SSL_get0_alpn_selected(tls->ssl, &selected, &selected_size);
-    struct slice alpn = slice_of(selected, selected_size);
-    if (SSL_get0_peer_certificate(tls->ssl) == NULL)
-        fail(tls, "the server has no certificate");
-    else if (SSL_get_verify_result(tls->ssl) != X509_V_OK)
-        fail_by_certificate(tls, SSL_get_verify_result(tls->ssl));
-    else if (alpn.size > 0 && (tls->alpn == NULL || !slice_is(alpn, tls->alpn)))
-        fail(tls, "the server selected an application protocol that was not offered");
+    tls->role->free(tls);
 }
 
 static void advance_handshake(struct tls *tls)
@@ -232,12 +96,11 @@ static void advance_handshake(struct tls *tls)
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
-        check_peer(tls);
+        tls->role->finish_handshake(tls);
         if (tls->state == TLS_FAILED)
             return;
         tls->state = TLS_OPEN;
         tls->memory.allowance = SIZE_MAX;
-        forget_handshake(tls);
     } else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ) {
         fail_by_openssl(tls);
     }
@@ -302,11 +165,11 @@ size_t tls_write(struct tls *tls, struct slice plain, uint8_t *cipher, size_t ca
     while (plain.size > 0 && tls->state != TLS_FAILED) {
         size_t size = 0;
         ERR_clear_error();
-        /* It wants to read when half a message of the handshake's kind has come: the server cut a
+        /* It wants to read when half a message of the handshake's kind has come: the peer cut a
          * ticket into records, and until the rest of it comes nothing can be sent. */
         int result = SSL_write_ex(tls->ssl, plain.data, plain.size, &size);
         if (result != 1 && SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_READ)
-            fail(tls, "the server sent an incomplete message");
+            tls_fail(tls, "the %s sent an incomplete message", tls->role->peer);
         else if (result != 1)
             fail_by_openssl(tls);
         plain = slice_skip(plain, size);
