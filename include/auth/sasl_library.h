@@ -6,6 +6,9 @@
 
 #include <sasl/sasl.h>
 
+#include "base/err.h"
+#include "base/slice.h"
+
 /* Memory that is wiped when it is freed (libsasl2 hears this only before its first use in the
  * process; it is harmless later) and a shut syslog, which is where libsasl2 reports when it has no
  * connection whose log callback it could ask. Called before sasl_server_init and sasl_client_init.
@@ -18,6 +21,13 @@ sasl_callback_t sasl_library_callback(unsigned long identifier, void (*function)
 /* The log callback that drops everything: what libsasl2 logs may hold user names and passwords. */
 sasl_callback_t sasl_library_no_log(void);
 sasl_callback_t sasl_library_no_configuration(void);
+
+/* libsasl2 splits its path of plug-ins at ':' and '='. */
+bool sasl_library_folder_is_valid(const char *folder, struct err *err);
+/* True when `path`, as libsasl2 has put it together, is that file of the folder. */
+bool sasl_library_is_file(const char *path, const char *folder, const char *file);
+/* `list`: names separated by spaces. */
+bool sasl_library_list_has(const char *list, struct slice name);
 
 /* Neither a security layer nor an anonymous user, for one connection. */
 int sasl_library_restrict(sasl_conn_t *connection);

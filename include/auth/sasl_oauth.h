@@ -9,9 +9,6 @@
 
 #include "base/secret.h"
 
-/* In order of preference. */
-#define SASL_OAUTH_MECHANISMS "OAUTHBEARER XOAUTH2"
-
 /* Whose message it is. Checked already: nothing in it can end a field. A connection carries a
  * pointer to it as the context of its callback SASL_CB_AUTHNAME. */
 struct sasl_oauth_identity {

@@ -62,3 +62,11 @@ bool credential_token_is_valid(struct slice token)
         size++;
     return size == token.size;
 }
+
+bool credential_password_is_valid(struct slice password)
+{
+    return password.size > 0 && password.size <= CREDENTIAL_PASSWORD_MAX &&
+           slice_find(password, '\0') == password.size &&
+           slice_find(password, '\r') == password.size &&
+           slice_find(password, '\n') == password.size;
+}

@@ -1,5 +1,6 @@
 #include "auth/sasl_library.h"
 
+#include <string.h>
 #include <syslog.h>
 
 #include "auth/wiping_memory.h"
@@ -40,6 +41,29 @@ static int no_configuration(void *context, char **path_out)
 sasl_callback_t sasl_library_no_configuration(void)
 {
     return sasl_library_callback(SASL_CB_GETCONFPATH, (void (*)(void))no_configuration, NULL);
+}
+
+bool sasl_library_folder_is_valid(const char *folder, struct err *err)
+{
+    if (strpbrk(folder, ":=") == NULL)
+        return true;
+    err_set(err, ERR_CONFIG, "':' and '=' cannot stand in the name of the SASL folder");
+    return false;
+}
+
+bool sasl_library_is_file(const char *path, const char *folder, const char *file)
+{
+    struct slice rest = slice_of_string(path);
+    return slice_starts_with(rest, folder) && slice_is(slice_skip(rest, strlen(folder) + 1), file);
+}
+
+bool sasl_library_list_has(const char *list, struct slice name)
+{
+    struct slice rest = slice_of_string(list), word;
+    while (slice_next_word(&rest, ' ', &word))
+        if (slice_equal(word, name))
+            return true;
+    return false;
 }
 
 int sasl_library_restrict(sasl_conn_t *connection)

@@ -63,15 +63,6 @@ static const struct known_mechanism *find_known(struct slice name)
     return NULL;
 }
 
-static bool list_has(const char *list, struct slice name)
-{
-    struct slice rest = slice_of_string(list), word;
-    while (slice_next_word(&rest, ' ', &word))
-        if (slice_equal(word, name))
-            return true;
-    return false;
-}
-
 /* The words of `list` that are known, and in `filter` unless that is NULL; each once. */
 static char *filter_mechanisms(const char *list, const char *filter)
 {
@@ -79,8 +70,8 @@ static char *filter_mechanisms(const char *list, const char *filter)
     size_t size = 0;
     struct slice rest = slice_of_string(list), word;
     while (slice_next_word(&rest, ' ', &word)) {
-        if (find_known(word) == NULL || list_has(kept, word) ||
-            (filter != NULL && !list_has(filter, word)))
+        if (find_known(word) == NULL || sasl_library_list_has(kept, word) ||
+            (filter != NULL && !sasl_library_list_has(filter, word)))
             continue;
         ENSURE(size + word.size + 2 <= sizeof(kept));
         if (size > 0)
@@ -130,13 +121,10 @@ static int get_plugin_folder(void *context, const char **path_out)
 static int verify_file(void *context, const char *path, sasl_verify_type_t type)
 {
     const struct sasl_acceptor_library *library = context;
-    struct slice file = slice_of_string(path);
-    if (type != SASL_VRFY_PLUGIN || !slice_starts_with(file, library->plugin_folder))
-        return SASL_CONTINUE;
-    file = slice_skip(file, strlen(library->plugin_folder) + 1);
     struct slice rest = slice_of_string(library->mechanisms), word;
     while (slice_next_word(&rest, ' ', &word))
-        if (slice_is(file, find_known(word)->file))
+        if (type == SASL_VRFY_PLUGIN &&
+            sasl_library_is_file(path, library->plugin_folder, find_known(word)->file))
             return SASL_OK;
     return SASL_CONTINUE;
 }
@@ -209,9 +197,8 @@ int sasl_acceptor_library_open(const char *plugin_folder, const char *mechanisms
                                struct sasl_acceptor_library **library_out, struct err *err)
 {
     *library_out = NULL;
-    /* libsasl2 splits the path at these. */
-    if (strpbrk(plugin_folder, ":=") != NULL)
-        return err_set(err, ERR_CONFIG, "':' and '=' cannot stand in the name of the SASL folder");
+    if (!sasl_library_folder_is_valid(plugin_folder, err))
+        return ERR_CONFIG;
     struct sasl_acceptor_library *library = mem_new(sizeof(*library));
     library->users = *users;
     library->plugin_folder = mem_copy_string(plugin_folder);
@@ -248,7 +235,7 @@ int sasl_acceptor_new(struct sasl_acceptor_library *library, const char *service
                       const char *mechanism, void *exchange, struct sasl_acceptor **acceptor_out)
 {
     *acceptor_out = NULL;
-    if (!list_has(library->mechanisms, slice_of_string(mechanism)))
+    if (!sasl_library_list_has(library->mechanisms, slice_of_string(mechanism)))
         return ERR_NOT_FOUND;
     struct sasl_acceptor *acceptor = mem_new(sizeof(*acceptor));
     acceptor->library = library;

@@ -322,7 +322,7 @@ static const struct channel_ops channel_ops = {
 /* What may fail. `channel` is open afterwards, or closed. */
 static int open_parts(struct gate *gate, struct err *err)
 {
-    int status = sasl_initiator_library_open(&gate->sasl, err);
+    int status = sasl_initiator_library_open(SASL_PLUGIN_FOLDER, &gate->sasl, err);
     if (status == 0)
         status = peer_lookup_open(&gate->peers, err);
     if (status != 0) {

@@ -51,6 +51,23 @@ static void users(void **state)
 }
 
 /* Every octet, alone and at the end, against the grammar of RFC 6750 section 2.1. */
+static void passwords(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 256; i++) {
+        const uint8_t octets[] = {'a', (uint8_t)i, 'b'};
+        bool is_allowed = i != 0 && i != '\r' && i != '\n';
+        assert_int_equal(credential_password_is_valid(slice_of(octets, sizeof(octets))),
+                         is_allowed);
+    }
+    assert_false(credential_password_is_valid(SLICE_NONE));
+    assert_true(credential_password_is_valid(SLICE_LITERAL(" ")));
+    static char password[CREDENTIAL_PASSWORD_MAX + 1];
+    memset(password, 'p', sizeof(password));
+    assert_true(credential_password_is_valid(slice_of(password, CREDENTIAL_PASSWORD_MAX)));
+    assert_false(credential_password_is_valid(slice_of(password, CREDENTIAL_PASSWORD_MAX + 1)));
+}
+
 static void tokens(void **state)
 {
     (void)state;
@@ -107,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(users),
         cmocka_unit_test(tokens),
+        cmocka_unit_test(passwords),
         cmocka_unit_test(printable),
         cmocka_unit_test(memory_moves_with_what_it_holds),
     };

@@ -1,6 +1,6 @@
 /*
- * The client side of SASL: the messages octet by octet, what is refused, and that nothing of the
- * machine is asked.
+ * The client side of SASL with a token: the messages octet by octet, what is refused, and that
+ * nothing of the machine is asked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ static int open_library(void **state)
 {
     (void)state;
     struct err err = {0};
-    if (sasl_initiator_library_open(&library, &err) != 0)
+    if (sasl_initiator_library_open(SASL_PLUGIN_FOLDER, &library, &err) != 0)
         fail_msg("%s", err.text);
     return 0;
 }
@@ -88,13 +88,15 @@ static const struct wanted xoauth2 = {.mechanism = "XOAUTH2", .token = {(const u
 static const struct wanted oauthbearer = {.mechanism = "OAUTHBEARER",
                                           .token = {(const uint8_t *)"t0k", 3}};
 
-static void mechanisms_are_two(void **state)
+static void no_other_mechanism_takes_a_token(void **state)
 {
     (void)state;
     struct sasl_initiator *initiator = NULL;
-    assert_string_equal(sasl_initiator_library_mechanisms(library), "OAUTHBEARER XOAUTH2");
-    static const char *const others[] = {"PLAIN", "LOGIN",   "EXTERNAL", "ANONYMOUS",
-                                         "",      "xoauth2", "XOAUTH",   "OAUTHBEARER XOAUTH2"};
+    assert_string_equal(sasl_initiator_library_mechanisms(library),
+                        "OAUTHBEARER XOAUTH2 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+    static const char *const others[] = {
+        "PLAIN",     "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "EXTERNAL",
+        "ANONYMOUS", "",      "xoauth2",     "XOAUTH",        "OAUTHBEARER XOAUTH2"};
     for (size_t i = 0; i < LENGTH_OF(others); i++) {
         struct wanted wanted = xoauth2;
         wanted.mechanism = others[i];
@@ -163,7 +165,9 @@ static void errors_are_answered(void **state)
         struct slice response;
         struct sasl_initiator *initiator = make_good(&xoauth2);
         assert_int_equal(sasl_initiator_step(initiator, challenges[i], &response), ERR_SYNTAX);
+        assert_false(sasl_initiator_is_complete(initiator));
         assert_int_equal(sasl_initiator_start(initiator, &response), 0);
+        assert_true(sasl_initiator_is_complete(initiator));
         assert_int_equal(sasl_initiator_start(initiator, &response), ERR_SYNTAX);
         assert_int_equal(response.size, 0);
         assert_int_equal(sasl_initiator_step(initiator, challenges[i], &response), 0);
@@ -290,7 +294,8 @@ static void opens_again_and_again(void **state)
         struct sasl_initiator_library *second = NULL;
         struct err err = {0};
         open_library(state);
-        assert_int_equal(sasl_initiator_library_open(&second, &err), ERR_EXISTS);
+        assert_int_equal(sasl_initiator_library_open(SASL_PLUGIN_FOLDER, &second, &err),
+                         ERR_EXISTS);
         assert_null(second);
         assert_first_message(&xoauth2,
                              SLICE_LITERAL("user=alice@example.com" SOH "auth=Bearer t0k" SOH SOH));
@@ -316,11 +321,16 @@ static void machine_name_is_our_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_LIBRARY(mechanisms_are_two),        WITH_LIBRARY(xoauth2_message),
-        WITH_LIBRARY(oauthbearer_message),       WITH_LIBRARY(services_and_plain_host),
-        WITH_LIBRARY(errors_are_answered),       WITH_LIBRARY(long_token),
-        WITH_LIBRARY(injections_are_denied),     WITH_LIBRARY(exchanges_are_separate),
-        cmocka_unit_test(opens_again_and_again), cmocka_unit_test(machine_name_is_our_own),
+        WITH_LIBRARY(no_other_mechanism_takes_a_token),
+        WITH_LIBRARY(xoauth2_message),
+        WITH_LIBRARY(oauthbearer_message),
+        WITH_LIBRARY(services_and_plain_host),
+        WITH_LIBRARY(errors_are_answered),
+        WITH_LIBRARY(long_token),
+        WITH_LIBRARY(injections_are_denied),
+        WITH_LIBRARY(exchanges_are_separate),
+        cmocka_unit_test(opens_again_and_again),
+        cmocka_unit_test(machine_name_is_our_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -579,7 +579,7 @@ int main(void)
         fputs("no transcripts: run from the top of the tree\n", stderr);
         return 1;
     }
-    if (sasl_initiator_library_open(&library, &err) != 0) {
+    if (sasl_initiator_library_open(SASL_PLUGIN_FOLDER, &library, &err) != 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
