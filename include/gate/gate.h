@@ -14,7 +14,7 @@
 #include "mail/engine.h"
 #include "net/channel.h"
 #include "net/peer.h"
-#include "net/tls.h"
+#include "net/tls_identity.h"
 
 struct session;
 struct listener;
@@ -24,7 +24,10 @@ struct gate_settings {
     int listeners; /* the first of the listening sockets; the others have the next numbers */
     /* milliseconds, by enum engine_patience: how long a session may stay in a stage of its login */
     int64_t patience[PATIENCE_NONE];
-    int64_t flush; /* milliseconds that a client gets to read our last words */
+    int64_t flush;   /* milliseconds that a client gets to read our last words */
+    int64_t login;   /* the same for all that a client does until it is logged in, together */
+    int64_t idle;    /* for silence after the login */
+    int64_t content; /* for each window in which a message that is sent must go on */
     void (*on_over)(void *owner);
     void *owner;
 };
@@ -36,10 +39,12 @@ struct gate {
     struct channel *channel;
     struct message_configure configure;
     struct tls_authorities **authorities; /* as many as configure.authority_count */
+    struct tls_identity **identities;     /* as many as listeners; NULL without TLS */
     struct tls_sessions *tls_sessions;
     struct sasl_initiator_library *sasl;
     struct peer_lookup *peers;
     struct deadline_queue *patience[PATIENCE_NONE]; /* by enum engine_patience */
+    struct deadline_queue *login, *idle, *content;
 
     struct listener **listeners;
     size_t listener_count;

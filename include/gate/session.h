@@ -17,7 +17,8 @@ struct session_settings {
     void (*on_over)(void *owner); /* called once, when the session is freed */
     void *owner;
     struct peer_address peer;
-    bool is_turned_away; /* there is no place: greet with the refusal and close */
+    const char *refusal; /* not NULL: said, with refusal_why, instead of a greeting */
+    enum why refusal_why;
 };
 
 /* Takes over the descriptor. On failure it is closed and nothing is left. */

@@ -26,8 +26,13 @@ struct session {
     struct message_granted *granted;
     struct buf held[2]; /* by enum side: what the engine did not consume yet */
     bool client_has_ended;
+    bool client_is_secure;
     enum engine_patience patience;
     struct deadline deadline;
+    struct deadline login_deadline; /* runs once, from the beginning */
+    bool login_is_overdue;
+    struct deferral overdue;
+    bool upstream_is_secure;
 
     struct relay relay;
     bool is_relaying;

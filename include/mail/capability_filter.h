@@ -15,7 +15,6 @@
 
 #define CAPABILITY_LINE_MAX 8192
 
-/* What a dialect gives; NULL: its replies need no filter. */
 struct capability_rule {
     const char *prefix; /* of the reply: "* CAPABILITY " */
     bool (*is_hidden)(struct slice capability);
@@ -38,6 +37,8 @@ void capability_filter_fini(struct capability_filter *filter);
  * are valid during the call. */
 void capability_filter_feed(struct capability_filter *filter, struct slice bytes,
                             void (*pass)(void *owner, struct slice bytes), void *owner);
+/* Is the stream where a response begins, with nothing held back? */
+bool capability_filter_is_between_lines(const struct capability_filter *filter);
 /* What is held back when the stream ends. */
 struct slice capability_filter_rest(const struct capability_filter *filter);
 

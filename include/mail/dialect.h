@@ -8,16 +8,19 @@
 #ifndef ECLUSE_MAIL_DIALECT_H
 #define ECLUSE_MAIL_DIALECT_H
 
-#include "mail/capability_filter.h"
 #include "mail/engine.h"
+#include "mail/passage.h"
 #include "mail/wire.h"
 
 #define PHASES(X)                                                                                  \
+    X(PHASE_CLIENT_TLS, "client-tls")     /* the client is to bring TLS up */                      \
     X(PHASE_COMMAND, "command")           /* the client may say what it likes */                   \
     X(PHASE_EXCHANGE, "exchange")         /* the client's next line answers a challenge */         \
     X(PHASE_ASKED, "asked")               /* the keeper thinks */                                  \
     X(PHASE_DIALING, "dialing")           /* the connection upstream is made */                    \
     X(PHASE_GREETING, "greeting")         /* the upstream is to greet */                           \
+    X(PHASE_UPGRADE, "upgrade")           /* it is to agree to STARTTLS */                         \
+    X(PHASE_SECURING, "securing")         /* its TLS is brought up */                              \
     X(PHASE_CAPABILITY, "capability")     /* it is to say what it can */                           \
     X(PHASE_AUTHENTICATE, "authenticate") /* it is to take the token */                            \
     X(PHASE_CONFIRM, "confirm")           /* logged in: what can it now? */                        \
@@ -54,18 +57,18 @@ struct dialect {
     const char *sasl_service; /* imap pop smtp */
     const char *alpn;         /* NULL: send none */
 
-    size_t command_max;       /* a line before login */
-    size_t sasl_max;          /* a line that carries SASL */
-    size_t literal_max;       /* all literals of a command together; 0: there are none */
-    size_t reply_line_max;    /* an upstream line before login */
-    size_t reply_total_max;   /* and all of them */
-    size_t initial_max;       /* longest initial response in base64; 0: always in two steps */
-    unsigned bad_commands;    /* so many unknown commands end the connection */
-    bool refuses_headers;     /* a line "Word: …" is a browser's, and ends the connection */
-    const char *continuation; /* before a challenge: "+ " */
-    const char *preference;   /* upstream mechanisms when the configuration has no order */
+    size_t command_max;             /* a line before login */
+    size_t sasl_max;                /* a line that carries SASL */
+    size_t literal_max;             /* all literals of a command together; 0: there are none */
+    size_t reply_line_max;          /* an upstream line before login */
+    size_t reply_total_max;         /* and all of them */
+    size_t initial_max;             /* longest initial response in base64; 0: always in two steps */
+    unsigned bad_commands;          /* so many unknown commands end the connection */
+    bool asks_capabilities_for_tls; /* upstream: STARTTLS comes behind the list, not before */
+    bool refuses_headers;           /* a line "Word: …" is a browser's, and ends the connection */
+    const char *continuation;       /* before a challenge: "+ " */
 
-    const struct capability_rule *capability_rule; /* for the relay; NULL: none */
+    const struct passage_kind *passage; /* what the relay passes bytes through */
     const struct rule *rules;
     size_t rule_count;
 
@@ -87,6 +90,9 @@ struct dialect {
     void (*say_bye)(struct engine *engine, enum why why, const char *text);
     /* `initial` in base64, NULL for two steps. */
     void (*authenticate)(struct engine *engine, const char *mechanism, const struct slice *initial);
+    /* Asks the upstream for what it can do, and for TLS. */
+    void (*ask_capabilities)(struct engine *engine);
+    void (*ask_tls)(struct engine *engine);
 };
 
 /* NULL: this version does not speak it. */
@@ -104,6 +110,14 @@ void engine_send_format(struct engine *engine, enum side side, const char *forma
 void engine_set_tag(struct engine *engine, struct slice tag);
 const char *engine_tag(const struct engine *engine);
 const char *engine_local_mechanisms(const struct engine *engine);
+/* Lines to show before the login. */
+struct slice engine_local_capabilities(const struct engine *engine);
+/* APOP's, or NULL where it is not offered. */
+const char *engine_timestamp(const struct engine *engine);
+/* Is STARTTLS to be shown? Then no login may be. */
+bool engine_offers_tls(const struct engine *engine);
+bool engine_offers_mechanism(const struct engine *engine, struct slice mechanism);
+bool engine_needs_no_login(const struct engine *engine);
 
 /* AUTH with a mechanism: `initial` in base64, NULL when there is none. True: the keeper was asked.
  */
@@ -111,24 +125,52 @@ bool engine_begin_exchange(struct engine *engine, struct slice mechanism,
                            const struct slice *initial);
 /* LOGIN and its like: asked as PLAIN (RFC 4616). True: as above. */
 bool engine_begin_password(struct engine *engine, struct slice user, struct slice password);
+/* APOP: asked as a mechanism whose message is timestamp NUL user NUL digest. */
+bool engine_begin_digest(struct engine *engine, struct slice user, struct slice digest);
+/* A command that needs the upstream, where no login is needed: it is kept, and said to the upstream
+ * first when that is logged in. */
+bool engine_begin_without_login(struct engine *engine, const struct unit *unit);
+/* USER before PASS: kept until the next engine_keep_user or engine_begin_…. */
+void engine_keep_user(struct engine *engine, struct slice user);
+struct slice engine_kept_user(const struct engine *engine);
+/* The client asked for TLS and was told to go ahead. Rule actions return what this returns. */
+bool engine_begin_client_tls(struct engine *engine);
 /* Rule action: the line answers the challenge, or is "*". */
 bool engine_exchange_line(struct engine *engine, const struct unit *unit);
 /* One unknown or misplaced command more; says BAD, and BYE at the limit. */
 void engine_bad_command(struct engine *engine, const char *text);
+/* The same where the dialect has said it in its own words. */
+void engine_count_bad_command(struct engine *engine);
 void engine_end(struct engine *engine, enum why why, const char *text);
 
 /* The tag of the command that was last sent upstream, and a new one for the next. */
 const char *engine_upstream_tag(const struct engine *engine);
 const char *engine_next_upstream_tag(struct engine *engine);
 
-/* The upstream's capabilities, separated by spaces; replaced by each set. */
+/* The upstream's capabilities, in the dialect's own form; replaced by each set. Add appends a line
+ * and its end, and leaves out what is too much. */
 void engine_set_capabilities(struct engine *engine, struct slice words);
+void engine_add_capability(struct engine *engine, struct slice line);
 struct slice engine_capabilities(const struct engine *engine);
 /* Were they said since AUTHENTICATE was sent? Those from before the login no longer hold then. */
 bool engine_has_new_capabilities(const struct engine *engine);
-bool engine_has_capability(const struct engine *engine, const char *word);
-/* Capabilities are known: on to PHASE_AUTHENTICATE with the mechanism chosen. */
-void engine_enter_authenticate(struct engine *engine);
+/* What was found among them; forgotten with each set. */
+void engine_add_mechanism(struct engine *engine, struct slice name);
+void engine_allow_initial_response(struct engine *engine);
+bool engine_upstream_is_secure(const struct engine *engine);
+/* The text of a reply of several lines, collected for a human; what is too much is left out. */
+void engine_add_reply_text(struct engine *engine, struct slice text);
+struct slice engine_reply_text(const struct engine *engine);
+void engine_clear_reply_text(struct engine *engine);
+/* Rule action: the server greets. Asks for TLS, or for what it can do. Returns what an action
+ * returns. */
+bool engine_upstream_greeted(struct engine *engine);
+/* Capabilities are known: asks for TLS if that is still due, else goes on to PHASE_AUTHENTICATE
+ * with the mechanism chosen. */
+void engine_upstream_known(struct engine *engine);
+/* Rule actions of PHASE_UPGRADE: the server agreed; it did not. */
+bool engine_upstream_agreed_to_tls(struct engine *engine, const struct unit *unit);
+bool engine_upstream_refused_tls(struct engine *engine, const struct unit *unit);
 /* Rule actions of PHASE_AUTHENTICATE. */
 bool engine_upstream_challenge(struct engine *engine, const struct unit *unit);
 /* The server refused the token: once a new one is asked for, then the client is told. `reason` is
@@ -139,8 +181,8 @@ void engine_fail(struct engine *engine, enum why why, const char *text);
 /* As engine_fail, with what the server said behind it, escaped and cut. */
 void engine_fail_quoting(struct engine *engine, enum why why, const char *text,
                          struct slice server_words);
-/* Logged in: the client is told, and the relay begins. */
-void engine_pass(struct engine *engine);
+/* Logged in: the client is told, and the relay begins. `learned`: lines to remember, or empty. */
+void engine_pass(struct engine *engine, struct slice learned);
 /* Rule action: the upstream did not speak as it should. */
 bool engine_upstream_nonsense(struct engine *engine, const struct unit *unit);
 

@@ -13,7 +13,8 @@
  * deeds are done: it stops at each command that has an answer, so that answers need not be stored.
  * When it then consumes nothing, that side is not read, and fed again after the next fact or feed
  * of the other side: that is how commands that a client pipelined behind its login wait. After
- * DEED_PASS both sides' unconsumed bytes belong to the relay and the engine may be freed.
+ * DEED_PASS both sides' unconsumed bytes belong to the relay and the engine may be freed, once its
+ * passage was taken.
  *
  * However the bytes are cut, the deeds are the same. Every path ends in exactly one DEED_END or in
  * DEED_PASS.
@@ -26,29 +27,42 @@
 
 struct engine;
 struct dialect;
+struct passage;
 
 enum side { SIDE_CLIENT, SIDE_UPSTREAM };
 
 /* The client side of SASL, which lives in another room: 0, or a negative code that fails the login.
  * The bytes are borrowed until the next call. */
 struct engine_sasl {
+    /* A response whose data is NULL: the mechanism says nothing before the server has. */
     int (*start)(void *owner, const char *mechanism, struct slice *response_out);
     int (*step)(void *owner, struct slice challenge, struct slice *response_out);
+    /* May the server's success be believed? Mechanisms that verify the server want to have done so.
+     */
+    bool (*is_complete)(void *owner);
     void *owner;
 };
 
 struct engine_settings {
     const struct dialect *dialect;
-    const char *mechanisms; /* to offer to the client, separated by spaces; borrowed */
-    const char *refusal; /* not NULL: there is no place (WHY_LIMIT); said instead of a greeting */
+    const char *mechanisms;   /* to offer to the client, separated by spaces */
+    const char *capabilities; /* to offer before the login: lines such as "SIZE 1000\n" */
+    const char *timestamp;    /* for APOP (RFC 1939 section 7), unique: "<…@localhost>" */
+    enum tls_mode client_tls; /* ON: before the greeting; STARTTLS: offered, no login without it */
+    bool needs_no_login;      /* the first command that needs the upstream logs in by itself */
+    const char *refusal;      /* not NULL: said, with refusal_why, instead of a greeting */
+    enum why refusal_why;
     struct engine_sasl sasl;
 };
 
 enum fact_kind {
     FACT_CHALLENGE, /* the keeper's: `bytes` go to the client */
-    FACT_GRANTED,   /* the client is approved; `text` = mechanisms for upstream in order, or "" */
+    /* The client is approved; `text` = mechanisms for upstream in order, or ""; `is_password`: what
+     * there is for it is a password, not a token. */
+    FACT_GRANTED,
     FACT_REFUSED,   /* by the keeper: `why`, `text` */
-    FACT_CONNECTED, /* after DIAL: TLS is up and verified (or the connection, before a STARTTLS) */
+    FACT_CONNECTED, /* after DIAL; `is_secure`: TLS is up and verified, else STARTTLS is due */
+    FACT_TLS_UP,    /* after START_TLS of `side`; towards the upstream: and verified */
     FACT_FAILED,    /* the dial or the connection upstream: `why`, `text` */
     FACT_EOF,       /* `side` has ended; all that it sent has been fed and consumed */
     FACT_TICK,      /* the patience of this stage is over: see engine_patience */
@@ -59,6 +73,7 @@ struct fact {
     enum fact_kind kind;
     enum side side;
     enum why why;
+    bool is_password, is_secure;
     const char *text;   /* printable; borrowed during the call */
     struct slice bytes; /* borrowed during the call */
 };
@@ -70,8 +85,12 @@ enum deed_kind {
     DEED_AGAIN,  /* the keeper: the token was refused, get another one */
     DEED_DIAL, /* connect upstream (dropping a connection that is there) → CONNECTED or FAILED */
     DEED_HANG_UP, /* drop the connection upstream: this login failed, the client may try again */
+    /* Begin the handshake on `side` → TLS_UP or FAILED. Octets of that side that are held belong to
+     * nobody: they are fed as always, and end the session. */
+    DEED_START_TLS,
+    DEED_LEARNED, /* what the upstream can do, as lines in `bytes`: to be offered the next time */
     DEED_NOTE,    /* something for the record: `note`, `why` (NONE: success), `text` */
-    DEED_PASS,    /* relay from here */
+    DEED_PASS,    /* relay from here, by engine_passage */
     DEED_END      /* flush what was sent to the client, then close everything: `why`, `text` */
 };
 
@@ -97,8 +116,8 @@ enum engine_patience {
     PATIENCE_NONE      /* relay, or over */
 };
 
-/* The greeting, or the refusal, is the first deed. The settings are copied, what they point at is
- * borrowed. */
+/* The greeting, the refusal or START_TLS is the first deed. The settings and their strings are
+ * copied. */
 struct engine *engine_new(const struct engine_settings *settings);
 void engine_free(struct engine *engine);
 
@@ -109,6 +128,10 @@ void engine_tell(struct engine *engine, const struct fact *fact);
 MUST_CHECK bool engine_next(struct engine *engine, struct deed *deed_out);
 
 enum engine_patience engine_patience(const struct engine *engine);
+/* After PASS: what the relay passes the bytes through; it is the caller's. */
+struct passage *engine_passage(const struct engine *engine, bool rejects_bare_newline);
+/* After PASS: what the client said already that the upstream is to hear first; borrowed. */
+struct slice engine_said_already(const struct engine *engine);
 /* The name of the phase, for the log. */
 const char *engine_phase_name(const struct engine *engine);
 

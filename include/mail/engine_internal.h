@@ -10,8 +10,11 @@
 #define DEED_TEXT_MAX 400
 #define FAILURES_MAX  5
 #define MECHANISM_MAX 24
-/* After the first message each of our mechanisms answers one challenge: the server's error. */
-#define CHALLENGES_MAX 2
+/* After the first message those that take a token answer one challenge, the server's error; SCRAM
+ * answers two and the success. One more than that is waited for. */
+#define TOKEN_CHALLENGES_MAX    2
+#define PASSWORD_CHALLENGES_MAX 4
+#define REPLY_TEXT_MAX          512
 
 /* Collects one command or reply. */
 struct unit_reader {
@@ -38,6 +41,8 @@ struct engine {
     struct queued_deed queue[QUEUE_MAX];
     size_t queue_start, queue_count;
     struct queued_deed lent; /* the deed handed out last, whose text is borrowed */
+    char *local_mechanisms, *local_capabilities, *timestamp, *refusal; /* of the settings */
+    bool client_is_secure;
 
     /* the client's login */
     char tag[40];
@@ -45,11 +50,18 @@ struct engine {
     char asked_mechanism[MECHANISM_MAX];
     unsigned failures;
     unsigned bad_commands;
+    struct buf user;         /* USER, before PASS */
+    struct buf said_already; /* the command that begins a session without a login */
 
     /* the login upstream */
     char *mechanism_order; /* as GRANTED said */
+    bool has_password;     /* and not a token */
     struct buf capabilities;
     bool capabilities_are_new;
+    struct buf mechanisms; /* that the upstream offers, words */
+    bool allows_initial_response;
+    struct buf reply_text;
+    struct buf learned;
     char mechanism[MECHANISM_MAX];
     struct buf
         first_message; /* base64, kept for the second step when there is no initial response */
@@ -58,6 +70,7 @@ struct engine {
     unsigned upstream_command;
     char upstream_tag[16];
     bool upstream_is_connected;
+    bool upstream_is_secure;
     bool upstream_is_stale;  /* it closed, or spoke unasked, while a new token was fetched */
     bool upstream_is_reused; /* the second login attempt goes over the first one's connection */
     bool token_was_refused;  /* one refresh was asked for; there is no second one */
@@ -67,8 +80,14 @@ void engine_enter(struct engine *engine, enum phase phase);
 void engine_queue(struct engine *engine, const struct deed *deed, const char *text);
 /* A malformed or cancelled exchange: BAD, and it counts as a failed login. */
 void engine_cancel(struct engine *engine, const char *text);
-void engine_tell_granted(struct engine *engine, const char *mechanisms);
-void engine_tell_connected(struct engine *engine);
+void engine_tell_granted(struct engine *engine, const char *mechanisms, bool is_password);
+void engine_tell_connected(struct engine *engine, bool is_secure);
+/* TLS towards the upstream is up: everything learned before is forgotten. */
+void engine_tell_secured(struct engine *engine);
+/* The same towards the client. */
+void engine_tell_client_secured(struct engine *engine);
+/* What a side says while its TLS is to be brought up was put there by somebody on the way. */
+void engine_end_injected(struct engine *engine, enum side side);
 void engine_upstream_lost(struct engine *engine, enum why why, const char *text);
 void engine_reset_upstream(struct engine *engine);
 

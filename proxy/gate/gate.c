@@ -89,6 +89,10 @@ static void free_gate(struct gate *gate)
         if (gate->authorities != NULL && gate->authorities[i] != NULL)
             tls_authorities_free(gate->authorities[i]);
     mem_free(gate->authorities);
+    for (size_t i = 0; i < gate->configure.listener_count; i++)
+        if (gate->identities != NULL && gate->identities[i] != NULL)
+            tls_identity_free(gate->identities[i]);
+    mem_free(gate->identities);
     mem_free(gate->listeners);
     mem_free(gate->session_table);
     message_configure_clear(&gate->configure);
@@ -128,6 +132,9 @@ static void gate_close(struct gate *gate)
     uv_close((uv_handle_t *)&gate->drain_timer, on_timer_closed);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         deadline_queue_close(gate->patience[i]);
+    deadline_queue_close(gate->login);
+    deadline_queue_close(gate->idle);
+    deadline_queue_close(gate->content);
 }
 
 /* Ends everything now: sessions first, since they use the rest. */
@@ -197,13 +204,33 @@ static int open_authorities(struct gate *gate, struct err *err)
     return 0;
 }
 
+/* The keys are needed no longer than this. */
+static int open_identities(struct gate *gate, struct err *err)
+{
+    size_t count = gate->configure.listener_count;
+    gate->identities = mem_new_array(count, sizeof(struct tls_identity *));
+    for (size_t i = 0; i < count; i++) {
+        struct message_listener *listener = &gate->configure.listeners[i];
+        if (listener->tls == TLS_MODE_OFF)
+            continue;
+        int status = tls_identity_new(
+            &(struct tls_identity_settings){.certificate = slice_of_string(listener->certificate),
+                                            .key = secret_bytes(&listener->key),
+                                            .minimum = listener->tls_min,
+                                            .alpn = dialect_of(listener->protocol)->alpn},
+            &gate->identities[i], err);
+        secret_wipe(&listener->key);
+        if (status != 0)
+            return err_wrap(err, "listener %s", listener->name);
+    }
+    return 0;
+}
+
 static int open_listeners(struct gate *gate, struct err *err)
 {
     int descriptor = gate->settings.listeners;
     gate->listeners = mem_new_array(gate->configure.listener_count, sizeof(struct listener *));
     for (size_t i = 0; i < gate->configure.listener_count; i++) {
-        if (dialect_of(gate->configure.listeners[i].protocol) == NULL)
-            return err_set(err, ERR_CONFIG, "no such protocol");
         int status = listener_open(gate, (uint16_t)i, descriptor, &gate->listeners[i], err);
         if (status != 0)
             return status;
@@ -223,7 +250,8 @@ static int configure(struct gate *gate, const struct message *message)
     gate->is_configured = true;
     snprintf(prefix, sizeof(prefix), "gate %u", gate->configure.gate);
     log_init(&gate->log, (enum log_level)gate->configure.log_level, prefix);
-    if (open_authorities(gate, &err) != 0 || open_listeners(gate, &err) != 0) {
+    if (open_authorities(gate, &err) != 0 || open_identities(gate, &err) != 0 ||
+        open_listeners(gate, &err) != 0) {
         log_error(&gate->log, "%s", err.text);
         return ERR_CONFIG;
     }
@@ -350,6 +378,9 @@ int gate_open(struct loop *loop, const struct gate_settings *settings, struct er
         list_init(&gate->session_table[i]);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         gate->patience[i] = deadline_queue_new(loop, settings->patience[i]);
+    gate->login = deadline_queue_new(loop, settings->login);
+    gate->idle = deadline_queue_new(loop, settings->idle);
+    gate->content = deadline_queue_new(loop, settings->content);
     gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
     ENSURE(uv_timer_init(&loop->uv, &gate->drain_timer) == 0);
     deferral_init(&gate->giving_up, on_giving_up);

@@ -48,6 +48,9 @@ static const struct gate_settings settings = {
     .listeners = LISTENER_DESCRIPTOR,
     .patience = {[PATIENCE_CLIENT] = 60000, [PATIENCE_KEEPER] = 45000, [PATIENCE_UPSTREAM] = 30000},
     .flush = 5000,
+    .login = 60000,
+    .idle = 30 * 60000,
+    .content = 60000,
     .on_over = on_over};
 
 static int run(const struct log *log)

@@ -3,6 +3,7 @@
  * session.
  *
  *   a stranger                  closed before the greeting, noted
+ *   one that speaks first       told so, closed, what it said is not looked at
  *   all places taken            the longest waiting one goes; if none waits, the newcomer is told
  *   no descriptors left         accepting pauses for a moment (the backlog keeps the clients)
  */
@@ -107,6 +108,14 @@ static bool make_room(struct listener *listener)
     return true;
 }
 
+/* In these protocols the server speaks first. Who does not wait for it is none of their clients: a
+ * browser that was made to post mail commands, for one. */
+static bool has_spoken(int descriptor)
+{
+    uint8_t octet;
+    return recv(descriptor, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void welcome(struct listener *listener, int descriptor)
 {
     struct session_settings settings = {.listener = listener->index,
@@ -119,7 +128,13 @@ static void welcome(struct listener *listener, int descriptor)
         close(descriptor);
         return;
     }
-    settings.is_turned_away = !make_room(listener);
+    if (listener->configure->tls != TLS_MODE_ON && has_spoken(descriptor)) {
+        settings.refusal = "you spoke before you were greeted";
+        settings.refusal_why = WHY_CLIENT_PROTOCOL;
+    } else if (!make_room(listener)) {
+        settings.refusal = "too many sessions";
+        settings.refusal_why = WHY_LIMIT;
+    }
     listener->session_count++;
     if (session_open(listener->gate, descriptor, &settings, &err) != 0) {
         listener->session_count--;

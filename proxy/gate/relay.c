@@ -1,10 +1,13 @@
 /*
- * Happy path: read here, written there, nothing kept.
+ * Happy path: read here, through the passage, written there, nothing kept.
  *
- *   the receiver is full       its source stops until on_drained
- *   the client ends            half-close upstream; the server finishes and ends
- *   the server ends            on_over(SERVER_GONE): the session flushes to the client and closes
- *   either side fails          on_over at once
+ *   the receiver is full            its source stops until on_drained
+ *   the passage wants to wait       the client's bytes are held, and it is not read, until the
+ *                                   server has answered
+ *   the client ends                 half-close upstream; the server finishes and ends
+ *   the server ends                 on_over(SERVER_GONE): the session flushes to the client, closes
+ *   either side fails               on_over at once
+ *   silence, a message that stalls  the client is told, on_over(TIMEOUT)
  */
 #include "gate/relay.h"
 
@@ -13,58 +16,143 @@ static void over(struct relay *relay, enum why why, const char *text)
     if (relay->is_over)
         return;
     relay->is_over = true;
-    stream_read_stop(relay->client);
-    stream_read_stop(relay->upstream);
-    relay->ops->on_over(relay->owner, why, text);
+    deadline_stop(&relay->deadline);
+    stream_read_stop(relay->settings.client);
+    stream_read_stop(relay->settings.upstream);
+    relay->settings.ops->on_over(relay->settings.owner, why, text);
 }
 
+/* ---- passing ---- */
+
 /* A write that fails is told again by the receiver's on_failed, which ends the relay. */
-static void pass(struct stream *from, struct stream *to, struct slice bytes)
+static void pass(void *owner, enum side to, struct slice bytes)
 {
-    if (stream_write(to, bytes) != 0 || stream_is_congested(to))
-        stream_read_stop(from);
+    struct relay *relay = owner;
+    struct stream *client = relay->settings.client, *upstream = relay->settings.upstream;
+    struct stream *receiver = to == SIDE_CLIENT ? client : upstream;
+    struct stream *source = to == SIDE_CLIENT ? upstream : client;
+    if (stream_write(receiver, bytes) != 0 || stream_is_congested(receiver))
+        stream_read_stop(source);
 }
+
+static struct passage_sink sink_of(struct relay *relay)
+{
+    return (struct passage_sink){.pass = pass, .owner = relay};
+}
+
+/* A message has windows in which enough of it must come; they are not begun anew by each read. */
+static void note_life(struct relay *relay)
+{
+    if (!relay->settings.passage->content_is_due) {
+        relay->is_in_window = false;
+        deadline_start(relay->settings.idle, &relay->deadline);
+    } else if (!relay->is_in_window) {
+        relay->is_in_window = true;
+        relay->window_bytes = relay->client_bytes;
+        deadline_start(relay->settings.content, &relay->deadline);
+    }
+}
+
+static void after_feeding(struct relay *relay)
+{
+    const struct passage *passage = relay->settings.passage;
+    if (passage->is_over)
+        over(relay, passage->why, passage->text);
+    else if (!relay->is_over)
+        note_life(relay);
+}
+
+static void hold(struct relay *relay, struct slice rest)
+{
+    if (rest.size == 0 || relay->is_over)
+        return;
+    ENSURE(buf_append(&relay->held, rest) == 0);
+    stream_read_stop(relay->settings.client);
+}
+
+static void feed_client(struct relay *relay, struct slice bytes)
+{
+    struct passage_sink sink = sink_of(relay);
+    size_t consumed = passage_feed(relay->settings.passage, SIDE_CLIENT, bytes, &sink);
+    after_feeding(relay);
+    hold(relay, slice_skip(bytes, consumed));
+}
+
+static void pass_on_end(struct relay *relay)
+{
+    if (!relay->is_over && relay->client_has_ended && buf_size(&relay->held) == 0)
+        stream_end(relay->settings.upstream);
+}
+
+/* The server has spoken: the passage may now know what the client's next bytes are. */
+static void feed_held(struct relay *relay)
+{
+    if (relay->is_over || buf_size(&relay->held) == 0)
+        return;
+    struct buf held = relay->held;
+    buf_init(&relay->held, LOOP_SCRATCH_SIZE);
+    feed_client(relay, buf_bytes(&held));
+    buf_fini(&held);
+    if (relay->is_over || buf_size(&relay->held) > 0)
+        return;
+    if (!stream_is_congested(relay->settings.upstream))
+        stream_read_start(relay->settings.client);
+    pass_on_end(relay);
+}
+
+static void feed_upstream(struct relay *relay, struct slice bytes)
+{
+    struct passage_sink sink = sink_of(relay);
+    size_t consumed = passage_feed(relay->settings.passage, SIDE_UPSTREAM, bytes, &sink);
+    ENSURE(consumed == bytes.size);
+    after_feeding(relay);
+    feed_held(relay);
+}
+
+void relay_feed(struct relay *relay, enum side from, struct slice bytes)
+{
+    if (relay->is_over || bytes.size == 0)
+        return;
+    if (from == SIDE_UPSTREAM) {
+        relay->server_bytes += bytes.size;
+        feed_upstream(relay, bytes);
+        return;
+    }
+    relay->client_bytes += bytes.size;
+    if (buf_size(&relay->held) == 0)
+        feed_client(relay, bytes);
+    else
+        hold(relay, bytes);
+}
+
+/* ---- what the streams say ---- */
 
 static void on_client_read(void *owner, struct slice bytes)
 {
-    struct relay *relay = owner;
-    if (relay->is_over)
-        return;
-    relay->client_bytes += bytes.size;
-    pass(relay->client, relay->upstream, bytes);
-}
-
-static void pass_to_client(void *owner, struct slice bytes)
-{
-    struct relay *relay = owner;
-    pass(relay->upstream, relay->client, bytes);
+    relay_feed(owner, SIDE_CLIENT, bytes);
 }
 
 static void on_upstream_read(void *owner, struct slice bytes)
 {
-    struct relay *relay = owner;
-    if (relay->is_over)
-        return;
-    relay->server_bytes += bytes.size;
-    if (relay->filter.rule == NULL)
-        pass_to_client(relay, bytes);
-    else
-        capability_filter_feed(&relay->filter, bytes, pass_to_client, relay);
+    relay_feed(owner, SIDE_UPSTREAM, bytes);
+}
+
+void relay_client_ended(struct relay *relay)
+{
+    relay->client_has_ended = true;
+    pass_on_end(relay);
 }
 
 static void on_client_end(void *owner)
 {
-    struct relay *relay = owner;
-    relay->client_has_ended = true;
-    if (!relay->is_over)
-        stream_end(relay->upstream);
+    relay_client_ended(owner);
 }
 
 static void over_by_upstream(struct relay *relay, enum why why, const char *text)
 {
-    struct slice rest = capability_filter_rest(&relay->filter);
-    if (!relay->is_over && rest.size > 0)
-        pass_to_client(relay, rest);
+    struct passage_sink sink = sink_of(relay);
+    if (!relay->is_over)
+        passage_finish(relay->settings.passage, &sink);
     if (relay->client_has_ended)
         over(relay, WHY_CLIENT_GONE, "the client closed the connection");
     else
@@ -80,14 +168,14 @@ static void on_client_drained(void *owner)
 {
     struct relay *relay = owner;
     if (!relay->is_over)
-        stream_read_start(relay->upstream);
+        stream_read_start(relay->settings.upstream);
 }
 
 static void on_upstream_drained(void *owner)
 {
     struct relay *relay = owner;
-    if (!relay->is_over)
-        stream_read_start(relay->client);
+    if (!relay->is_over && buf_size(&relay->held) == 0)
+        stream_read_start(relay->settings.client);
 }
 
 static void on_client_failed(void *owner, enum why why, const char *text)
@@ -104,7 +192,7 @@ static void on_upstream_failed(void *owner, enum why why, const char *text)
 static void on_closed(void *owner)
 {
     struct relay *relay = owner;
-    relay->ops->on_stream_closed(relay->owner);
+    relay->settings.ops->on_stream_closed(relay->settings.owner);
 }
 
 static const struct stream_ops client_ops = {.on_read = on_client_read,
@@ -118,26 +206,52 @@ static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
                                                .on_failed = on_upstream_failed,
                                                .on_closed = on_closed};
 
-void relay_start(struct relay *relay, struct stream *client, struct stream *upstream,
-                 const struct capability_rule *rule, struct slice from_client,
-                 struct slice from_upstream, bool client_has_ended, const struct relay_ops *ops,
-                 void *owner)
+/* ---- the end ---- */
+
+void relay_dismiss(struct relay *relay, enum why why, const char *text)
 {
-    *relay = (struct relay){.client = client, .upstream = upstream, .ops = ops, .owner = owner};
-    capability_filter_init(&relay->filter, rule);
-    stream_set_owner(client, &client_ops, relay);
-    stream_set_owner(upstream, &upstream_ops, relay);
-    stream_read_start(client);
-    stream_read_start(upstream);
-    if (from_client.size > 0)
-        on_client_read(relay, from_client);
-    if (from_upstream.size > 0)
-        on_upstream_read(relay, from_upstream);
-    if (client_has_ended)
-        on_client_end(relay);
+    struct passage_sink sink = sink_of(relay);
+    if (!relay->is_over)
+        passage_say_bye(relay->settings.passage, why, text, &sink);
+    over(relay, why, text);
+}
+
+/* A server that does not take the message is waited for; it has deadlines of its own. */
+static bool message_goes_on(const struct relay *relay)
+{
+    uint64_t owed =
+        RELAY_CONTENT_OCTETS_PER_SECOND * (uint64_t)relay->settings.content_milliseconds / 1000;
+    return stream_is_congested(relay->settings.upstream) ||
+           relay->client_bytes - relay->window_bytes >= owed;
+}
+
+static void on_deadline(struct deadline *deadline)
+{
+    struct relay *relay = CONTAINER_OF(deadline, struct relay, deadline);
+    if (!relay->is_in_window) {
+        relay_dismiss(relay, WHY_TIMEOUT, "nothing was said for too long");
+    } else if (message_goes_on(relay)) {
+        relay->is_in_window = false;
+        note_life(relay);
+    } else {
+        relay_dismiss(relay, WHY_TIMEOUT, "the message comes too slowly");
+    }
+}
+
+void relay_start(struct relay *relay, const struct relay_settings *settings)
+{
+    *relay = (struct relay){.settings = *settings};
+    buf_init(&relay->held, 2 * LOOP_SCRATCH_SIZE);
+    deadline_init(&relay->deadline, on_deadline);
+    stream_set_owner(settings->client, &client_ops, relay);
+    stream_set_owner(settings->upstream, &upstream_ops, relay);
+    stream_read_start(settings->client);
+    stream_read_start(settings->upstream);
+    note_life(relay);
 }
 
 void relay_fini(struct relay *relay)
 {
-    capability_filter_fini(&relay->filter);
+    passage_close(relay->settings.passage);
+    buf_fini(&relay->held);
 }

@@ -7,6 +7,8 @@
  *   something breaks while relaying     both sides are closed, the client's after a flush
  *   the keeper is gone                  the gate dismisses everybody
  */
+#include <inttypes.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 
 #include "gate/session_internal.h"
@@ -54,11 +56,13 @@ void session_close(struct session *session, enum why why, const char *text)
     if (session->is_closing)
         return;
     session->is_closing = true;
+    deferral_cancel(&session->overdue);
     session_note(session, NOTE_SESSION_CLOSE, why, text);
     buf_init(&frame, 64);
     ENSURE(message_write_plain(&frame, MESSAGE_FORGET, session->number) == 0);
     gate_send(session->gate, &frame);
     deadline_stop(&session->deadline);
+    deadline_stop(&session->login_deadline);
     list_remove(&session->waiting_node);
     session_hang_up(session);
     stream_close_after_flush(session->client, session->gate->settings.flush);
@@ -84,8 +88,11 @@ static void set_patience(struct session *session)
     session->patience = patience;
     deadline_start(session->gate->patience[patience], &session->deadline);
     list_remove(&session->waiting_node);
-    if (patience == PATIENCE_CLIENT)
-        list_append(session->settings.waiting, &session->waiting_node);
+    if (patience != PATIENCE_CLIENT)
+        return;
+    list_append(session->settings.waiting, &session->waiting_node);
+    if (session->login_is_overdue)
+        loop_defer(session->gate->loop, &session->overdue);
 }
 
 /* A side is read while nothing of it is held, and it reads us. */
@@ -152,8 +159,19 @@ static void on_client_end(void *owner)
 
 static void on_client_failed(void *owner, enum why why, const char *text)
 {
+    struct session *session = owner;
     (void)why;
-    session_close(owner, WHY_CLIENT_GONE, text);
+    if (stream_tls(session->client) != NULL && !session->client_is_secure)
+        session_note(session, NOTE_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, text);
+    session_close(session, WHY_CLIENT_GONE, text);
+}
+
+static void on_client_secured(void *owner)
+{
+    struct session *session = owner;
+    session->client_is_secure = true;
+    if (!session->is_closing)
+        tell(session, &(struct fact){.kind = FACT_TLS_UP, .side = SIDE_CLIENT});
 }
 
 static void on_drained(void *owner)
@@ -178,11 +196,34 @@ static void on_upstream_end(void *owner)
         tell(session, &(struct fact){.kind = FACT_EOF, .side = SIDE_UPSTREAM});
 }
 
+static void note_secured(struct session *session)
+{
+    char detail[160];
+    tls_describe(stream_tls(session->upstream), detail, sizeof(detail));
+    session_note(session, NOTE_UPSTREAM_CONNECT, WHY_NONE, detail);
+}
+
+static void on_upstream_secured(void *owner)
+{
+    struct session *session = owner;
+    session->upstream_is_secure = true;
+    if (session->is_closing)
+        return;
+    note_secured(session);
+    tell(session, &(struct fact){.kind = FACT_TLS_UP, .side = SIDE_UPSTREAM});
+}
+
 static void on_upstream_failed(void *owner, enum why why, const char *text)
 {
     struct session *session = owner;
     char sentence[300];
-    snprintf(sentence, sizeof(sentence), "the connection to the mail server broke: %s", text);
+    bool is_handshake = stream_tls(session->upstream) != NULL && !session->upstream_is_secure;
+    if (is_handshake && !session->is_closing)
+        session_note(session, NOTE_UPSTREAM_CONNECT, why, text);
+    snprintf(sentence, sizeof(sentence), "%s: %s",
+             is_handshake ? "no trusted connection to the mail server"
+                          : "the connection to the mail server broke",
+             text);
     if (!session->is_closing)
         tell(session, &(struct fact){.kind = FACT_FAILED, .why = why, .text = sentence});
 }
@@ -190,11 +231,13 @@ static void on_upstream_failed(void *owner, enum why why, const char *text)
 static const struct stream_ops client_ops = {.on_read = on_client_read,
                                              .on_end = on_client_end,
                                              .on_drained = on_drained,
+                                             .on_secured = on_client_secured,
                                              .on_failed = on_client_failed,
                                              .on_closed = on_part_closed};
 static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
                                                .on_end = on_upstream_end,
                                                .on_drained = on_drained,
+                                               .on_secured = on_upstream_secured,
                                                .on_failed = on_upstream_failed,
                                                .on_closed = on_part_closed};
 
@@ -206,12 +249,10 @@ static void on_dial_ready(void *owner, struct stream *stream)
     session->upstream = stream;
     dial_close(session->dial);
     session->dial = NULL;
-    if (stream_tls(stream) != NULL) {
-        char detail[160];
-        tls_describe(stream_tls(stream), detail, sizeof(detail));
-        session_note(session, NOTE_UPSTREAM_CONNECT, WHY_NONE, detail);
-    }
-    tell(session, &(struct fact){.kind = FACT_CONNECTED});
+    session->upstream_is_secure = stream_tls(stream) != NULL;
+    if (session->upstream_is_secure)
+        note_secured(session);
+    tell(session, &(struct fact){.kind = FACT_CONNECTED, .is_secure = session->upstream_is_secure});
 }
 
 static void on_dial_failed(void *owner, enum why why, const char *text)
@@ -244,6 +285,23 @@ static void on_patience_over(struct deadline *deadline)
     tell(session, &(struct fact){.kind = FACT_TICK});
 }
 
+/* What the keeper and the upstream take is theirs to be bounded; the client is told when it is on
+ * its own turn again. */
+static void on_login_over(struct deadline *deadline)
+{
+    struct session *session = CONTAINER_OF(deadline, struct session, login_deadline);
+    session->login_is_overdue = true;
+    if (session->patience == PATIENCE_CLIENT)
+        tell(session, &(struct fact){.kind = FACT_TICK});
+}
+
+static void on_overdue(struct deferral *deferral)
+{
+    struct session *session = CONTAINER_OF(deferral, struct session, overdue);
+    if (session->patience == PATIENCE_CLIENT)
+        tell(session, &(struct fact){.kind = FACT_TICK});
+}
+
 /* ---- the keeper's words ---- */
 
 static int take_granted(struct session *session, const struct message *message)
@@ -267,7 +325,9 @@ static int take_granted(struct session *session, const struct message *message)
     session->grant = granted.grant;
     mem_free(session->account);
     session->account = mem_copy_string(granted.account);
-    tell(session, &(struct fact){.kind = FACT_GRANTED, .text = granted.mechanisms});
+    tell(session, &(struct fact){.kind = FACT_GRANTED,
+                                 .text = granted.mechanisms,
+                                 .is_password = granted.is_password});
     return 0;
 }
 
@@ -302,13 +362,33 @@ void session_dismiss(struct session *session, enum why why, const char *text)
     if (session->is_closing)
         return;
     if (session->engine == NULL) {
-        session_close(session, why, text);
+        relay_dismiss(&session->relay, why, text);
         return;
     }
     tell(session, &(struct fact){.kind = FACT_DISMISSED, .why = why, .text = text});
 }
 
 /* ---- the beginning ---- */
+
+static struct engine *new_engine(struct session *session)
+{
+    const struct message_listener *configure = session_configure(session);
+    char timestamp[64];
+    uint64_t random[2];
+    /* RFC 1939 section 7; nobody may know it beforehand. */
+    ENSURE(RAND_bytes((unsigned char *)random, sizeof(random)) == 1);
+    snprintf(timestamp, sizeof(timestamp), "<%016" PRIx64 "%016" PRIx64 "@localhost>", random[0],
+             random[1]);
+    return engine_new(&(struct engine_settings){.dialect = session_dialect(session),
+                                                .mechanisms = configure->mechanisms,
+                                                .capabilities = configure->capabilities,
+                                                .timestamp = timestamp,
+                                                .client_tls = configure->tls,
+                                                .needs_no_login = configure->needs_no_login,
+                                                .refusal = session->settings.refusal,
+                                                .refusal_why = session->settings.refusal_why,
+                                                .sasl = session_sasl(session)});
+}
 
 int session_open(struct gate *gate, int descriptor, const struct session_settings *settings,
                  struct err *err)
@@ -329,16 +409,17 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     list_init(&session->table_node);
     list_init(&session->waiting_node);
     deadline_init(&session->deadline, on_patience_over);
+    deadline_init(&session->login_deadline, on_login_over);
+    deferral_init(&session->overdue, on_overdue);
     /* One read at most is held: a side is not read while something of it is. */
     buf_init(&session->held[SIDE_CLIENT], LOOP_SCRATCH_SIZE);
     buf_init(&session->held[SIDE_UPSTREAM], LOOP_SCRATCH_SIZE);
     gate_add_session(gate, session);
     session_note(session, NOTE_SESSION_OPEN, WHY_NONE, session_configure(session)->name);
-    session->engine = engine_new(
-        &(struct engine_settings){.dialect = session_dialect(session),
-                                  .mechanisms = session_configure(session)->mechanisms,
-                                  .refusal = settings->is_turned_away ? "too many sessions" : NULL,
-                                  .sasl = session_sasl(session)});
+    if (settings->refusal_why == WHY_CLIENT_PROTOCOL)
+        session_note(session, NOTE_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, settings->refusal);
+    deadline_start(gate->login, &session->login_deadline);
+    session->engine = new_engine(session);
     pump(session);
     return 0;
 }

@@ -49,7 +49,8 @@ static int sasl_start(void *owner, const char *mechanism, struct slice *response
                                                .host = granted->host,
                                                .port = granted->port,
                                                .user = granted->user,
-                                               .token = &token};
+                                               .token = &token,
+                                               .is_password = granted->is_password};
     int status = sasl_initiator_new(session->gate->sasl, mechanism, &identity, &session->sasl);
     secret_wipe(&token);
     return status != 0 ? status : sasl_initiator_start(session->sasl, response_out);
@@ -61,9 +62,16 @@ static int sasl_step(void *owner, struct slice challenge, struct slice *response
     return sasl_initiator_step(session->sasl, challenge, response_out);
 }
 
+static bool sasl_is_complete(void *owner)
+{
+    const struct session *session = owner;
+    return sasl_initiator_is_complete(session->sasl);
+}
+
 struct engine_sasl session_sasl(struct session *session)
 {
-    return (struct engine_sasl){.start = sasl_start, .step = sasl_step, .owner = session};
+    return (struct engine_sasl){
+        .start = sasl_start, .step = sasl_step, .is_complete = sasl_is_complete, .owner = session};
 }
 
 /* ---- the engine's deeds ---- */
@@ -100,18 +108,43 @@ static void do_again(struct session *session)
     gate_send(session->gate, &frame);
 }
 
+#define TLS_KEY_MAX 512
+
+/* `key` is where the session key is put. */
+static struct tls_settings tls_settings(const struct session *session, char key[TLS_KEY_MAX])
+{
+    const struct message_granted *granted = session->granted;
+    ENSURE(granted != NULL);
+    snprintf(key, TLS_KEY_MAX, "%s %s:%u", granted->account, granted->host, granted->port);
+    return (struct tls_settings){.authorities = session->gate->authorities[granted->authorities],
+                                 .sessions = session->gate->tls_sessions,
+                                 .session_key = key,
+                                 .host = granted->host,
+                                 .alpn = session_dialect(session)->alpn};
+}
+
+/* What is held of that side came before TLS and is not for it: the engine is fed it, and ends. */
+static void do_start_tls(struct session *session, enum side side)
+{
+    char key[TLS_KEY_MAX];
+    if (buf_size(&session->held[side]) > 0)
+        return;
+    if (side == SIDE_CLIENT) {
+        struct tls_identity *identity = session->gate->identities[session->settings.listener];
+        ENSURE(identity != NULL);
+        stream_start_tls(session->client, tls_server_new(identity));
+        return;
+    }
+    struct tls_settings settings = tls_settings(session, key);
+    stream_start_tls(session->upstream, tls_client_new(&settings));
+}
+
 static void do_dial(struct session *session)
 {
     const struct message_granted *granted = session->granted;
     struct dial_address addresses[MESSAGE_ADDRESSES_MAX];
-    char key[512];
-    ENSURE(granted != NULL);
-    snprintf(key, sizeof(key), "%s %s:%u", granted->account, granted->host, granted->port);
-    struct tls_settings tls = {.authorities = session->gate->authorities[granted->authorities],
-                               .sessions = session->gate->tls_sessions,
-                               .session_key = key,
-                               .host = granted->host,
-                               .alpn = session_dialect(session)->alpn};
+    char key[TLS_KEY_MAX];
+    struct tls_settings tls = tls_settings(session, key);
     struct dial_settings settings = {.addresses = addresses,
                                      .address_count = granted->address_count,
                                      .port = granted->port,
@@ -155,19 +188,45 @@ static void do_hang_up(struct session *session)
     session->account = mem_copy_string("");
 }
 
-/* From here the session is two sockets, the TLS object and this struct. */
+/* From here the session is two sockets, the TLS objects and this struct. */
 static void do_pass(struct session *session)
 {
+    struct gate *gate = session->gate;
+    struct relay_settings settings = {
+        .client = session->client,
+        .upstream = session->upstream,
+        .passage =
+            engine_passage(session->engine, session_configure(session)->rejects_bare_newline),
+        .idle = gate->idle,
+        .content = gate->content,
+        .content_milliseconds = gate->settings.content,
+        .ops = &session_relay_ops,
+        .owner = session};
     deadline_stop(&session->deadline);
+    deadline_stop(&session->login_deadline);
     list_remove(&session->waiting_node);
     session->is_relaying = true;
-    relay_start(&session->relay, session->client, session->upstream,
-                session_dialect(session)->capability_rule, buf_bytes(&session->held[SIDE_CLIENT]),
-                buf_bytes(&session->held[SIDE_UPSTREAM]), session->client_has_ended,
-                &session_relay_ops, session);
+    forget_token(session);
+    relay_start(&session->relay, &settings);
+    relay_feed(&session->relay, SIDE_CLIENT, engine_said_already(session->engine));
+    relay_feed(&session->relay, SIDE_CLIENT, buf_bytes(&session->held[SIDE_CLIENT]));
+    relay_feed(&session->relay, SIDE_UPSTREAM, buf_bytes(&session->held[SIDE_UPSTREAM]));
+    if (session->client_has_ended)
+        relay_client_ended(&session->relay);
     buf_clear(&session->held[SIDE_CLIENT]);
     buf_clear(&session->held[SIDE_UPSTREAM]);
-    forget_token(session);
+}
+
+static void do_learned(struct session *session, struct slice lines)
+{
+    struct buf frame;
+    char *text = mem_copy_bytes_as_string(lines.data, lines.size);
+    buf_init(&frame, FRAME_MAX);
+    /* What is longer than the keeper takes is not remembered. */
+    if (message_write_learned(&frame, session->number, text) == 0)
+        gate_send(session->gate, &frame);
+    buf_fini(&frame);
+    mem_free(text);
 }
 
 static void do_send(struct session *session, enum side side, struct slice bytes)
@@ -198,6 +257,12 @@ static void do_deed(struct session *session, const struct deed *deed)
         return;
     case DEED_HANG_UP:
         do_hang_up(session);
+        return;
+    case DEED_START_TLS:
+        do_start_tls(session, deed->side);
+        return;
+    case DEED_LEARNED:
+        do_learned(session, deed->bytes);
         return;
     case DEED_NOTE:
         do_note(session, deed);

@@ -23,6 +23,11 @@ void capability_filter_fini(struct capability_filter *filter)
     buf_fini(&filter->held);
 }
 
+bool capability_filter_is_between_lines(const struct capability_filter *filter)
+{
+    return !filter->is_within_line && filter->literal_left == 0 && buf_size(&filter->held) == 0;
+}
+
 struct slice capability_filter_rest(const struct capability_filter *filter)
 {
     return buf_bytes(&filter->held);

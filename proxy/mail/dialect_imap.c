@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mail/dialect.h"
+#include "mail/passage_imap.h"
 
 extern const struct dialect dialect_imap;
 
@@ -74,6 +75,10 @@ static void send_capabilities(struct engine *engine)
 {
     struct slice rest = slice_of_string(engine_local_mechanisms(engine)), mechanism;
     engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID"));
+    if (engine_offers_tls(engine)) {
+        engine_send(engine, SIDE_CLIENT, SLICE_LITERAL(" STARTTLS LOGINDISABLED"));
+        return;
+    }
     while (slice_next_word(&rest, ' ', &mechanism))
         engine_send_format(engine, SIDE_CLIENT, " AUTH=%.*s", SLICE_PRINT(mechanism));
 }
@@ -135,7 +140,7 @@ static void say_bye(struct engine *engine, enum why why, const char *text)
 /* What is of no use behind us, or would end our understanding of the stream: the login is over, the
  * compressed bytes could not be followed, a referral would lead around us, UNAUTHENTICATE (RFC
  * 8437) would leave a session without an owner. */
-static bool is_hidden(struct slice capability)
+bool imap_hides_capability(struct slice capability)
 {
     static const char *const prefixes[] = {"AUTH=",          "COMPRESS=",         "STARTTLS",
                                            "LOGINDISABLED",  "LOGIN-REFERRALS",   "SASL-IR",
@@ -146,15 +151,12 @@ static bool is_hidden(struct slice capability)
     return capability.size == 0 || slice_has_control(capability);
 }
 
-static const struct capability_rule capability_rule = {.prefix = "* CAPABILITY ",
-                                                       .is_hidden = is_hidden};
-
 static void say_ready(struct engine *engine)
 {
     struct slice rest = engine_capabilities(engine), capability;
     engine_send_format(engine, SIDE_CLIENT, "%s OK [CAPABILITY", tag_or_star(engine));
     while (slice_next_word(&rest, ' ', &capability)) {
-        if (is_hidden(capability))
+        if (imap_hides_capability(capability))
             continue;
         engine_send(engine, SIDE_CLIENT, SLICE_LITERAL(" "));
         engine_send(engine, SIDE_CLIENT, capability);
@@ -216,12 +218,38 @@ static bool command_logout(struct engine *engine, const struct unit *unit)
     return false;
 }
 
+/* RFC 3501 section 6.2.1 */
+static bool command_starttls(struct engine *engine, const struct unit *unit)
+{
+    if (!expects_no_arguments(engine, unit))
+        return false;
+    if (!engine_offers_tls(engine)) {
+        engine_bad_command(engine, "STARTTLS is not offered");
+        return false;
+    }
+    ok(engine, "Begin TLS now");
+    return engine_begin_client_tls(engine);
+}
+
+/* RFC 5530: where TLS is wanted, nothing is looked at without it. */
+static bool lacks_tls(struct engine *engine)
+{
+    if (!engine_offers_tls(engine))
+        return false;
+    engine_send_format(engine, SIDE_CLIENT, "%s NO [PRIVACYREQUIRED] STARTTLS comes first\r\n",
+                       engine_tag(engine));
+    engine_count_bad_command(engine);
+    return true;
+}
+
 static bool command_login(struct engine *engine, const struct unit *unit)
 {
     struct buf user, password;
     struct slice rest = unit->arguments;
     bool is_asked = false;
     engine_set_tag(engine, unit->tag);
+    if (lacks_tls(engine))
+        return false;
     buf_init(&user, dialect_imap.sasl_max);
     buf_init(&password, dialect_imap.sasl_max);
     bool is_well_formed =
@@ -242,6 +270,8 @@ static bool command_authenticate(struct engine *engine, const struct unit *unit)
 {
     struct slice rest = unit->arguments, initial;
     engine_set_tag(engine, unit->tag);
+    if (lacks_tls(engine))
+        return false;
     struct slice mechanism = take_word(&rest);
     bool has_initial = slice_next_word(&rest, ' ', &initial);
     if (mechanism.size == 0 || rest.size > 0) {
@@ -288,15 +318,32 @@ static void authenticate(struct engine *engine, const char *mechanism, const str
     engine_send(engine, SIDE_UPSTREAM, SLICE_LITERAL("\r\n"));
 }
 
+static void ask_tls(struct engine *engine)
+{
+    engine_send_format(engine, SIDE_UPSTREAM, "%s STARTTLS\r\n", engine_next_upstream_tag(engine));
+}
+
+static void learn(struct engine *engine, struct slice words)
+{
+    static const char prefix[] = "AUTH=";
+    struct slice word;
+    engine_set_capabilities(engine, words);
+    while (slice_next_word(&words, ' ', &word)) {
+        if (slice_starts_with_ignoring_case(word, prefix))
+            engine_add_mechanism(engine, slice_skip(word, sizeof(prefix) - 1));
+        if (slice_is_ignoring_case(word, "SASL-IR"))
+            engine_allow_initial_response(engine);
+    }
+}
+
+/* What it can do counts only when it says so over TLS. */
 static bool reply_greeting(struct engine *engine, const struct unit *unit)
 {
     struct slice words;
-    if (!find_capability_code(unit->arguments, &words)) {
-        ask_for_capabilities(engine);
-        return true;
-    }
-    engine_set_capabilities(engine, words);
-    engine_enter_authenticate(engine);
+    if (!engine_upstream_is_secure(engine) || !find_capability_code(unit->arguments, &words))
+        return engine_upstream_greeted(engine);
+    learn(engine, words);
+    engine_upstream_known(engine);
     return false;
 }
 
@@ -317,14 +364,14 @@ static bool reply_bye(struct engine *engine, const struct unit *unit)
 
 static bool reply_capability(struct engine *engine, const struct unit *unit)
 {
-    engine_set_capabilities(engine, unit->arguments);
+    learn(engine, unit->arguments);
     return false;
 }
 
 static bool reply_capability_done(struct engine *engine, const struct unit *unit)
 {
     (void)unit;
-    engine_enter_authenticate(engine);
+    engine_upstream_known(engine);
     return false;
 }
 
@@ -339,19 +386,19 @@ static bool reply_logged_in(struct engine *engine, const struct unit *unit)
 {
     struct slice words;
     if (find_capability_code(unit->arguments, &words))
-        engine_set_capabilities(engine, words);
+        learn(engine, words);
     if (!engine_has_new_capabilities(engine)) {
         ask_for_capabilities(engine);
         return true;
     }
-    engine_pass(engine);
+    engine_pass(engine, SLICE_NONE);
     return false;
 }
 
 static bool reply_confirmed(struct engine *engine, const struct unit *unit)
 {
     (void)unit;
-    engine_pass(engine);
+    engine_pass(engine, SLICE_NONE);
     return false;
 }
 
@@ -384,15 +431,22 @@ static const struct rule rules[] = {
     {PHASE_COMMAND, SIDE_CLIENT, "NOOP", command_noop, PHASE_SAME},
     {PHASE_COMMAND, SIDE_CLIENT, "ID", command_id, PHASE_SAME},
     {PHASE_COMMAND, SIDE_CLIENT, "LOGOUT", command_logout, PHASE_SAME},
+    {PHASE_COMMAND, SIDE_CLIENT, "STARTTLS", command_starttls, PHASE_SAME},
     {PHASE_COMMAND, SIDE_CLIENT, "LOGIN", command_login, PHASE_ASKED},
     {PHASE_COMMAND, SIDE_CLIENT, "AUTHENTICATE", command_authenticate, PHASE_ASKED},
     {PHASE_COMMAND, SIDE_CLIENT, NULL, command_unknown, PHASE_SAME},
     {PHASE_EXCHANGE, SIDE_CLIENT, NULL, engine_exchange_line, PHASE_ASKED},
 
-    {PHASE_GREETING, SIDE_UPSTREAM, "* OK", reply_greeting, PHASE_CAPABILITY},
+    {PHASE_GREETING, SIDE_UPSTREAM, "* OK", reply_greeting, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "* PREAUTH", reply_preauth, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "* BYE", reply_bye, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, NULL, engine_upstream_nonsense, PHASE_SAME},
+
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "OK", engine_upstream_agreed_to_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "NO", engine_upstream_refused_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "BAD", engine_upstream_refused_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "* BYE", reply_bye, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, NULL, reply_untagged, PHASE_SAME},
 
     {PHASE_CAPABILITY, SIDE_UPSTREAM, "* CAPABILITY", reply_capability, PHASE_SAME},
     {PHASE_CAPABILITY, SIDE_UPSTREAM, "OK", reply_capability_done, PHASE_SAME},
@@ -425,8 +479,7 @@ const struct dialect dialect_imap = {
     .initial_max = 8000 - 64,
     .bad_commands = 3,
     .continuation = "+ ",
-    .preference = "OAUTHBEARER XOAUTH2",
-    .capability_rule = &capability_rule,
+    .passage = &passage_imap,
     .rules = rules,
     .rule_count = LENGTH_OF(rules),
     .split_command = split_command,
@@ -439,4 +492,6 @@ const struct dialect dialect_imap = {
     .say_ready = say_ready,
     .say_bye = say_bye,
     .authenticate = authenticate,
+    .ask_capabilities = ask_for_capabilities,
+    .ask_tls = ask_tls,
 };

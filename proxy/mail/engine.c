@@ -2,8 +2,12 @@
  * The machine: phases, facts, deeds.
  *
  *   COMMAND ⇄ EXCHANGE → ASKED → DIALING → GREETING → CAPABILITY → AUTHENTICATE → CONFIRM → RELAY
+ *       ⇅                                       ↘         ↓ ↑
+ *   CLIENT_TLS                                     UPGRADE → SECURING
  *
- * CAPABILITY is left out when the greeting brought the list, CONFIRM when the login's reply did.
+ * CAPABILITY is left out when the greeting brought the list, CONFIRM when the login's reply did or
+ * the protocol has no need of it. UPGRADE and SECURING are there when the connection is not secure
+ * yet: nothing is authenticated before. CLIENT_TLS is where TLS towards the client begins.
  * A failure anywhere between ASKED and RELAY says no to the client and goes back to COMMAND; the
  * fifth one ends the connection. A refused token goes from AUTHENTICATE to ASKED once, and from
  * there to AUTHENTICATE on the same connection or, if the server has closed it, to DIALING.
@@ -18,24 +22,49 @@
 
 #define SENT_MAX (64ul * 1024)
 
+static void copy_settings(struct engine *engine, const struct engine_settings *settings)
+{
+    engine->settings = *settings;
+    engine->local_mechanisms = mem_copy_string(settings->mechanisms);
+    if (settings->capabilities != NULL)
+        engine->local_capabilities = mem_copy_string(settings->capabilities);
+    if (settings->timestamp != NULL)
+        engine->timestamp = mem_copy_string(settings->timestamp);
+    if (settings->refusal != NULL)
+        engine->refusal = mem_copy_string(settings->refusal);
+}
+
+static void greet_or_refuse(struct engine *engine)
+{
+    if (engine->refusal == NULL)
+        engine->dialect->greet(engine);
+    else
+        engine_end(engine, engine->settings.refusal_why, engine->refusal);
+}
+
 struct engine *engine_new(const struct engine_settings *settings)
 {
     const struct dialect *dialect = settings->dialect;
     struct engine *engine = mem_new(sizeof(*engine));
     engine->dialect = dialect;
-    engine->settings = *settings;
     engine->phase = PHASE_COMMAND;
+    copy_settings(engine, settings);
     buf_init(&engine->readers[SIDE_CLIENT].bytes, dialect->sasl_max + dialect->literal_max);
     buf_init(&engine->readers[SIDE_UPSTREAM].bytes, dialect->reply_line_max);
     buf_init(&engine->out[SIDE_CLIENT], SENT_MAX);
     buf_init(&engine->out[SIDE_UPSTREAM], SENT_MAX);
     buf_init(&engine->asked, dialect->sasl_max + dialect->command_max);
+    buf_init(&engine->user, dialect->command_max);
+    buf_init(&engine->said_already, dialect->command_max + sizeof("\r\n"));
     buf_init(&engine->capabilities, dialect->reply_line_max);
+    buf_init(&engine->mechanisms, dialect->reply_line_max);
+    buf_init(&engine->reply_text, REPLY_TEXT_MAX);
+    buf_init(&engine->learned, dialect->reply_line_max);
     buf_init(&engine->first_message, SENT_MAX);
-    if (settings->refusal == NULL)
-        dialect->greet(engine);
+    if (settings->client_tls == TLS_MODE_ON)
+        (void)engine_begin_client_tls(engine);
     else
-        engine_end(engine, WHY_LIMIT, settings->refusal);
+        greet_or_refuse(engine);
     return engine;
 }
 
@@ -47,9 +76,15 @@ void engine_free(struct engine *engine)
         buf_fini(&engine->readers[side].bytes);
         buf_fini(&engine->out[side]);
     }
-    buf_fini(&engine->asked);
-    buf_fini(&engine->capabilities);
-    buf_fini(&engine->first_message);
+    struct buf *const buffers[] = {
+        &engine->asked,      &engine->user,       &engine->said_already, &engine->capabilities,
+        &engine->mechanisms, &engine->reply_text, &engine->learned,      &engine->first_message};
+    for (size_t i = 0; i < LENGTH_OF(buffers); i++)
+        buf_fini(buffers[i]);
+    mem_free(engine->local_mechanisms);
+    mem_free(engine->local_capabilities);
+    mem_free(engine->timestamp);
+    mem_free(engine->refusal);
     mem_free(engine->mechanism_order);
     mem_free(engine);
 }
@@ -74,6 +109,7 @@ void engine_enter(struct engine *engine, enum phase phase)
 enum engine_patience engine_patience(const struct engine *engine)
 {
     switch (engine->phase) {
+    case PHASE_CLIENT_TLS:
     case PHASE_COMMAND:
     case PHASE_EXCHANGE:
         return PATIENCE_CLIENT;
@@ -81,6 +117,8 @@ enum engine_patience engine_patience(const struct engine *engine)
         return PATIENCE_KEEPER;
     case PHASE_DIALING:
     case PHASE_GREETING:
+    case PHASE_UPGRADE:
+    case PHASE_SECURING:
     case PHASE_CAPABILITY:
     case PHASE_AUTHENTICATE:
     case PHASE_CONFIRM:
@@ -150,9 +188,26 @@ bool engine_next(struct engine *engine, struct deed *deed_out)
     } else if (deed->kind == DEED_ASK || deed->kind == DEED_ANSWER) {
         deed->bytes = buf_bytes(&engine->asked);
         deed->mechanism = engine->asked_mechanism;
+    } else if (deed->kind == DEED_LEARNED) {
+        deed->bytes = buf_bytes(&engine->learned);
     }
     *deed_out = *deed;
     return true;
+}
+
+/* ---- what the relay gets ---- */
+
+struct passage *engine_passage(const struct engine *engine, bool rejects_bare_newline)
+{
+    ENSURE(engine->phase == PHASE_RELAY);
+    return engine->dialect->passage->open(
+        &(struct passage_settings){.capabilities = buf_bytes(&engine->capabilities),
+                                   .rejects_bare_newline = rejects_bare_newline});
+}
+
+struct slice engine_said_already(const struct engine *engine)
+{
+    return buf_bytes(&engine->said_already);
 }
 
 /* ---- bytes ---- */
@@ -160,12 +215,15 @@ bool engine_next(struct engine *engine, struct deed *deed_out)
 static bool reads_from(const struct engine *engine, enum side side)
 {
     switch (engine->phase) {
+    case PHASE_CLIENT_TLS:
     case PHASE_COMMAND:
     case PHASE_EXCHANGE:
         return side == SIDE_CLIENT;
     case PHASE_ASKED:
         return side == SIDE_UPSTREAM && engine->upstream_is_connected;
     case PHASE_GREETING:
+    case PHASE_UPGRADE:
+    case PHASE_SECURING:
     case PHASE_CAPABILITY:
     case PHASE_AUTHENTICATE:
     case PHASE_CONFIRM:
@@ -195,6 +253,10 @@ size_t engine_feed(struct engine *engine, enum side side, struct slice bytes)
         /* The answers to many commands in one piece would need room without a bound. */
         if (engine->queue_count > 0)
             break;
+        if (engine->phase == PHASE_CLIENT_TLS || engine->phase == PHASE_SECURING) {
+            engine_end_injected(engine, side);
+            return bytes.size;
+        }
         consumed += engine_read_unit(engine, side, slice_skip(bytes, consumed));
     }
     return consumed;
@@ -242,6 +304,17 @@ static void tell_tick(struct engine *engine)
     }
 }
 
+void engine_tell_client_secured(struct engine *engine)
+{
+    if (engine->phase != PHASE_CLIENT_TLS)
+        return;
+    engine->client_is_secure = true;
+    engine_enter(engine, PHASE_COMMAND);
+    /* RFC 3207 section 4.2, RFC 2595 section 4: only a session that begins with TLS is greeted. */
+    if (engine->settings.client_tls == TLS_MODE_ON)
+        greet_or_refuse(engine);
+}
+
 void engine_tell(struct engine *engine, const struct fact *fact)
 {
     give_back_what_was_lent(engine);
@@ -252,13 +325,19 @@ void engine_tell(struct engine *engine, const struct fact *fact)
         tell_challenge(engine, fact->bytes);
         return;
     case FACT_GRANTED:
-        engine_tell_granted(engine, fact->text);
+        engine_tell_granted(engine, fact->text, fact->is_password);
         return;
     case FACT_REFUSED:
         tell_refused(engine, fact);
         return;
     case FACT_CONNECTED:
-        engine_tell_connected(engine);
+        engine_tell_connected(engine, fact->is_secure);
+        return;
+    case FACT_TLS_UP:
+        if (fact->side == SIDE_UPSTREAM)
+            engine_tell_secured(engine);
+        else
+            engine_tell_client_secured(engine);
         return;
     case FACT_FAILED:
         engine_upstream_lost(engine, fact->why, fact->text);

@@ -1,31 +1,43 @@
 /*
- * The login upstream: connect, learn what the server can do, send the token in the mechanism
- * chosen, absorb the error challenge, and try once more with a new token when this one is refused.
+ * The login upstream: connect, bring TLS up where that is still due, learn what the server can do,
+ * send the token in the mechanism chosen, absorb the error challenge, and try once more with a new
+ * token when this one is refused.
  *
- * Fails by: no connection, no mechanism in common, a token that must not be sent, a server that
- * closes, babbles or refuses twice. The client is told by engine_fail.
+ * Fails by: no connection, no TLS, no mechanism in common, a token that must not be sent, a server
+ * that closes, babbles, refuses twice or says yes without proving itself. The client is told by
+ * engine_fail.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "mail/engine_internal.h"
 
-/* Our answers to an error challenge are empty or one octet. */
-#define SENT_ANSWER_MAX 64
+/* In base64: a password, or what SCRAM answers to a nonce that filled its line. */
+#define SENT_ANSWER_MAX (16ul * 1024)
+
+static void forget_what_was_said(struct engine *engine)
+{
+    buf_clear(&engine->readers[SIDE_UPSTREAM].bytes);
+    buf_clear(&engine->capabilities);
+    buf_clear(&engine->mechanisms);
+    buf_clear(&engine->reply_text);
+    buf_clear(&engine->first_message);
+    engine->first_message_is_due = false;
+    engine->allows_initial_response = false;
+}
 
 void engine_reset_upstream(struct engine *engine)
 {
-    struct unit_reader *reader = &engine->readers[SIDE_UPSTREAM];
-    buf_clear(&reader->bytes);
-    buf_clear(&engine->capabilities);
-    buf_clear(&engine->first_message);
+    forget_what_was_said(engine);
     engine->reply_total = 0;
-    engine->first_message_is_due = false;
     engine->challenges = 0;
     engine->upstream_is_connected = false;
+    engine->upstream_is_secure = false;
     engine->upstream_is_stale = false;
     engine->upstream_is_reused = false;
 }
+
+static void enter_authenticate(struct engine *engine);
 
 static void dial(struct engine *engine)
 {
@@ -34,27 +46,79 @@ static void dial(struct engine *engine)
     engine_enter(engine, PHASE_DIALING);
 }
 
-void engine_tell_granted(struct engine *engine, const char *mechanisms)
+void engine_tell_granted(struct engine *engine, const char *mechanisms, bool is_password)
 {
     if (engine->phase != PHASE_ASKED)
         return;
     mem_free(engine->mechanism_order);
     engine->mechanism_order = mem_copy_string(mechanisms);
+    engine->has_password = is_password;
     if (!engine->upstream_is_connected || engine->upstream_is_stale) {
         dial(engine);
         return;
     }
     engine->upstream_is_reused = true;
     engine->reply_total = 0;
-    engine_enter_authenticate(engine);
+    enter_authenticate(engine);
 }
 
-void engine_tell_connected(struct engine *engine)
+void engine_tell_connected(struct engine *engine, bool is_secure)
 {
     if (engine->phase != PHASE_DIALING)
         return;
     engine->upstream_is_connected = true;
+    engine->upstream_is_secure = is_secure;
     engine_enter(engine, PHASE_GREETING);
+}
+
+/* ---- STARTTLS ---- */
+
+static void ask_for_tls(struct engine *engine)
+{
+    engine->dialect->ask_tls(engine);
+    engine_enter(engine, PHASE_UPGRADE);
+}
+
+bool engine_upstream_greeted(struct engine *engine)
+{
+    /* SMTP wants to be introduced to first. */
+    if (!engine->upstream_is_secure && !engine->dialect->asks_capabilities_for_tls) {
+        ask_for_tls(engine);
+        return false;
+    }
+    engine->dialect->ask_capabilities(engine);
+    engine_enter(engine, PHASE_CAPABILITY);
+    return false;
+}
+
+bool engine_upstream_is_secure(const struct engine *engine)
+{
+    return engine->upstream_is_secure;
+}
+
+bool engine_upstream_agreed_to_tls(struct engine *engine, const struct unit *unit)
+{
+    (void)unit;
+    engine_queue(engine, &(struct deed){.kind = DEED_START_TLS, .side = SIDE_UPSTREAM}, NULL);
+    engine_enter(engine, PHASE_SECURING);
+    return false;
+}
+
+bool engine_upstream_refused_tls(struct engine *engine, const struct unit *unit)
+{
+    engine_fail_quoting(engine, WHY_UPSTREAM_TLS, "the mail server refuses TLS",
+                        wire_trim_line_end(unit->bytes));
+    return false;
+}
+
+void engine_tell_secured(struct engine *engine)
+{
+    if (engine->phase != PHASE_SECURING)
+        return;
+    forget_what_was_said(engine);
+    engine->upstream_is_secure = true;
+    engine->dialect->ask_capabilities(engine);
+    engine_enter(engine, PHASE_CAPABILITY);
 }
 
 void engine_upstream_lost(struct engine *engine, enum why why, const char *text)
@@ -73,9 +137,12 @@ void engine_upstream_lost(struct engine *engine, enum why why, const char *text)
         break;
     case PHASE_DIALING:
     case PHASE_GREETING:
+    case PHASE_UPGRADE:
+    case PHASE_SECURING:
     case PHASE_CAPABILITY:
     case PHASE_CONFIRM:
         break;
+    case PHASE_CLIENT_TLS:
     case PHASE_COMMAND:
     case PHASE_EXCHANGE:
     case PHASE_RELAY:
@@ -102,6 +169,8 @@ const char *engine_next_upstream_tag(struct engine *engine)
 void engine_set_capabilities(struct engine *engine, struct slice words)
 {
     buf_clear(&engine->capabilities);
+    buf_clear(&engine->mechanisms);
+    engine->allows_initial_response = false;
     ENSURE(buf_append(&engine->capabilities, words) == 0);
     engine->capabilities_are_new = true;
 }
@@ -116,22 +185,55 @@ struct slice engine_capabilities(const struct engine *engine)
     return buf_bytes(&engine->capabilities);
 }
 
-bool engine_has_capability(const struct engine *engine, const char *word)
+void engine_add_capability(struct engine *engine, struct slice line)
 {
-    struct slice rest = engine_capabilities(engine), capability;
-    while (slice_next_word(&rest, ' ', &capability))
-        if (slice_is_ignoring_case(capability, word))
-            return true;
-    return false;
+    struct buf *capabilities = &engine->capabilities;
+    engine->capabilities_are_new = true;
+    if (buf_room(capabilities) < line.size + 1)
+        return;
+    ENSURE(buf_append(capabilities, line) == 0);
+    ENSURE(buf_append(capabilities, SLICE_LITERAL("\n")) == 0);
+}
+
+void engine_add_mechanism(struct engine *engine, struct slice name)
+{
+    struct buf *mechanisms = &engine->mechanisms;
+    if (name.size == 0 || buf_room(mechanisms) < name.size + 1)
+        return;
+    ENSURE(buf_append(mechanisms, name) == 0);
+    ENSURE(buf_append(mechanisms, SLICE_LITERAL(" ")) == 0);
+}
+
+void engine_allow_initial_response(struct engine *engine)
+{
+    engine->allows_initial_response = true;
+}
+
+void engine_add_reply_text(struct engine *engine, struct slice text)
+{
+    struct buf *reply = &engine->reply_text;
+    if (buf_size(reply) > 0 && buf_room(reply) > 0)
+        ENSURE(buf_append(reply, SLICE_LITERAL(" ")) == 0);
+    ENSURE(buf_append(reply, slice_take(text, buf_room(reply))) == 0);
+}
+
+struct slice engine_reply_text(const struct engine *engine)
+{
+    return buf_bytes(&engine->reply_text);
+}
+
+void engine_clear_reply_text(struct engine *engine)
+{
+    buf_clear(&engine->reply_text);
 }
 
 static bool offers(const struct engine *engine, struct slice mechanism)
 {
-    char word[MECHANISM_MAX + 8];
-    if (mechanism.size >= MECHANISM_MAX)
-        return false;
-    snprintf(word, sizeof(word), "AUTH=%.*s", SLICE_PRINT(mechanism));
-    return engine_has_capability(engine, word);
+    struct slice rest = buf_bytes(&engine->mechanisms), word;
+    while (slice_next_word(&rest, ' ', &word))
+        if (slice_equal_ignoring_case(word, mechanism))
+            return true;
+    return false;
 }
 
 /* The first of the order that the server offers. Of an order that the configuration gives the first
@@ -139,7 +241,9 @@ static bool offers(const struct engine *engine, struct slice mechanism)
 static bool choose_mechanism(struct engine *engine)
 {
     bool is_configured = engine->mechanism_order[0] != '\0';
-    const char *order = is_configured ? engine->mechanism_order : engine->dialect->preference;
+    const char *preference =
+        engine->has_password ? "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN" : "OAUTHBEARER XOAUTH2";
+    const char *order = is_configured ? engine->mechanism_order : preference;
     struct slice rest = slice_of_string(order), word, chosen = SLICE_NONE;
     while (chosen.size == 0 && slice_next_word(&rest, ' ', &word))
         if (offers(engine, word))
@@ -156,13 +260,16 @@ static bool choose_mechanism(struct engine *engine)
     return true;
 }
 
-void engine_enter_authenticate(struct engine *engine)
+static void enter_authenticate(struct engine *engine)
 {
     struct slice message;
+    ENSURE(engine->upstream_is_secure);
     engine_enter(engine, PHASE_AUTHENTICATE);
     if (!choose_mechanism(engine)) {
         engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
-                    "the mail server offers no mechanism that takes a token");
+                    engine->has_password
+                        ? "the mail server offers no mechanism that takes a password"
+                        : "the mail server offers no mechanism that takes a token");
         return;
     }
     const struct engine_sasl *sasl = &engine->settings.sasl;
@@ -175,12 +282,23 @@ void engine_enter_authenticate(struct engine *engine)
         return;
     }
     struct slice initial = buf_bytes(&engine->first_message);
-    bool in_one_step =
-        engine->dialect->initial_max >= initial.size && engine_has_capability(engine, "SASL-IR");
-    engine->first_message_is_due = !in_one_step;
+    bool has_first = message.data != NULL;
+    if (has_first && initial.size == 0)
+        initial = SLICE_LITERAL("=");
+    bool in_one_step = has_first && engine->allows_initial_response &&
+                       engine->dialect->initial_max >= initial.size;
+    engine->first_message_is_due = has_first && !in_one_step;
     engine->dialect->authenticate(engine, engine->mechanism, in_one_step ? &initial : NULL);
     if (in_one_step)
         buf_clear(&engine->first_message);
+}
+
+void engine_upstream_known(struct engine *engine)
+{
+    if (engine->upstream_is_secure)
+        enter_authenticate(engine);
+    else
+        ask_for_tls(engine);
 }
 
 /* ---- what the server answers ---- */
@@ -199,7 +317,8 @@ bool engine_upstream_challenge(struct engine *engine, const struct unit *unit)
         send_first_message(engine);
         return false;
     }
-    if (++engine->challenges > CHALLENGES_MAX)
+    if (++engine->challenges >
+        (engine->has_password ? PASSWORD_CHALLENGES_MAX : TOKEN_CHALLENGES_MAX))
         return engine_upstream_nonsense(engine, unit);
 
     /* The server's reason (JSON) is for programs; the client never asked for it and does not see
@@ -234,7 +353,9 @@ void engine_token_refused(struct engine *engine, struct slice reason)
                                 .why = WHY_TOKEN_REJECTED},
                  words);
     if (engine->token_was_refused) {
-        engine_fail_quoting(engine, WHY_TOKEN_REJECTED, "the provider refused the access token",
+        engine_fail_quoting(engine, WHY_TOKEN_REJECTED,
+                            engine->has_password ? "the provider refused the password"
+                                                 : "the provider refused the access token",
                             reason);
         return;
     }
@@ -251,13 +372,25 @@ bool engine_upstream_nonsense(struct engine *engine, const struct unit *unit)
     return false;
 }
 
-void engine_pass(struct engine *engine)
+void engine_pass(struct engine *engine, struct slice learned)
 {
+    const struct engine_sasl *sasl = &engine->settings.sasl;
+    if (sasl->is_complete != NULL && !sasl->is_complete(sasl->owner)) {
+        engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
+                    "the mail server did not prove that it knows the password");
+        return;
+    }
     engine_queue(
         engine,
         &(struct deed){.kind = DEED_NOTE, .note = ENGINE_NOTE_UPSTREAM_AUTH, .why = WHY_NONE},
         engine->mechanism);
-    engine->dialect->say_ready(engine);
+    /* A command that was kept is answered by the upstream itself. */
+    if (buf_size(&engine->said_already) == 0)
+        engine->dialect->say_ready(engine);
+    if (learned.size > 0) {
+        ENSURE(buf_append(&engine->learned, learned) == 0);
+        engine_queue(engine, &(struct deed){.kind = DEED_LEARNED}, NULL);
+    }
     engine_queue(engine, &(struct deed){.kind = DEED_PASS}, NULL);
     engine_enter(engine, PHASE_RELAY);
 }

@@ -137,6 +137,12 @@ static void do_deed(struct play *play, const struct deed *deed)
     case DEED_AGAIN:
         ENSURE(play->is_connected);
         break;
+    case DEED_START_TLS:
+        ENSURE(deed->side == SIDE_CLIENT || play->is_connected);
+        break;
+    case DEED_LEARNED:
+        record(play, 'l', deed->bytes);
+        break;
     case DEED_NOTE:
         break;
     }
@@ -149,7 +155,10 @@ static void check_memory(const struct engine *engine)
 {
     size_t kept = engine->readers[0].bytes.capacity + engine->readers[1].bytes.capacity +
                   engine->out[0].capacity + engine->out[1].capacity + engine->asked.capacity +
-                  engine->capabilities.capacity + engine->first_message.capacity;
+                  engine->capabilities.capacity + engine->mechanisms.capacity +
+                  engine->user.capacity + engine->said_already.capacity +
+                  engine->reply_text.capacity + engine->learned.capacity +
+                  engine->first_message.capacity;
     ENSURE(kept <= KEPT_MAX);
 }
 
@@ -270,7 +279,7 @@ static void tell_connected(struct play *play)
         return;
     play->is_dialing = false;
     play->is_connected = true;
-    tell(play, &(struct fact){.kind = FACT_CONNECTED, .text = ""});
+    tell(play, &(struct fact){.kind = FACT_CONNECTED, .is_secure = true, .text = ""});
 }
 
 static void tell_end(struct play *play, enum side side)
@@ -347,6 +356,7 @@ static struct buf play_input(struct slice input, size_t piece)
         .dialect = dialect_of(PROTOCOL_IMAP),
         .mechanisms = offers[options >> 1 & 3],
         .refusal = (options & 1) != 0 ? "too many sessions" : NULL,
+        .refusal_why = WHY_LIMIT,
         .sasl = {.start = sasl_start, .step = sasl_step, .owner = &play}});
     pump(&play);
     while (input.size > 0 && !play.is_over) {

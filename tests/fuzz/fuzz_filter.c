@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mail/dialect.h"
+#include "mail/passage_imap.h"
 
 #define OUTPUT_MAX (1024u * 1024)
 
@@ -18,7 +18,7 @@ static void append(void *owner, struct slice bytes)
 static void run(struct slice input, size_t first, size_t step, struct buf *out)
 {
     struct capability_filter filter;
-    capability_filter_init(&filter, dialect_of(PROTOCOL_IMAP)->capability_rule);
+    capability_filter_init(&filter, &passage_imap_capabilities);
     for (size_t size = first; input.size > 0; size = step) {
         size = size == 0 || size > input.size ? input.size : size;
         capability_filter_feed(&filter, slice_take(input, size), append, out);

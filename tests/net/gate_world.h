@@ -25,7 +25,7 @@ enum reach { REACH_TCP, REACH_TLS, REACH_GREETING, REACH_ALL };
 
 struct world_wish {
     int64_t patience[PATIENCE_NONE]; /* 0: a long time */
-    int64_t flush;
+    int64_t flush, login, idle, content;
     uint32_t max_sessions;
     bool is_of_other_user;
     const char *bundle; /* instead of the root's certificate */
@@ -489,6 +489,9 @@ static inline void open_gate(struct world *world, const struct world_wish *wish)
     struct gate_settings settings = {.channel = pair[0],
                                      .listeners = listener,
                                      .flush = wish->flush == 0 ? A_LONG_TIME : wish->flush,
+                                     .login = wish->login == 0 ? A_LONG_TIME : wish->login,
+                                     .idle = wish->idle == 0 ? A_LONG_TIME : wish->idle,
+                                     .content = wish->content == 0 ? A_LONG_TIME : wish->content,
                                      .on_over = on_gate_over,
                                      .owner = world};
     for (size_t i = 0; i < PATIENCE_NONE; i++)

@@ -123,7 +123,7 @@ static const struct expectation expectations[] = {
     {AT_RELAY, SERVER_CLOSES, NULL, false, WHY_SERVER_GONE},
     {AT_RELAY, SERVER_BREAKS, NULL, false, WHY_SERVER_GONE},
     {AT_RELAY, SERVER_RESETS, NULL, false, WHY_SERVER_GONE},
-    {AT_RELAY, KEEPER_CLOSES, NULL, false, WHY_SHUTDOWN},
+    {AT_RELAY, KEEPER_CLOSES, "* BYE ecluse is stopping\r\n", false, WHY_SHUTDOWN},
 };
 
 /* ---- the stage ---- */

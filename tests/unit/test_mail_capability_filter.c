@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "mail/dialect.h"
+#include "mail/passage_imap.h"
 
 #define OUTPUT_MAX (256u * 1024)
 
@@ -21,7 +21,7 @@ static void append(void *owner, struct slice bytes)
 static void run(struct slice input, size_t cut, struct buf *out)
 {
     struct capability_filter filter;
-    capability_filter_init(&filter, dialect_of(PROTOCOL_IMAP)->capability_rule);
+    capability_filter_init(&filter, &passage_imap_capabilities);
     for (size_t at = 0; at < input.size;) {
         size_t size = cut == 0 ? 1 : at == 0 ? cut : input.size - at;
         uint8_t *piece = mem_new(size);
@@ -112,7 +112,7 @@ static void test_nothing_is_held_without_need(void **state)
     struct buf out;
     (void)state;
     buf_init(&out, OUTPUT_MAX);
-    capability_filter_init(&filter, dialect_of(PROTOCOL_IMAP)->capability_rule);
+    capability_filter_init(&filter, &passage_imap_capabilities);
     capability_filter_feed(&filter, slice_of_string("+ idling\r\n* 4 EXI"), append, &out);
     assert_null(filter.held.memory);
     assert_int_equal(buf_size(&out), 17);

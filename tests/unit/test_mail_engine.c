@@ -129,7 +129,9 @@ static size_t kept(const struct engine *engine)
 {
     return engine->readers[0].bytes.capacity + engine->readers[1].bytes.capacity +
            engine->out[0].capacity + engine->out[1].capacity + engine->asked.capacity +
-           engine->capabilities.capacity + engine->first_message.capacity;
+           engine->capabilities.capacity + engine->mechanisms.capacity + engine->user.capacity +
+           engine->said_already.capacity + engine->reply_text.capacity + engine->learned.capacity +
+           engine->first_message.capacity;
 }
 
 static struct slice repeat(const char *unit, size_t size)
@@ -173,7 +175,7 @@ static void go_to_dialing(struct owner *owner)
 static void go_to_greeting(struct owner *owner)
 {
     go_to_dialing(owner);
-    tell(owner, (struct fact){.kind = FACT_CONNECTED});
+    tell(owner, (struct fact){.kind = FACT_CONNECTED, .is_secure = true});
 }
 
 static void go_to_capability(struct owner *owner)
@@ -249,7 +251,7 @@ static const struct fact all_facts[] = {
     {.kind = FACT_CHALLENGE, .text = "", .bytes = {(const uint8_t *)"x", 1}},
     {.kind = FACT_GRANTED, .text = ""},
     {.kind = FACT_REFUSED, .why = WHY_AUTH_REJECTED, .text = "no"},
-    {.kind = FACT_CONNECTED, .text = ""},
+    {.kind = FACT_CONNECTED, .is_secure = true, .text = ""},
     {.kind = FACT_FAILED, .why = WHY_UNREACHABLE, .text = "reset"},
     {.kind = FACT_EOF, .side = SIDE_CLIENT, .text = ""},
     {.kind = FACT_EOF, .side = SIDE_UPSTREAM, .text = ""},
@@ -309,7 +311,8 @@ static void test_a_place_without_room_ends_at_once(void **state)
     buf_init(&owner.to_client, 1000);
     owner.engine = engine_new(&(struct engine_settings){.dialect = dialect_of(PROTOCOL_IMAP),
                                                         .mechanisms = "PLAIN",
-                                                        .refusal = "too many sessions"});
+                                                        .refusal = "too many sessions",
+                                                        .refusal_why = WHY_LIMIT});
     do_deeds(&owner);
     assert_int_equal(owner.deeds[DEED_END], 1);
     assert_int_equal(owner.why, WHY_LIMIT);
@@ -379,7 +382,7 @@ static void good_step(struct owner *owner)
         tell(owner, (struct fact){.kind = FACT_GRANTED});
         return;
     case PHASE_DIALING:
-        tell(owner, (struct fact){.kind = FACT_CONNECTED});
+        tell(owner, (struct fact){.kind = FACT_CONNECTED, .is_secure = true});
         return;
     case PHASE_GREETING:
         let_upstream_say(owner, GREETING);

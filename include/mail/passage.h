@@ -1,0 +1,64 @@
+/*
+ * What a relayed session passes, and how. Once the login is over every octet goes through the
+ * passage of its protocol. It follows framing only, and passes what it gets on in the same turn, as
+ * it is but for this: capabilities that would lead around us are hidden, commands that would do so
+ * (another login, STARTTLS) are answered here, and the content of a message that is submitted has
+ * CRLF for its line ends.
+ *
+ * A passage may keep the client's bytes waiting, where what they are depends on the server's
+ * answer: what passage_feed did not consume stays with the owner, who feeds it again whenever the
+ * server has said something. The server's bytes are always consumed.
+ *
+ * However the bytes are cut, what is passed is the same. A passage has no memory that a peer can
+ * make grow beyond the maxima of its protocol.
+ */
+#ifndef ECLUSE_MAIL_PASSAGE_H
+#define ECLUSE_MAIL_PASSAGE_H
+
+#include "mail/engine.h"
+
+struct passage_settings {
+    struct slice capabilities; /* of the upstream, in the dialect's own form; borrowed */
+    bool rejects_bare_newline; /* SMTP: a message with one is refused, not mended */
+};
+
+/* Where bytes go; called any number of times from within the functions below. */
+struct passage_sink {
+    void (*pass)(void *owner, enum side to, struct slice bytes); /* borrowed during the call */
+    void *owner;
+};
+
+/* Embedded as the first member of each protocol's own. */
+struct passage {
+    const struct passage_kind *kind;
+    bool content_is_due; /* the client is sending a message: it may not take its time */
+    bool is_over;        /* nothing more passes: the owner ends the session, with this: */
+    enum why why;
+    const char *text;
+};
+
+/* What a dialect gives. */
+struct passage_kind {
+    struct passage *(*open)(const struct passage_settings *settings);
+    void (*close)(struct passage *passage);
+    size_t (*feed)(struct passage *passage, enum side from, struct slice bytes,
+                   const struct passage_sink *sink);
+    void (*finish)(struct passage *passage, const struct passage_sink *sink);
+    void (*say_bye)(struct passage *passage, enum why why, const char *text,
+                    const struct passage_sink *sink);
+};
+
+void passage_close(struct passage *passage);
+/* Returns how many octets were consumed; look at `is_over` afterwards. */
+MUST_CHECK size_t passage_feed(struct passage *passage, enum side from, struct slice bytes,
+                               const struct passage_sink *sink);
+/* The server has ended: passes on what was held back of its last words. */
+void passage_finish(struct passage *passage, const struct passage_sink *sink);
+/* Tells the client why its session ends, if that can be understood where the stream is. */
+void passage_say_bye(struct passage *passage, enum why why, const char *text,
+                     const struct passage_sink *sink);
+
+/* For passages: ends it. `text` lives as long as the program. */
+void passage_end(struct passage *passage, enum why why, const char *text);
+
+#endif
