@@ -181,8 +181,9 @@ void engine_fail(struct engine *engine, enum why why, const char *text);
 /* As engine_fail, with what the server said behind it, escaped and cut. */
 void engine_fail_quoting(struct engine *engine, enum why why, const char *text,
                          struct slice server_words);
-/* Logged in: the client is told, and the relay begins. `learned`: lines to remember, or empty. */
-void engine_pass(struct engine *engine, struct slice learned);
+/* Logged in: the client is told, and the relay begins. Of the capabilities the lines that
+ * `is_for_later` likes may be offered the next time, before the login; NULL: none. */
+void engine_pass(struct engine *engine, bool (*is_for_later)(struct slice line));
 /* Rule action: the upstream did not speak as it should. */
 bool engine_upstream_nonsense(struct engine *engine, const struct unit *unit);
 

@@ -11,6 +11,8 @@ enum wire_status { WIRE_DONE, WIRE_MORE, WIRE_BAD };
 
 /* The line's content without its CRLF or bare LF. */
 struct slice wire_trim_line_end(struct slice line);
+/* Takes the first word, up to a space, and the space off the start of *rest. */
+struct slice wire_take_word(struct slice *rest);
 
 /* RFC 4648 section 4, strict: padding required, nothing else between or behind. Appends to *out;
  * ERR_SYNTAX or ERR_FULL leave it as it was. */

@@ -15,11 +15,6 @@
 
 /* ---- not served ---- */
 
-static bool is_not_imap(const void *listener)
-{
-    return ((const struct listener_config *)listener)->protocol != PROTOCOL_IMAP;
-}
-
 static bool has_tls(const void *listener)
 {
     return ((const struct listener_config *)listener)->tls != TLS_MODE_OFF;
@@ -57,24 +52,6 @@ static bool has_assertion_key(const void *account)
     return *((const struct account_config *)account)->jwt_key_file != '\0';
 }
 
-static bool imap_upgrades(const void *provider)
-{
-    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_IMAP].tls ==
-           TLS_MODE_STARTTLS;
-}
-
-static bool pop3_upgrades(const void *provider)
-{
-    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_POP3].tls ==
-           TLS_MODE_STARTTLS;
-}
-
-static bool smtp_upgrades(const void *provider)
-{
-    return ((const struct provider_config *)provider)->endpoints[PROTOCOL_SMTP].tls ==
-           TLS_MODE_STARTTLS;
-}
-
 static bool has_pin(const void *provider)
 {
     return *((const struct provider_config *)provider)->pin_sha256 != '\0';
@@ -99,15 +76,11 @@ static const struct {
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
-    {SECTION_LISTENER, "protocol", is_not_imap, "use imap"},
     {SECTION_LISTENER, "tls", has_tls, "use off and listen on loopback"},
     {SECTION_LISTENER, "auth", has_no_login, "use required"},
     {SECTION_ACCOUNT, "flow", has_other_flow, "use code or device"},
     {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},
     {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},
-    {SECTION_PROVIDER, "imap", imap_upgrades, "use tls://"},
-    {SECTION_PROVIDER, "pop3", pop3_upgrades, "use tls://"},
-    {SECTION_PROVIDER, "smtp", smtp_upgrades, "use tls://"},
     {SECTION_PROVIDER, "mechanisms", has_other_mechanism, "name OAUTHBEARER or XOAUTH2, or none"},
     {SECTION_PROVIDER, "pin_sha256", has_pin, "leave it empty; chain and name are verified"},
 };

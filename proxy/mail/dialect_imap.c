@@ -14,22 +14,15 @@ extern const struct dialect dialect_imap;
 
 /* ---- cutting ---- */
 
-static struct slice take_word(struct slice *rest)
-{
-    struct slice word = SLICE_NONE;
-    (void)slice_next_word(rest, ' ', &word);
-    return word;
-}
-
 static bool split_command(struct slice bytes, struct unit *unit)
 {
     struct slice rest = wire_trim_line_end(bytes);
-    unit->tag = take_word(&rest);
+    unit->tag = wire_take_word(&rest);
     if (!wire_is_imap_tag(unit->tag)) {
         unit->tag = SLICE_NONE;
         return false;
     }
-    unit->verb = take_word(&rest);
+    unit->verb = wire_take_word(&rest);
     unit->arguments = rest;
     return true;
 }
@@ -41,7 +34,7 @@ static bool split_reply(const struct engine *engine, struct slice bytes, struct 
     struct wire_literal literal;
     if (wire_imap_literal(bytes, &literal) != WIRE_MORE)
         return false;
-    unit->tag = take_word(&rest);
+    unit->tag = wire_take_word(&rest);
     if (slice_is(unit->tag, "+")) {
         unit->verb = unit->tag;
         unit->arguments = rest;
@@ -50,7 +43,7 @@ static bool split_reply(const struct engine *engine, struct slice bytes, struct 
     bool is_untagged = slice_is(unit->tag, "*");
     if (!is_untagged && !slice_is(unit->tag, engine_upstream_tag(engine)))
         return false;
-    struct slice word = take_word(&rest);
+    struct slice word = wire_take_word(&rest);
     unit->verb = is_untagged ? slice_of(line.data, 2 + word.size) : word;
     unit->arguments = rest;
     return word.size > 0;
@@ -60,8 +53,8 @@ static bool split_reply(const struct engine *engine, struct slice bytes, struct 
  * in one piece. */
 static bool is_sasl_command(struct slice line)
 {
-    return wire_is_imap_tag(take_word(&line)) &&
-           slice_is_ignoring_case(take_word(&line), "AUTHENTICATE");
+    return wire_is_imap_tag(wire_take_word(&line)) &&
+           slice_is_ignoring_case(wire_take_word(&line), "AUTHENTICATE");
 }
 
 /* ---- what the client hears ---- */
@@ -272,7 +265,7 @@ static bool command_authenticate(struct engine *engine, const struct unit *unit)
     engine_set_tag(engine, unit->tag);
     if (lacks_tls(engine))
         return false;
-    struct slice mechanism = take_word(&rest);
+    struct slice mechanism = wire_take_word(&rest);
     bool has_initial = slice_next_word(&rest, ' ', &initial);
     if (mechanism.size == 0 || rest.size > 0) {
         engine_bad_command(engine, "AUTHENTICATE wants a mechanism and at most one response");
@@ -391,14 +384,14 @@ static bool reply_logged_in(struct engine *engine, const struct unit *unit)
         ask_for_capabilities(engine);
         return true;
     }
-    engine_pass(engine, SLICE_NONE);
+    engine_pass(engine, NULL);
     return false;
 }
 
 static bool reply_confirmed(struct engine *engine, const struct unit *unit)
 {
     (void)unit;
-    engine_pass(engine, SLICE_NONE);
+    engine_pass(engine, NULL);
     return false;
 }
 

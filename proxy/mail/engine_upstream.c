@@ -372,7 +372,19 @@ bool engine_upstream_nonsense(struct engine *engine, const struct unit *unit)
     return false;
 }
 
-void engine_pass(struct engine *engine, struct slice learned)
+static void learn(struct engine *engine, bool (*is_for_later)(struct slice line))
+{
+    struct slice rest = engine_capabilities(engine), line;
+    while (is_for_later != NULL && slice_next_word(&rest, '\n', &line))
+        if (line.size > 0 && !slice_has_control(line) && is_for_later(line)) {
+            ENSURE(buf_append(&engine->learned, line) == 0);
+            ENSURE(buf_append(&engine->learned, SLICE_LITERAL("\n")) == 0);
+        }
+    if (buf_size(&engine->learned) > 0)
+        engine_queue(engine, &(struct deed){.kind = DEED_LEARNED}, NULL);
+}
+
+void engine_pass(struct engine *engine, bool (*is_for_later)(struct slice line))
 {
     const struct engine_sasl *sasl = &engine->settings.sasl;
     if (sasl->is_complete != NULL && !sasl->is_complete(sasl->owner)) {
@@ -387,10 +399,7 @@ void engine_pass(struct engine *engine, struct slice learned)
     /* A command that was kept is answered by the upstream itself. */
     if (buf_size(&engine->said_already) == 0)
         engine->dialect->say_ready(engine);
-    if (learned.size > 0) {
-        ENSURE(buf_append(&engine->learned, learned) == 0);
-        engine_queue(engine, &(struct deed){.kind = DEED_LEARNED}, NULL);
-    }
+    learn(engine, is_for_later);
     engine_queue(engine, &(struct deed){.kind = DEED_PASS}, NULL);
     engine_enter(engine, PHASE_RELAY);
 }

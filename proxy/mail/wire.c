@@ -14,6 +14,13 @@ struct slice wire_trim_line_end(struct slice line)
     return line;
 }
 
+struct slice wire_take_word(struct slice *rest)
+{
+    struct slice word = SLICE_NONE;
+    (void)slice_next_word(rest, ' ', &word);
+    return word;
+}
+
 static bool is_base64_letter(uint8_t byte)
 {
     return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||

@@ -62,7 +62,7 @@ def test_kill_9_of_the_keeper(ecluse, rig):
     ecluse.ready("alice")
     session = ecluse.raw_session("alice")
     ecluse.kill()
-    assert session.rest() == b""
+    assert session.rest() == b"* BYE ecluse is stopping\r\n"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", ecluse.port), PATIENCE)
     rig.clear()

@@ -1,0 +1,162 @@
+/*
+ * Happy path: lines are found by memchr, and the piece is passed on as it is, in one.
+ *
+ *   a bare CR or LF           what came before it is passed, then CRLF in its place
+ *   a dot, or a CR, last      held back (`place` says which) until it is known what follows
+ *   cut anywhere              the same output
+ */
+#include "mail/data_framing.h"
+
+#include <string.h>
+
+/* A piece on its way: input from run_start to the octet in hand is yet to be passed. */
+struct piece {
+    struct slice input;
+    size_t run_start;
+    void (*pass)(void *owner, struct slice bytes);
+    void *owner;
+};
+
+static void pass_run(struct piece *piece, size_t end)
+{
+    struct slice run = slice_skip(slice_take(piece->input, end), piece->run_start);
+    if (run.size > 0)
+        piece->pass(piece->owner, run);
+    piece->run_start = end;
+}
+
+static void put(struct piece *piece, const char *text)
+{
+    piece->pass(piece->owner, slice_of_string(text));
+}
+
+/* A newline that is none of SMTP's stands in input[at..at + size): a lone dot before it would
+ * look like the end, so that it gets another one. Goes on behind it. */
+static size_t mend(struct data_framing *framing, struct piece *piece, size_t at, size_t size,
+                   bool is_behind_dot)
+{
+    pass_run(piece, at);
+    put(piece, is_behind_dot ? ".\r\n" : "\r\n");
+    piece->run_start = at + size;
+    framing->has_bare_newline = true;
+    framing->place = DATA_MENDED_START;
+    return at + size;
+}
+
+/* Each of these looks at the octet at `at` and returns where to go on. */
+static size_t begin_line(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    bool is_dot = piece->input.data[at] == '.';
+    bool is_true = framing->place == DATA_LINE_START;
+    framing->place = is_dot && is_true ? DATA_DOT : DATA_WITHIN_LINE;
+    if (is_dot && !is_true) {
+        pass_run(piece, at);
+        put(piece, ".");
+    }
+    return is_dot ? at + 1 : at;
+}
+
+static size_t go_on_in_line(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    struct slice rest = slice_skip(piece->input, at);
+    size_t line_feed = slice_find(rest, '\n');
+    size_t end = at + slice_find(slice_take(rest, line_feed), '\r');
+    if (end == piece->input.size)
+        return end;
+    if (piece->input.data[end] == '\n')
+        return mend(framing, piece, end, 1, false);
+    framing->place = DATA_CR;
+    return end + 1;
+}
+
+static size_t go_on_behind_dot(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    uint8_t byte = piece->input.data[at];
+    if (byte == '\n')
+        return mend(framing, piece, at, 1, true);
+    framing->place = byte == '\r' ? DATA_DOT_CR : DATA_WITHIN_LINE;
+    return byte == '\r' ? at + 1 : at;
+}
+
+static size_t go_on_behind_cr(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    bool is_behind_dot = framing->place == DATA_DOT_CR;
+    if (piece->input.data[at] != '\n')
+        return mend(framing, piece, at - 1, 1, is_behind_dot);
+    framing->place = is_behind_dot ? DATA_OVER : DATA_LINE_START;
+    return at + 1;
+}
+
+static size_t go_on(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    switch (framing->place) {
+    case DATA_LINE_START:
+    case DATA_MENDED_START:
+        return begin_line(framing, piece, at);
+    case DATA_WITHIN_LINE:
+        return go_on_in_line(framing, piece, at);
+    case DATA_DOT:
+        return go_on_behind_dot(framing, piece, at);
+    case DATA_DOT_CR:
+    case DATA_CR:
+        return go_on_behind_cr(framing, piece, at);
+    case DATA_OVER:
+        break;
+    }
+    return piece->input.size;
+}
+
+static struct slice held_in(enum data_place place)
+{
+    switch (place) {
+    case DATA_DOT:
+        return SLICE_LITERAL(".");
+    case DATA_DOT_CR:
+        return SLICE_LITERAL(".\r");
+    case DATA_CR:
+        return SLICE_LITERAL("\r");
+    case DATA_LINE_START:
+    case DATA_WITHIN_LINE:
+    case DATA_MENDED_START:
+    case DATA_OVER:
+        break;
+    }
+    return SLICE_NONE;
+}
+
+static size_t feed_piece(struct data_framing *framing, struct piece *piece)
+{
+    size_t at = 0;
+    while (at < piece->input.size && framing->place != DATA_OVER)
+        at = go_on(framing, piece, at);
+    pass_run(piece, at - held_in(framing->place).size);
+    return at;
+}
+
+/* What is held back is decided by the very next octet. */
+static void feed_behind_held(struct data_framing *framing, struct piece *piece, uint8_t byte)
+{
+    uint8_t joint[4];
+    struct slice held = held_in(framing->place);
+    memcpy(joint, held.data, held.size);
+    joint[held.size] = byte;
+    framing->place = framing->place == DATA_CR ? DATA_WITHIN_LINE : DATA_LINE_START;
+    piece->input = slice_of(joint, held.size + 1);
+    (void)feed_piece(framing, piece);
+}
+
+size_t data_framing_feed(struct data_framing *framing, struct slice bytes,
+                         void (*pass)(void *owner, struct slice bytes), void *owner)
+{
+    size_t consumed = 0;
+    while (consumed < bytes.size && framing->place != DATA_OVER) {
+        struct piece piece = {.input = slice_skip(bytes, consumed), .pass = pass, .owner = owner};
+        if (held_in(framing->place).size > 0) {
+            feed_behind_held(framing, &piece, bytes.data[consumed]);
+            consumed++;
+        } else {
+            consumed += feed_piece(framing, &piece);
+        }
+    }
+    return consumed;
+}

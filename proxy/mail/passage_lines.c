@@ -1,0 +1,161 @@
+/*
+ * Happy path: a piece of whole, ordinary commands is passed on as it is.
+ *
+ *   a command that comes in pieces     kept until it is whole
+ *   one that ends in a bare LF         passed on with CRLF
+ *   one that is rewritten or ours      what came before it goes first
+ *   a line that is too long            ends the passage
+ *   too many commands unanswered       the client waits
+ */
+#include "mail/passage_lines.h"
+
+#include "mail/wire.h"
+
+void passage_lines_init(struct passage_lines *lines, struct passage *passage,
+                        const struct passage_lines_kind *kind)
+{
+    *lines = (struct passage_lines){.passage = passage, .kind = kind};
+    buf_init(&lines->line, PASSAGE_LINE_MAX);
+    buf_init(&lines->answers, PASSAGE_ANSWERS_MAX);
+}
+
+void passage_lines_fini(struct passage_lines *lines)
+{
+    buf_fini(&lines->line);
+    buf_fini(&lines->answers);
+}
+
+/* ---- answers ---- */
+
+uint8_t passage_lines_expected(const struct passage_lines *lines)
+{
+    struct slice answers = buf_bytes(&lines->answers);
+    return answers.size == 0 ? 0 : answers.data[0];
+}
+
+static void say_own_answers(struct passage_lines *lines, const struct passage_sink *sink)
+{
+    while (passage_lines_expected(lines) >= PASSAGE_OWN_ANSWER) {
+        uint8_t number = passage_lines_expected(lines);
+        buf_consume(&lines->answers, 1);
+        sink->pass(sink->owner, SIDE_CLIENT,
+                   slice_of_string(lines->kind->own_answers[number - PASSAGE_OWN_ANSWER]));
+    }
+}
+
+void passage_lines_expect(struct passage_lines *lines, uint8_t answer)
+{
+    ENSURE(buf_append(&lines->answers, slice_of(&answer, 1)) == 0);
+}
+
+void passage_lines_answered(struct passage_lines *lines, const struct passage_sink *sink)
+{
+    lines->is_within_reply = false;
+    if (buf_size(&lines->answers) > 0)
+        buf_consume(&lines->answers, 1);
+    say_own_answers(lines, sink);
+}
+
+/* ---- commands ---- */
+
+static const struct passage_command *find_command(const struct passage_lines *lines,
+                                                  struct slice verb)
+{
+    const struct passage_command *command = lines->kind->commands;
+    while (command->verb != NULL && !slice_is_ignoring_case(verb, command->verb))
+        command++;
+    return command;
+}
+
+static void pass_on(struct slice run, const struct passage_sink *sink)
+{
+    if (run.size > 0)
+        sink->pass(sink->owner, SIDE_UPSTREAM, run);
+}
+
+/* A line that is more than to be passed on as it is. */
+static void take_line(struct passage_lines *lines, struct slice line,
+                      const struct passage_sink *sink)
+{
+    static const struct passage_command with_control = {0};
+    struct slice content = wire_trim_line_end(line), rest = content;
+    struct slice verb = wire_take_word(&rest);
+    bool has_control = slice_has_control(content);
+    const struct passage_command *command = has_control ? &with_control : find_command(lines, verb);
+    uint8_t answer = has_control              ? lines->kind->control_answer
+                     : command->judge == NULL ? command->answer
+                                              : command->judge(lines, rest);
+    if (lines->passage->is_over)
+        return;
+    passage_lines_expect(lines, answer);
+    if (answer >= PASSAGE_OWN_ANSWER) {
+        if (!lines->is_within_reply)
+            say_own_answers(lines, sink);
+        return;
+    }
+    if (command->rewritten != NULL) {
+        pass_on(slice_of_string(command->rewritten), sink);
+        return;
+    }
+    pass_on(content, sink);
+    pass_on(SLICE_LITERAL("\r\n"), sink);
+}
+
+static bool is_ordinary(const struct passage_lines *lines, struct slice line)
+{
+    struct slice content = wire_trim_line_end(line), rest = content;
+    const struct passage_command *command = find_command(lines, wire_take_word(&rest));
+    return line.size == content.size + 2 && !slice_has_control(content) && command->judge == NULL &&
+           command->rewritten == NULL && command->answer < PASSAGE_OWN_ANSWER;
+}
+
+/* How much of `bytes` is whole, ordinary commands, as many as may be unanswered. */
+static size_t take_ordinary(struct passage_lines *lines, struct slice bytes)
+{
+    size_t at = 0;
+    while (buf_room(&lines->answers) > 0) {
+        struct slice rest = slice_skip(bytes, at);
+        size_t end = slice_find(rest, '\n');
+        struct slice line = slice_take(rest, end + 1);
+        if (end == rest.size || line.size > PASSAGE_LINE_MAX || !is_ordinary(lines, line))
+            break;
+        struct slice content = wire_trim_line_end(line);
+        passage_lines_expect(lines, find_command(lines, wire_take_word(&content))->answer);
+        at += line.size;
+    }
+    return at;
+}
+
+/* One line, or the piece of one that is there. Returns its octets, or 0: it was too long. */
+static size_t collect(struct passage_lines *lines, struct slice bytes,
+                      const struct passage_sink *sink)
+{
+    size_t end = slice_find(bytes, '\n');
+    struct slice piece = slice_take(bytes, end < bytes.size ? end + 1 : end);
+    if (buf_append(&lines->line, piece) != 0) {
+        passage_end(lines->passage, WHY_CLIENT_PROTOCOL, "a command is too long");
+        return 0;
+    }
+    if (end < bytes.size) {
+        take_line(lines, buf_bytes(&lines->line), sink);
+        buf_clear(&lines->line);
+    }
+    return piece.size;
+}
+
+size_t passage_lines_feed(struct passage_lines *lines, struct slice bytes,
+                          const struct passage_sink *sink)
+{
+    size_t consumed = 0;
+    while (consumed < bytes.size && !lines->waits && buf_room(&lines->answers) > 0) {
+        struct slice rest = slice_skip(bytes, consumed);
+        size_t size = buf_size(&lines->line) == 0 ? take_ordinary(lines, rest) : 0;
+        pass_on(slice_take(rest, size), sink);
+        if (size == 0)
+            size = collect(lines, rest, sink);
+        if (lines->passage->is_over)
+            return bytes.size;
+        consumed += size;
+    }
+    return consumed;
+}
