@@ -34,7 +34,8 @@ static bool is_http(struct slice line)
 static bool is_header(struct slice line)
 {
     size_t i = 0;
-    while (i < line.size && ((line.data[i] | 0x20) >= 'a') && ((line.data[i] | 0x20) <= 'z'))
+    while (i < line.size &&
+           (line.data[i] == '-' || ((line.data[i] | 0x20) >= 'a' && (line.data[i] | 0x20) <= 'z')))
         i++;
     return i > 0 && i < line.size && line.data[i] == ':';
 }
