@@ -6,9 +6,9 @@ from pathlib import Path
 from .common import RigError
 
 # name -> (issuer, common name, subject alternative names). The IP addresses
-# are those where Dovecot shows the certificate, so that each has one fault.
+# are those where a server shows the certificate, so that each has one fault.
 KINDS = {
-    "good": ("ca", "localhost", "DNS:localhost,IP:127.0.0.1,IP:127.0.0.2"),
+    "good": ("ca", "localhost", "DNS:localhost,IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.6"),
     "wrong_name": ("ca", "other.example.test", "DNS:other.example.test"),
     "expired": ("ca", "localhost", "DNS:localhost,IP:127.0.0.1,IP:127.0.0.4"),
     "unknown_ca": ("unknown", "localhost", "DNS:localhost,IP:127.0.0.1,IP:127.0.0.5"),

@@ -1,6 +1,7 @@
 """Small clients for the self-test: mail by imaplib and friends, OAuth by hand."""
 import base64
 import hashlib
+import hmac
 import html
 import http.client
 import http.cookiejar
@@ -30,22 +31,71 @@ def oauthbearer(user, token):
     return f"n,a={user},\1host=localhost\1port=993\1auth=Bearer {token}\1\1".encode()
 
 
+class Scram:
+    """The client of RFC 5802 without channel binding: called with each challenge, first with none."""
+
+    def __init__(self, user, password, digest):
+        self.password, self.digest = password.encode(), digest
+        self.bare = f"n={user},r={secrets.token_urlsafe(18)}".encode()
+        self.expected = None  # of the server, which must know the password too
+
+    def __call__(self, challenge=None):
+        if not challenge:
+            return b"n,," + self.bare
+        if self.expected is None:
+            return self.prove(challenge)
+        if challenge != b"v=" + base64.b64encode(self.expected):
+            raise ValueError("the server does not know the password")
+        return b""
+
+    def prove(self, challenge):
+        nonce, salt, rounds = (part[2:] for part in challenge.split(b",")[:3])
+        salted = hashlib.pbkdf2_hmac(self.digest, self.password, base64.b64decode(salt), int(rounds))
+        final = b"c=biws,r=" + nonce
+        message = b",".join((self.bare, challenge, final))
+        key = hmac.digest(salted, b"Client Key", self.digest)
+        signature = hmac.digest(hashlib.new(self.digest, key).digest(), message, self.digest)
+        self.expected = hmac.digest(hmac.digest(salted, b"Server Key", self.digest), message,
+                                    self.digest)
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        return final + b",p=" + base64.b64encode(proof)
+
+
+def answers(mechanism, user, secret):
+    """Called with each challenge, first with none: what a client of that mechanism says."""
+    if mechanism.startswith("SCRAM-"):
+        return Scram(user, secret, mechanism.removeprefix("SCRAM-").replace("-", "").lower())
+    said = {"XOAUTH2": [xoauth2(user, secret), b""],  # the second after an error challenge
+            "OAUTHBEARER": [oauthbearer(user, secret), b"\1"],
+            "PLAIN": [f"\0{user}\0{secret}".encode()],
+            "LOGIN": [user.encode(), secret.encode()]}[mechanism]
+    return lambda _=None: said.pop(0)
+
+
+def smtp_auth(smtp, mechanism, user, secret):
+    """In steps: a long initial response would not fit."""
+    answer = answers(mechanism, user, secret)
+    return smtp.auth(mechanism, lambda challenge=None: answer(challenge).decode(),
+                     initial_response_ok=False)
+
+
+def pop_auth(pop, mechanism, user, secret):
+    answer = answers(mechanism, user, secret)
+    pop._putcmd(f"AUTH {mechanism}")
+    while (line := pop._getresp()).startswith(b"+ "):
+        pop._putline(base64.b64encode(answer(base64.b64decode(line[2:]))))
+    return line
+
+
 def imap(state, host="localhost", port="imaps"):
     return imaplib.IMAP4_SSL(host, state["ports"][port], ssl_context=context(state), timeout=15)
 
 
 def login(state, user, token, mechanism="XOAUTH2", port="imaps"):
     """A session, or imaplib's error with the server's words."""
-    make, cancel = {"XOAUTH2": (xoauth2, b""), "OAUTHBEARER": (oauthbearer, b"\1")}[mechanism]
     mail = imap(state, port=port)
-    asked = []
-
-    def answer(challenge):
-        asked.append(challenge)
-        return make(user, token) if len(asked) == 1 else cancel
-
     try:
-        mail.authenticate(mechanism, answer)
+        mail.authenticate(mechanism, answers(mechanism, user, token))
     except imaplib.IMAP4.error:
         mail.shutdown()
         raise

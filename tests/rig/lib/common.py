@@ -4,9 +4,11 @@ import json
 import os
 import pwd
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ HOST = "127.0.0.1"
 
 # base + N. Where there is one, N is the well-known port of the protocol.
 PORTS = {
+    "auth": 12,
     "lmtp": 24,
     "smtp": 25,
     "admin": 80,
@@ -25,21 +28,26 @@ PORTS = {
     "op_unknown_ca": 446,
     "op_cn_only": 447,
     "submissions": 465,
+    "postfixs": 466,
     "submission": 587,
+    "postfix": 588,
     "imaps_cn_only": 992,
     "imaps": 993,
     "pop3s": 995,
 }
 
-# Each address shows another Dovecot to the same mail.
+# Each address shows another server of the same mail.
 ADDRESSES = {
     "good": "127.0.0.1",
     "tls_required": "127.0.0.2",
     "wrong_name": "127.0.0.3",
     "expired": "127.0.0.4",
     "unknown_ca": "127.0.0.5",
+    "password": "127.0.0.6",
 }
-DOVECOT_PORTS = ("lmtp", "pop3", "imap", "submissions", "submission", "imaps", "pop3s")
+OAUTH_ADDRESSES = {kind: a for kind, a in ADDRESSES.items() if kind != "password"}
+DOVECOT_PORTS = ("pop3", "imap", "submissions", "submission", "imaps", "pop3s")
+POSTFIX_PORTS = ("postfixs", "postfix")
 
 
 class RigError(Exception):
@@ -58,8 +66,12 @@ def write_private(path, text):
 def check_ports(ports):
     """Fails when one of them is taken: better now than in a server's log."""
     for name, port in ports.items():
-        addresses = ADDRESSES.values() if name in DOVECOT_PORTS else [HOST]
-        for address in addresses:
+        addresses = {HOST: HOST}
+        if name in DOVECOT_PORTS:
+            addresses = ADDRESSES
+        elif name in POSTFIX_PORTS:
+            addresses = OAUTH_ADDRESSES
+        for address in addresses.values():
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -70,6 +82,39 @@ def check_ports(ports):
                         raise
                     raise RigError(f"port {port} on {address} ({name}) is taken; "
                                    "end what uses it or give another --base") from e
+
+
+# ---- folders in which a server works that is not who started the rig
+
+def usable(home, longest_socket):
+    if len(os.fsencode(home)) + longest_socket > 107:  # of a unix socket's path
+        return False
+    if os.geteuid() != 0:
+        return True
+    return all(p.stat().st_mode & 0o001 for p in home.parents)
+
+
+def make_home(folder, name, longest_socket=0):
+    """DIR/NAME, or a folder in /tmp with DIR/NAME as a link to it.
+
+    pytest's folders for root are closed to everybody else, and long.
+    `longest_socket` is what a socket's path has below the home.
+    """
+    here = Path(folder) / name
+    if usable(here, longest_socket):
+        here.mkdir(mode=0o700)
+        return here
+    home = Path(tempfile.mkdtemp(prefix="rig-", dir="/tmp"))
+    here.symlink_to(home)
+    return home
+
+
+def remove_home(folder, name):
+    """What make_home made; without a link, what is in DIR stays there."""
+    link = Path(folder) / name
+    if link.is_symlink():
+        shutil.rmtree(link.resolve(), ignore_errors=True)
+        link.unlink()
 
 
 # ---- processes. A process is known by pid and start time, so that a number

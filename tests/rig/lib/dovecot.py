@@ -1,26 +1,28 @@
 """Dovecot: IMAP, POP3, submission and LMTP for the rig's users.
 
 All of it runs as one user without rights: nobody when the rig is started by
-root, else whoever started it.
+root, else whoever started it. There are two of it on the same mail, since one
+Dovecot offers the same mechanisms everywhere: one takes tokens, the other
+passwords.
 """
 import grp
 import os
 import pwd
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
 
-from .common import ADDRESSES, HOST, RigError, greets, spawn, write_private
+from .common import (ADDRESSES, HOST, OAUTH_ADDRESSES, RigError, greets, remove_home, spawn,
+                     write_private)
 
 BINARY = "/usr/sbin/dovecot"
-LONGEST_SOCKET = 32  # below run/; a unix socket's path has at most 107 bytes
+LONGEST_SOCKET = len("/run-password/") + 31  # below the home
 
 CONFIG = """
-base_dir = {home}/run
-state_dir = {home}/state
-instance_name = rig
+base_dir = {home}/{run}
+state_dir = {home}/state-{run}
+instance_name = rig-{run}
 # the master's stderr is the log file: its folder may be closed to {user}
 log_path = /dev/stderr
 log_timestamp = "%Y-%m-%d %H:%M:%S "
@@ -35,24 +37,13 @@ default_process_limit = 512
 default_client_limit = 10000
 default_vsz_limit = 1G
 
-protocols = imap pop3 submission lmtp
+protocols = imap pop3 submission
 listen = {addresses}
 login_greeting = Dovecot ready.
-ssl = yes
 ssl_cert = <{certs[good][cert]}
 ssl_key = <{certs[good][key]}
-local {a[tls_required]} {{
-  ssl = required
-}}
-{other_certs}
 
-auth_mechanisms = xoauth2 oauthbearer
 auth_failure_delay = 0
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2 oauthbearer
-  args = {home}/oauth2.conf
-}}
 userdb {{
   driver = passwd-file
   args = {home}/users
@@ -139,13 +130,6 @@ service submission {{
   service_count = 0
   client_limit = 20
 }}
-service lmtp {{
-  user = {user}
-  inet_listener lmtp {{
-    address = {host}
-    port = {p[lmtp]}
-  }}
-}}
 service auth-worker {{
   user = {user}
 }}
@@ -158,6 +142,44 @@ service anvil {{
   unix_listener anvil-auth-penalty {{
     mode = 0
   }}
+}}
+"""
+
+TOKENS = """
+protocols = $protocols lmtp
+ssl = yes
+local {a[tls_required]} {{
+  ssl = required
+}}
+{other_certs}
+
+auth_mechanisms = xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {home}/oauth2.conf
+}}
+service auth {{
+  inet_listener {{
+    address = {host}
+    port = {p[auth]}
+  }}
+}}
+service lmtp {{
+  user = {user}
+  inet_listener lmtp {{
+    address = {host}
+    port = {p[lmtp]}
+  }}
+}}
+"""
+
+PASSWORDS = """
+ssl = required
+auth_mechanisms = plain login scram-sha-1 scram-sha-256
+passdb {{
+  driver = passwd-file
+  args = {home}/users
 }}
 """
 
@@ -188,29 +210,6 @@ MAILS = (
 )
 
 
-def usable(home):
-    """Whether Dovecot, perhaps as nobody, can work in this folder."""
-    if len(os.fsencode(home / "run")) + LONGEST_SOCKET > 107:
-        return False
-    if os.geteuid() != 0:
-        return True
-    return all(p.stat().st_mode & 0o001 for p in home.parents)
-
-
-def make_home(folder):
-    """DIR/dovecot, or a folder in /tmp with DIR/dovecot as a link to it.
-
-    pytest's folders for root are closed to everybody else, and long.
-    """
-    here = Path(folder) / "dovecot"
-    if usable(here):
-        here.mkdir(mode=0o700)
-        return here
-    home = Path(tempfile.mkdtemp(prefix="rig-", dir="/tmp"))
-    here.symlink_to(home)
-    return home
-
-
 def write_mails(maildir):
     now = int(time.time()) - 3600
     for n, (sender, subject, text) in enumerate(MAILS):
@@ -222,61 +221,93 @@ def write_mails(maildir):
 
 
 class Dovecot:
+    """Tokens, and the mail of all."""
     name = "dovecot"
+    run = "run"
     seconds = 15
+    settings = CONFIG + TOKENS
+    addresses = OAUTH_ADDRESSES
 
     def __init__(self, state):
         self.state = state
-        self.log = Path(state["logs"]["dovecot"])
+        self.log = Path(state["logs"][self.name])
         self.home = Path(state["dovecot_home"])
-        self.user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.config = self.home / f"{self.name}.conf"
+        self.account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
     def prepare(self):
         if not os.access(BINARY, os.X_OK):
             raise RigError("Dovecot is not installed; run tests/deps demo")
-        s, home = self.state, self.home
-        account = pwd.getpwnam(self.user)
+        certs = self.copy_certs()
+        self.write_oauth2(certs["ca"])
+        self.write_users()
+        self.write_config(certs)
+        self.give_away(self.home)
+
+    def copy_certs(self):
+        """The keys in DIR/certs belong to whoever started the rig."""
         certs = {}
-        for kind, files in s["certs"].items():
+        for kind, files in self.state["certs"].items():
             if kind == "ca":
-                certs["ca"] = shutil.copy(files, home)
-            else:  # the keys in DIR/certs belong to whoever started the rig
-                certs[kind] = {k: shutil.copy(v, home) for k, v in files.items()}
-        others = "".join(OTHER_CERT.format(address=ADDRESSES[kind], **certs[kind])
-                         for kind in ("wrong_name", "expired", "unknown_ca"))
-        write_private(home / "dovecot.conf", CONFIG.format(
-            home=home, user=self.user, group=grp.getgrgid(account.pw_gid).gr_name, host=HOST,
-            addresses=" ".join(ADDRESSES.values()), a=ADDRESSES, p=s["ports"], certs=certs,
-            other_certs=others))
-        client = s["clients"]["dovecot"]
-        write_private(home / "oauth2.conf", OAUTH2.format(
+                certs["ca"] = shutil.copy(files, self.home)
+            else:
+                certs[kind] = {k: shutil.copy(v, self.home) for k, v in files.items()}
+        return certs
+
+    def write_oauth2(self, ca):
+        client = self.state["clients"]["dovecot"]
+        write_private(self.home / "oauth2.conf", OAUTH2.format(
             client=client["client_id"], secret=quote(client["client_secret"]),
-            port=s["ports"]["op"], ca=certs["ca"]))
-        write_private(home / "users", "".join(
-            f"{address}::{account.pw_uid}:{account.pw_gid}::{Path(user['maildir']).parent}\n"
-            for address, user in s["users"].items()))
-        for user in s["users"].values():
+            port=self.state["ports"]["op"], ca=ca))
+
+    def write_users(self):
+        users = self.state["users"]
+        write_private(self.home / "users", "".join(
+            f"{address}:{{PLAIN}}{user['password']}:{self.account.pw_uid}:{self.account.pw_gid}::"
+            f"{Path(user['maildir']).parent}\n" for address, user in users.items()))
+        for user in users.values():
             for sub in ("tmp", "new", "cur"):
                 (Path(user["maildir"]) / sub).mkdir(parents=True)
-        write_mails(Path(s["users"]["alice@example.test"]["maildir"]))
+        write_mails(Path(users["alice@example.test"]["maildir"]))
+
+    def write_config(self, certs):
+        others = "".join(OTHER_CERT.format(address=ADDRESSES[kind], **certs[kind])
+                         for kind in self.addresses if kind in certs and kind != "good")
+        write_private(self.config, self.settings.format(
+            home=self.home, run=self.run, user=self.account.pw_name,
+            group=grp.getgrgid(self.account.pw_gid).gr_name, host=HOST,
+            addresses=" ".join(self.addresses.values()), a=ADDRESSES, p=self.state["ports"],
+            certs=certs, other_certs=others))
+
+    def give_away(self, top):
         if os.geteuid() == 0:
-            for parent, folders, files in os.walk(home):
-                for name in [".", *folders, *files]:
-                    os.chown(os.path.join(parent, name), account.pw_uid, account.pw_gid)
+            for path in [top, *top.rglob("*")]:
+                os.chown(path, self.account.pw_uid, self.account.pw_gid)
 
     def start(self):
-        shutil.rmtree(self.home / "run", ignore_errors=True)  # sockets of a killed one
-        return spawn([BINARY, "-F", "-c", str(self.home / "dovecot.conf")], self.log,
-                     user=self.user if os.geteuid() == 0 else None,
+        shutil.rmtree(self.home / self.run, ignore_errors=True)  # sockets of a killed one
+        return spawn([BINARY, "-F", "-c", str(self.config)], self.log,
+                     user=self.account.pw_name if os.geteuid() == 0 else None,
                      env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"})
 
     def ready(self):
-        return all(greets(self.state["ports"][p]) for p in ("imap", "pop3", "submission"))
+        return all(greets(self.state["ports"][p], address) for p in ("imap", "pop3", "submission")
+                   for address in self.addresses.values())
 
     def clean(self):
-        link = Path(self.state["dir"]) / "dovecot"
-        if link.is_symlink():
-            link.unlink()
-            shutil.rmtree(self.home, ignore_errors=True)
-        else:
-            shutil.rmtree(self.home / "run", ignore_errors=True)
+        shutil.rmtree(self.home / self.run, ignore_errors=True)
+        remove_home(self.state["dir"], Dovecot.name)
+
+
+class Password(Dovecot):
+    """Passwords only, for the same mail, at an address of its own."""
+    name = "password"
+    run = "run-password"
+    settings = CONFIG + PASSWORDS
+    addresses = {"password": ADDRESSES["password"]}
+
+    def prepare(self):
+        good = {key: str(self.home / Path(path).name)
+                for key, path in self.state["certs"]["good"].items()}
+        self.write_config({"good": good})
+        self.give_away(self.config)

@@ -24,8 +24,8 @@ function smtpHello(reply) {
 }
 
 export function relayServer(lmtpPort) {
-  return net.createServer((client) => {
-    const lmtp = net.connect(lmtpPort, '127.0.0.1');
+  return net.createServer({ noDelay: true }, (client) => {
+    const lmtp = net.connect({ port: lmtpPort, host: '127.0.0.1', noDelay: true });
     let command = 'GREETING'; // whose answer is awaited
     let inData = false;
     let recipients = 0;
