@@ -7,6 +7,10 @@
 
 #include "conf/draft.h"
 
+/* SASL mechanisms that can be named for a provider, by what they log in with. */
+#define MECHANISMS_WITH_TOKEN    "OAUTHBEARER XOAUTH2"
+#define MECHANISMS_WITH_PASSWORD "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN"
+
 /* All of the below over the whole draft. */
 void check_draft(struct draft *draft);
 
@@ -17,6 +21,9 @@ void check_account(struct draft *draft, const struct draft_section *section);
 void check_listener(struct draft *draft, const struct draft_section *section);
 /* Refuses what the grammar knows and this version does not do. */
 void check_served(struct draft *draft, const struct draft_section *section);
+
+bool mechanism_takes_token(const char *name);
+bool mechanism_takes_password(const char *name);
 
 /* state_dir and runtime_dir, when the file does not name them. */
 void check_folders(struct draft *draft);

@@ -75,7 +75,7 @@
     X(path, jwt_key_file, "", "key for client assertions, PEM")                                    \
     X(path, jwt_cert_file, "", "its certificate, PEM")                                             \
     X(text, token_command, "", "flow command: prints an access token")                             \
-    X(text, password_command, "", "flow none: prints the upstream password")
+    X(text, password_command, "", "flow none: prints the password; else ecluse login stores it")
 
 #define PROVIDER_OPTIONS(X)                                                                        \
     X(words, domains, "", "mail domains that this provider serves")                                \

@@ -39,7 +39,7 @@ static bool has_other_flow(const void *account)
 {
     enum flow flow = ((const struct account_config *)account)->flow;
 
-    return flow != FLOW_CODE && flow != FLOW_DEVICE;
+    return flow != FLOW_CODE && flow != FLOW_DEVICE && flow != FLOW_NONE;
 }
 
 static bool has_secret_command(const void *account)
@@ -62,7 +62,7 @@ static bool has_other_mechanism(const void *provider)
     const struct words *words = &((const struct provider_config *)provider)->mechanisms;
 
     for (size_t i = 0; i < words->count; i++)
-        if (strcmp(words->items[i], "OAUTHBEARER") != 0 && strcmp(words->items[i], "XOAUTH2") != 0)
+        if (!mechanism_takes_token(words->items[i]) && !mechanism_takes_password(words->items[i]))
             return true;
     return false;
 }
@@ -78,10 +78,11 @@ static const struct {
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
     {SECTION_LISTENER, "tls", has_tls, "use off and listen on loopback"},
     {SECTION_LISTENER, "auth", has_no_login, "use required"},
-    {SECTION_ACCOUNT, "flow", has_other_flow, "use code or device"},
+    {SECTION_ACCOUNT, "flow", has_other_flow, "use code, device or none"},
     {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},
     {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},
-    {SECTION_PROVIDER, "mechanisms", has_other_mechanism, "name OAUTHBEARER or XOAUTH2, or none"},
+    {SECTION_PROVIDER, "mechanisms", has_other_mechanism,
+     "name " MECHANISMS_WITH_TOKEN " or, for flow = none, " MECHANISMS_WITH_PASSWORD},
     {SECTION_PROVIDER, "pin_sha256", has_pin, "leave it empty; chain and name are verified"},
 };
 

@@ -4,8 +4,8 @@
  *
  * Failures are problems of the draft: no address, one that is none or another account's; a user
  * name that is too long; no provider or an unknown one; a flow without endpoint, client_id, key or
- * command; two sources of a secret; a {tenant} to be filled in and nothing, or nothing fitting, to
- * fill it with.
+ * command, or with a command of another flow; mechanisms that do not fit the flow; two sources of a
+ * secret; a {tenant} to be filled in and nothing, or nothing fitting, to fill it with.
  */
 #include <string.h>
 
@@ -157,7 +157,6 @@ static void check_flow_needs(struct draft *draft, const struct draft_section *se
     } needs[] = {
         {FLOW_SERVICE_ACCOUNT, "jwt_key_file", account->jwt_key_file},
         {FLOW_COMMAND, "token_command", account->token_command},
-        {FLOW_NONE, "password_command", account->password_command},
     };
 
     for (size_t i = 0; i < LENGTH_OF(needs); i++)
@@ -166,6 +165,34 @@ static void check_flow_needs(struct draft *draft, const struct draft_section *se
             problems_add(draft->problems, draft_line(section, "flow"), "flow = %s needs %s; add it",
                          option_find(option_table(SECTION_ACCOUNT), "flow")->choices[account->flow],
                          needs[i].key);
+    if (account->flow != FLOW_NONE && is_set(account->password_command))
+        problems_add(draft->problems, draft_line(section, "password_command"),
+                     "password_command is for flow = none; add that, or remove the command");
+}
+
+/* A password does not fit a mechanism for tokens, nor a token one for passwords. */
+static void check_mechanisms_fit(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    bool has_password = account->flow == FLOW_NONE;
+
+    if (account->provider_row == NULL)
+        return;
+    const struct words *words = &account->provider_row->mechanisms;
+    const struct draft_section *row =
+        draft_find_section(draft, SECTION_PROVIDER, account->provider);
+    for (size_t i = 0; i < words->count; i++) {
+        const char *name = words->items[i];
+        if (has_password ? !mechanism_takes_token(name) : !mechanism_takes_password(name))
+            continue;
+        problems_add(draft->problems, draft_line(row, "mechanisms"),
+                     "mechanisms: %s takes a %s, and account %s on line %d has a %s; name %s, or "
+                     "give the account a provider of its own",
+                     name, has_password ? "token" : "password", account->name, account->line,
+                     has_password ? "password (flow = none)" : "token",
+                     has_password ? MECHANISMS_WITH_PASSWORD : MECHANISMS_WITH_TOKEN);
+        return;
+    }
 }
 
 static bool wants_tenant(const struct provider_config *provider)
@@ -210,6 +237,7 @@ void check_account(struct draft *draft, const struct draft_section *section)
     if (!draft_value(section, "flow")->bad) {
         check_token_source(draft, section);
         check_flow_needs(draft, section);
+        check_mechanisms_fit(draft, section);
     }
     check_tenant(draft, section);
 }

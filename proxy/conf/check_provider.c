@@ -109,6 +109,26 @@ static void check_redirect(struct draft *draft, const struct draft_section *sect
                      "redirect_host must be 127.0.0.1, [::1] or localhost");
 }
 
+static bool has_word(const char *list, const char *name)
+{
+    struct slice rest = slice_of_string(list), word;
+
+    while (slice_next_word(&rest, ' ', &word))
+        if (slice_is(word, name))
+            return true;
+    return false;
+}
+
+bool mechanism_takes_token(const char *name)
+{
+    return has_word(MECHANISMS_WITH_TOKEN, name);
+}
+
+bool mechanism_takes_password(const char *name)
+{
+    return has_word(MECHANISMS_WITH_PASSWORD, name);
+}
+
 static void check_mechanisms(struct draft *draft, const struct draft_section *section)
 {
     const struct words *words = &((const struct provider_config *)section->target)->mechanisms;

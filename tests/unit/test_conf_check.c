@@ -46,7 +46,6 @@ static void test_not_served(void **state)
         {FINE "flow = client_credentials\n", 10, "flow: this value is not supported"},
         {FINE "flow = password\n", 10, "flow: this value is not supported"},
         {FINE "flow = command\ntoken_command = t\n", 10, "flow: this value is not supported"},
-        {FINE "flow = none\npassword_command = p\n", 10, "flow: this value is not supported"},
         {FINE "client_secret_command = pass\n", 10,
          "client_secret_command: this value is not supported"},
         {FINE "jwt_key_file = /k\n", 10, "jwt_key_file: this value is not supported"},
@@ -54,7 +53,8 @@ static void test_not_served(void **state)
         {LISTENER "[provider p]\npop3 = starttls://h\n", 0, NULL},
         {LISTENER "[provider p]\nsmtp = starttls://h:25\n", 0, NULL},
         {LISTENER PROVIDER "mechanisms = XOAUTH2 OAUTHBEARER\n", 0, NULL},
-        {LISTENER PROVIDER "mechanisms = OAUTHBEARER PLAIN\n", 6,
+        {LISTENER PROVIDER "mechanisms = SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n", 0, NULL},
+        {LISTENER PROVIDER "mechanisms = OAUTHBEARER CRAM-MD5\n", 6,
          "mechanisms: this value is not supported"},
         {LISTENER PROVIDER "pin_sha256 = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 6,
          "pin_sha256: this value is not supported"},
@@ -144,7 +144,6 @@ static void test_wrong_and_not_served(void **state)
     expect_among("[ecluse]\nproxy = http://h:1\n" LISTENER, 2, "proxy must be socks5h://");
     expect_among(FINE "flow = service_account\n", 10, "flow = service_account needs jwt_key_file");
     expect_among(FINE "flow = command\n", 10, "flow = command needs token_command");
-    expect_among(FINE "flow = none\n", 10, "flow = none needs password_command");
     expect_among(LISTENER PROVIDER "mechanisms = xoauth2\n", 6, "a SASL name is in capitals");
     expect_among(LISTENER PROVIDER "pin_sha256 = abc\n", 6, "SHA-256 of a public key in base64");
 }
@@ -188,8 +187,6 @@ static void test_accounts(void **state)
         {LISTENER BARE_PROVIDER ACCOUNT "flow = code\n", 9,
          "provider p has neither token_endpoint nor issuer"},
         {LISTENER BARE_PROVIDER "issuer = https://i\n" ACCOUNT, 0, NULL},
-        {LISTENER BARE_PROVIDER ACCOUNT "flow = none\npassword_command = p\n", 9,
-         "flow: this value is not supported"},
         {LISTENER ACCOUNT PROVIDER, 0, NULL},
         {FINE "client_secret = s\nclient_secret_file = /s\n", 6,
          "has more than one of client_secret"},
@@ -203,6 +200,27 @@ static void test_accounts(void **state)
                            "tenant = common\n",
          0, NULL},
         {FINE "tenant = a/../b\n", 10, "letters, digits, '.' and '-' only"},
+    };
+
+    (void)state;
+    conf_run_cases(cases, LENGTH_OF(cases));
+}
+
+#define PASSWORD_ACCOUNT "[account a]\naddress = a@b\nprovider = p\nflow = none\n"
+
+static void test_passwords(void **state)
+{
+    static const struct conf_case cases[] = {
+        {LISTENER BARE_PROVIDER PASSWORD_ACCOUNT, 0, NULL},
+        {LISTENER BARE_PROVIDER PASSWORD_ACCOUNT "password_command = pass show mail\n", 0, NULL},
+        {FINE "password_command = p\n", 10, "password_command is for flow = none"},
+        {LISTENER BARE_PROVIDER "mechanisms = LOGIN SCRAM-SHA-1\n" PASSWORD_ACCOUNT, 0, NULL},
+        {LISTENER BARE_PROVIDER "mechanisms = PLAIN XOAUTH2\n" PASSWORD_ACCOUNT, 5,
+         "mechanisms: XOAUTH2 takes a token, and account a on line 6 has a password (flow = none); "
+         "name SCRAM-SHA-256"},
+        {LISTENER PROVIDER "mechanisms = XOAUTH2 PLAIN\n" ACCOUNT, 6,
+         "mechanisms: PLAIN takes a password, and account a on line 7 has a token; name "
+         "OAUTHBEARER XOAUTH2"},
     };
 
     (void)state;
@@ -254,7 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_global),    cmocka_unit_test(test_not_served),
         cmocka_unit_test(test_listeners), cmocka_unit_test(test_wrong_and_not_served),
-        cmocka_unit_test(test_accounts),  cmocka_unit_test(test_providers),
+        cmocka_unit_test(test_accounts),  cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_providers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
