@@ -10,6 +10,11 @@
  * at once.
  *
  * invalid_grant signs the account out: the vault's token is wiped. No other failure drops a token.
+ *
+ * An account with flow none has the provider's password for a token, from the vault or from its
+ * password_command, which is run once for all who wait. It is read anew after an hour, and at once
+ * when the provider has refused it; when it is the same then, nobody gets it for a while, since
+ * providers lock accounts for that.
  */
 #ifndef ECLUSE_KEEPER_BROKER_H
 #define ECLUSE_KEEPER_BROKER_H
@@ -33,8 +38,8 @@ struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct va
 /* Waiting tickets and requests are cancelled: see broker_drain for an end that loses nothing. A
  * rotated token that the vault has not taken yet is offered to it once more. */
 void broker_close(struct broker *broker);
-/* After a reload: accounts that are gone or changed their endpoint or client lose their access
- * token. The configuration before is borrowed until this returns. */
+/* After a reload: accounts that are gone or changed their endpoint, client or command lose their
+ * access token. The configuration before is borrowed until this returns. */
 void broker_set_config(struct broker *broker, const struct config *config);
 
 /* `refused_generation` 0: any valid token will do. Else the provider refused that generation: if a
@@ -62,7 +67,7 @@ struct broker_state {
     int64_t expires;  /* wall seconds, 0 without */
     int64_t retry_at; /* wall seconds, 0 when not backing off */
     unsigned waiting;
-    uint64_t requests; /* token requests since start */
+    uint64_t requests; /* token requests, and runs of password_command, since start */
 };
 /* ERR_NOT_FOUND: no such account is configured. */
 MUST_CHECK int broker_state(const struct broker *broker, const char *account,

@@ -5,6 +5,7 @@
 #define ECLUSE_KEEPER_BROKER_ACCOUNT_H
 
 #include "keeper/broker.h"
+#include "keeper/secret_command.h"
 
 #define BROKER_TEXT_MAX 480
 
@@ -30,8 +31,9 @@ struct broker_account {
     struct secret next_refresh;
 
     struct fetch *fetch;
-    char *issuer;           /* of the request under way, and of next_refresh */
-    bool answer_is_foreign; /* the configuration has changed under the request */
+    struct secret_command *command; /* flow none has this, the others have fetch */
+    char *issuer;                   /* of the request under way, and of next_refresh */
+    bool answer_is_foreign;         /* the configuration has changed under the request */
 
     bool is_signed_out;
     enum why failure; /* of the last try */
@@ -78,8 +80,13 @@ void broker_access_wipe(struct broker_access *access);
 /* Good for long enough to log in with. */
 bool broker_access_is_usable(const struct broker_access *access, int64_t now);
 
-/* Starts the account's request unless it is under way. When it cannot even be made, who waits is
- * answered from within: never called by an owner, and bracketed by hold and drop. */
+/* True while an answer is on its way. */
+bool broker_account_is_busy(const struct broker_account *account);
+/* Drops what is under way. A token that rotates by it is lost: not for the requests of a token. */
+void broker_account_interrupt(struct broker_account *account);
+/* Starts the account's request, or whatever brings its password, unless it is under way. When it
+ * cannot even be made, and when the password is in the vault, who waits is answered from within:
+ * never called by an owner, and bracketed by hold and drop. */
 void broker_account_refresh(struct broker_account *account);
 /* Brings a rotated token that is not in the vault yet there. False: the vault still does not take
  * it, and the account's failure says so. */
@@ -88,6 +95,23 @@ bool broker_account_store_next(struct broker_account *account);
 void broker_account_ask_again(struct broker_account *account);
 /* No failure counts any more. */
 void broker_account_forgive(struct broker_account *account);
+
+/* What a try that has just ended leaves to those who waited: its token, however short its life;
+ * without one, the token from before for those whom the provider has not refused it; or the reason.
+ * Bracketed by hold and drop. */
+void broker_account_answer_waiting(struct broker_account *account, bool is_fresh);
+/* Why there is no token; made printable. */
+void broker_account_set_failure(struct broker_account *account, enum why why, const char *format,
+                                ...) PRINTF_LIKE(3, 4);
+/* Nothing but a sign-in will help: until then there are no tries. The failure is set. */
+void broker_account_sign_out(struct broker_account *account);
+/* No further try for a while: `retry_after` is the server's word in seconds, or 0. */
+void broker_account_pause(struct broker_account *account, int64_t retry_after);
+
+/* ---- broker_password.c: flow none ---- */
+
+/* As broker_account_refresh; `options` has flow none. */
+void broker_password_refresh(struct broker_account *account, const struct account_config *options);
 
 /* Both take the ticket out of its list and free it before its owner hears of it. */
 void broker_ticket_answer(struct broker_ticket *ticket, enum why why,

@@ -30,7 +30,7 @@ void command_run_status(struct command *command);
 void command_run_stop(struct command *command);
 void command_run_token(struct command *command);
 
-/* "in", "out", "never" or "not needed"; `tokens` as vault_token_list gives them. */
+/* "in", "out", "never", "by command" or "not needed"; `tokens` as vault_token_list gives them. */
 const char *command_sign_in_state(const struct account_config *account,
                                   const struct vault_token *tokens, size_t count);
 

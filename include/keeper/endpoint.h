@@ -9,9 +9,11 @@
 
 /* True for the flows in which somebody signs in and a refresh token is kept. */
 bool endpoint_has_sign_in(const struct account_config *account);
+/* True when the vault keeps the account's password: flow none without a password_command. */
+bool endpoint_has_stored_password(const struct account_config *account);
 /* What the vault binds the account's refresh token to: the issuer, else the token endpoint as
- * configured. Borrowed from the configuration. */
-const char *endpoint_issuer(const struct account_config *account);
+ * configured; and its password: "password:" and the provider's name. For mem_free. */
+char *endpoint_issuer(const struct account_config *account);
 /* The provider's token endpoint with {tenant} replaced; NULL when it has none. For mem_free. */
 char *endpoint_token_url(const struct account_config *account);
 /* The account's scope, else all that the provider's rows name, each word once. May be "". For

@@ -22,7 +22,8 @@ MUST_CHECK int token_request_make(const struct account_config *account, struct v
                                   struct token_request *request_out, struct err *err);
 void token_request_clear(struct token_request *request);
 
-/* True when a token that was had for `a` is as good for `b`: same endpoint, client and scope. */
+/* True when a token that was had for `a` is as good for `b`: same endpoint, client and scope; of a
+ * password: same provider and command. */
 bool token_request_is_same(const struct account_config *a, const struct account_config *b);
 
 /* A secret in a file: regular, ours or root's, closed to group and others, at most 4 KiB; the line

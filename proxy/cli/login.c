@@ -1,7 +1,10 @@
 /*
- * Adopts a refresh token that was obtained elsewhere: stored, then tried by one token request.
+ * Adopts a refresh token that was obtained elsewhere: stored, then tried by one token request. Or
+ * the provider's password of an account with flow = none: stored, and tried at the next login of a
+ * mail client.
  *
- * 77 the provider refuses it (it is not kept) · 75 the provider cannot be reached (it is kept).
+ * 77 the provider refuses the token (it is not kept) · 75 the provider cannot be reached (it is
+ * kept).
  */
 #include <sysexits.h>
 
@@ -9,34 +12,53 @@
 #include "cli/ask.h"
 #include "cli/print.h"
 
+static void report(const struct arguments *arguments, const json_t *answer)
+{
+    char expires[PRINT_TIME_CAPACITY];
+    if (json_is_true(json_object_get(answer, "stored")))
+        print_line("%s: the password is stored; the next login of a mail client tries it",
+                   arguments->operands[0]);
+    else
+        print_line("%s is signed in; its access token is good until %s", arguments->operands[0],
+                   print_time(ask_number(answer, "expires"), expires));
+}
+
 static int sign_in(const struct arguments *arguments, json_t *request)
 {
     json_t *answer = NULL;
     ask_add(request, "account", arguments->operands[0]);
     int exit_code = ask_keeper(arguments, request, &answer);
-    char expires[PRINT_TIME_CAPACITY];
     if (exit_code == EX_OK)
-        print_line("%s is signed in; its access token is good until %s", arguments->operands[0],
-                   print_time(ask_number(answer, "expires"), expires));
+        report(arguments, answer);
     json_decref(answer);
     return exit_code;
 }
 
 static int run(const struct arguments *arguments)
 {
-    if (arguments_value(arguments, "--refresh-token-stdin") == NULL)
+    bool has_token = arguments_value(arguments, "--refresh-token-stdin") != NULL;
+    bool has_password = arguments_value(arguments, "--password-stdin") != NULL;
+    if (has_token && has_password)
+        return print_failure(EX_USAGE, "login: --refresh-token-stdin and --password-stdin exclude "
+                                       "each other; stdin is one line");
+    if (!has_token && !has_password)
         return print_failure(EX_USAGE, "login: signing in through the browser is not in this "
-                                       "version; use --refresh-token-stdin");
+                                       "version; use --refresh-token-stdin or, with flow = none, "
+                                       "--password-stdin");
     json_t *request = json_object();
-    if (ask_add_secret(arguments, request, "refresh_token", "the refresh token",
-                       CREDENTIAL_TOKEN_MAX))
+    bool is_read = has_token ? ask_add_secret(arguments, request, "refresh_token",
+                                              "the refresh token", CREDENTIAL_TOKEN_MAX)
+                             : ask_add_secret(arguments, request, "password", "the password",
+                                              CREDENTIAL_PASSWORD_MAX);
+    if (is_read)
         return sign_in(arguments, request);
     json_decref(request);
     return EX_DATAERR;
 }
 
 static const struct flag flags[] = {
-    {"--refresh-token-stdin", NULL, "adopt a refresh token, one line on stdin; needed"},
+    {"--refresh-token-stdin", NULL, "adopt a refresh token, one line on stdin"},
+    {"--password-stdin", NULL, "keep the provider's password, one line on stdin (flow = none)"},
 };
 static const char *const absent[] = {"--device", "--paste", NULL};
 

@@ -13,6 +13,8 @@
  *   the configuration changed       the answer's rotated token is stored, all else of it dropped,
  *   under the request               and who waits gets another request
  *   everybody cancelled             the request goes on, and its result is kept
+ *
+ * Of an account with flow none the password is given out instead: see broker_password.c.
  */
 #include "keeper/broker.h"
 
@@ -70,7 +72,7 @@ static void ticket_look_at(struct broker_ticket *ticket)
         }
         may_try = false;
     }
-    if (account->fetch == NULL && !may_try) {
+    if (!broker_account_is_busy(account) && !may_try) {
         broker_ticket_fail(ticket);
         return;
     }
@@ -157,9 +159,7 @@ void broker_signed_in(struct broker *broker, const char *label)
     struct broker_account *account = account_find(broker, label);
     if (account == NULL)
         return;
-    if (account->fetch != NULL)
-        fetch_cancel(account->fetch);
-    account->fetch = NULL;
+    broker_account_interrupt(account);
     account->answer_is_foreign = false;
     broker_access_wipe(&account->access);
     broker_access_wipe(&account->next);
@@ -169,9 +169,15 @@ void broker_signed_in(struct broker *broker, const char *label)
     broker_wake(broker);
 }
 
-/* A token that has rotated is the account's all the same: it stays to be stored. */
+/* A token that has rotated is the account's all the same: it stays to be stored. A command does not
+ * matter any more. */
 static void account_changed(struct broker_account *account)
 {
+    if (account->command != NULL) {
+        broker_account_interrupt(account);
+        broker_account_ask_again(account);
+        broker_wake(account->broker);
+    }
     account->answer_is_foreign = account->fetch != NULL;
     broker_access_wipe(&account->access);
     broker_access_wipe(&account->next);
@@ -251,9 +257,7 @@ static void cancel_all(struct list *tickets)
 
 static void account_close(struct broker_account *account)
 {
-    if (account->fetch != NULL)
-        fetch_cancel(account->fetch);
-    account->fetch = NULL;
+    broker_account_interrupt(account);
     if (!broker_account_store_next(account))
         log_error(account->broker->log,
                   "account %s: the new refresh token is lost; sign in: ecluse login %s",

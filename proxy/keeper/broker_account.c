@@ -94,10 +94,7 @@ void broker_ticket_fail(struct broker_ticket *ticket)
     broker_ticket_answer(ticket, ticket->account->failure, NULL, text);
 }
 
-/* What a request that has just ended leaves to those who waited: its token, however short its life;
- * without one, the token from before for those whom the provider has not refused it; or the reason.
- * Bracketed by hold and drop. */
-static void account_answer_waiting(struct broker_account *account, bool is_fresh)
+void broker_account_answer_waiting(struct broker_account *account, bool is_fresh)
 {
     while (!list_is_empty(&account->waiting)) {
         struct broker_ticket *ticket =
@@ -135,8 +132,8 @@ static int64_t pause_milliseconds(unsigned failures)
     return pause - pause * random / (4 * (int64_t)UINT16_MAX);
 }
 
-static void PRINTF_LIKE(3, 4)
-    account_set_failure(struct broker_account *account, enum why why, const char *format, ...)
+void broker_account_set_failure(struct broker_account *account, enum why why, const char *format,
+                                ...)
 {
     char text[BROKER_TEXT_MAX];
     va_list arguments;
@@ -147,17 +144,21 @@ static void PRINTF_LIKE(3, 4)
     account->failure = why;
 }
 
-static void account_set_signed_out(struct broker_account *account)
+void broker_account_sign_out(struct broker_account *account)
 {
     account->is_signed_out = true;
     broker_access_wipe(&account->access);
-    account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                        "account %s must be signed in again; sign in: ecluse login %s",
-                        account->label, account->label);
 }
 
-/* `retry_after` is the server's word in seconds, or 0. */
-static void account_pause(struct broker_account *account, int64_t retry_after)
+static void account_set_signed_out(struct broker_account *account)
+{
+    broker_account_sign_out(account);
+    broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                               "account %s must be signed in again; sign in: ecluse login %s",
+                               account->label, account->label);
+}
+
+void broker_account_pause(struct broker_account *account, int64_t retry_after)
 {
     int64_t pause = retry_after > 0 ? retry_after * 1000 : pause_milliseconds(++account->failures);
     account->retry_at = clock_steady_milliseconds() + pause;
@@ -184,10 +185,11 @@ bool broker_account_store_next(struct broker_account *account)
                           clock_wall_seconds(), &err) != 0) {
         log_error(broker->log, "account %s: the new refresh token cannot be stored: %s",
                   account->label, err.text);
-        account_set_failure(account, WHY_UNREACHABLE,
-                            "the new token of account %s cannot be stored on this machine; make "
-                            "room on its disk",
-                            account->label);
+        broker_account_set_failure(
+            account, WHY_UNREACHABLE,
+            "the new token of account %s cannot be stored on this machine; make "
+            "room on its disk",
+            account->label);
         return false;
     }
     secret_wipe(&account->next_refresh);
@@ -280,19 +282,21 @@ static void account_take_failure(struct broker_account *account, enum why why, c
     if (status != 0 && status != ERR_NOT_FOUND)
         log_warn(account->broker->log, "account %s: %s", account->label, err.text);
     if (why == WHY_TOKEN_NEEDS_USER)
-        account_set_failure(account, why,
-                            "the provider wants account %s to be signed in again (%s); sign in: "
-                            "ecluse login %s",
-                            account->label, reason, account->label);
+        broker_account_set_failure(
+            account, why,
+            "the provider wants account %s to be signed in again (%s); sign in: "
+            "ecluse login %s",
+            account->label, reason, account->label);
     else if (why == WHY_INTERNAL)
-        account_set_failure(account, why,
-                            "the provider refused the token request of account %s (%s); check its "
-                            "client_id, client_secret and scope",
-                            account->label, reason);
+        broker_account_set_failure(
+            account, why,
+            "the provider refused the token request of account %s (%s); check its "
+            "client_id, client_secret and scope",
+            account->label, reason);
     else
-        account_set_failure(account, why, "no token for account %s (%s); try again later",
-                            account->label, reason);
-    account_pause(account, retry_after);
+        broker_account_set_failure(account, why, "no token for account %s (%s); try again later",
+                                   account->label, reason);
+    broker_account_pause(account, retry_after);
 }
 
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
@@ -335,6 +339,21 @@ static bool account_take_answer(struct broker_account *account, const struct fet
 
 /* ---- the request ---- */
 
+bool broker_account_is_busy(const struct broker_account *account)
+{
+    return account->fetch != NULL || account->command != NULL;
+}
+
+void broker_account_interrupt(struct broker_account *account)
+{
+    if (account->fetch != NULL)
+        fetch_cancel(account->fetch);
+    account->fetch = NULL;
+    if (account->command != NULL)
+        secret_command_cancel(account->command);
+    account->command = NULL;
+}
+
 static void on_fetched(void *owner, const struct fetch_answer *answer)
 {
     struct broker_account *account = owner;
@@ -347,7 +366,7 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
         broker_account_forgive(account);
         broker_account_ask_again(account);
     } else {
-        account_answer_waiting(account, is_fresh);
+        broker_account_answer_waiting(account, is_fresh);
     }
     if (!broker->closing)
         broker_wake(broker);
@@ -361,10 +380,10 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     if (status == ERR_NOT_FOUND) {
         account_set_signed_out(account);
     } else {
-        account_set_failure(account, WHY_INTERNAL, "account %s: %s", account->label, text);
-        account_pause(account, 0);
+        broker_account_set_failure(account, WHY_INTERNAL, "account %s: %s", account->label, text);
+        broker_account_pause(account, 0);
     }
-    account_answer_waiting(account, false);
+    broker_account_answer_waiting(account, false);
 }
 
 void broker_account_refresh(struct broker_account *account)
@@ -374,8 +393,12 @@ void broker_account_refresh(struct broker_account *account)
     struct token_request request = {0};
     struct err err = {0};
 
-    if (account->fetch != NULL)
+    if (broker_account_is_busy(account))
         return;
+    if (options != NULL && options->flow == FLOW_NONE) {
+        broker_password_refresh(account, options);
+        return;
+    }
     int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
                                  : token_request_make(options, broker->vault, &request, &err);
     if (status != 0) {

@@ -35,7 +35,7 @@ static const struct command_rule rules[] = {
     {"accounts", false, command_run_accounts, {NULL}, {NULL}},
     {"grant", false, command_run_grant, {"account", "name"}, {"protocols", "password"}},
     {"grants", false, command_run_grants, {NULL}, {"account"}},
-    {"login", false, command_run_login, {"account", "refresh_token"}, {NULL}},
+    {"login", false, command_run_login, {"account"}, {"refresh_token", "password"}},
     {"reload", true, command_run_reload, {NULL}, {NULL}},
     {"revoke", false, command_run_revoke, {"account", "grant"}, {NULL}},
     {"status", true, command_run_status, {NULL}, {NULL}},

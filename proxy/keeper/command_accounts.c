@@ -33,12 +33,16 @@ const char *command_sign_in_state(const struct account_config *account,
                                   const struct vault_token *tokens, size_t count)
 {
     const struct vault_token *token = find_token(tokens, count, account->name);
-    if (!endpoint_has_sign_in(account))
+    if (account->flow == FLOW_NONE && !endpoint_has_stored_password(account))
+        return "by command";
+    if (!endpoint_has_sign_in(account) && !endpoint_has_stored_password(account))
         return "not needed";
     if (token == NULL)
         return "never";
     /* A token of another issuer is of no use here. */
-    bool fits = strcmp(token->issuer, endpoint_issuer(account)) == 0;
+    char *issuer = endpoint_issuer(account);
+    bool fits = strcmp(token->issuer, issuer) == 0;
+    mem_free(issuer);
     return token->state == VAULT_SIGNED_IN && fits ? "in" : "out";
 }
 
@@ -54,13 +58,14 @@ static json_t *account_row(const struct broker *broker, const struct account_con
     struct broker_state state = {0};
     if (broker_state(broker, account->name, &state) != 0)
         state = (struct broker_state){0};
+    bool expires = state.has_token && account->flow != FLOW_NONE;
     const char *error = token == NULL || *token->last_error == '\0' ? NULL : token->last_error;
     return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "name",
                      command_text_string(account->name), "address",
                      command_text_string(account->address), "provider",
                      command_text_string(account->provider), "flow", flow_word(account->flow),
                      "signed_in", command_sign_in_state(account, tokens, count), "expires",
-                     time_or_null(state.has_token ? state.expires : 0), "last_refresh",
+                     time_or_null(expires ? state.expires : 0), "last_refresh",
                      time_or_null(token == NULL ? 0 : token->last_refresh), "last_error",
                      command_text_string(error));
 }
@@ -81,12 +86,37 @@ void command_run_accounts(struct command *command)
     command_succeed(command, json_pack("{s:o}", "accounts", rows));
 }
 
+/* ---- login ---- */
+
+static int load(struct command *command, const struct account_config *account,
+                struct secret *secret_out)
+{
+    char *issuer = endpoint_issuer(account);
+    int status = vault_token_load(keeper_vault(command_keeper(command)), account->name, issuer,
+                                  secret_out, NULL);
+    mem_free(issuer);
+    return status;
+}
+
+/* The broker hears of it. */
+static int store(struct command *command, const struct account_config *account,
+                 const struct secret *secret, struct err *err)
+{
+    struct keeper *keeper = command_keeper(command);
+    char *issuer = endpoint_issuer(account);
+    int status = vault_token_store(keeper_vault(keeper), account->name, issuer, secret,
+                                   clock_wall_seconds(), err);
+    mem_free(issuer);
+    if (status == 0)
+        broker_signed_in(keeper_broker(keeper), account->name);
+    return status;
+}
+
 /* The broker has wiped a token that is dead; one whose user has to do something else is kept. */
 static bool is_stored(struct command *command, const struct account_config *account)
 {
     struct secret token = {0};
-    int status = vault_token_load(keeper_vault(command_keeper(command)), account->name,
-                                  endpoint_issuer(account), &token, NULL);
+    int status = load(command, account, &token);
     secret_wipe(&token);
     return status == 0;
 }
@@ -95,14 +125,8 @@ static bool is_stored(struct command *command, const struct account_config *acco
  * needed. */
 static bool put_back(struct command *command, const struct account_config *account)
 {
-    struct keeper *keeper = command_keeper(command);
     struct secret *before = command_kept_secret(command);
-    if (!secret_is_set(before))
-        return false;
-    int status = vault_token_store(keeper_vault(keeper), account->name, endpoint_issuer(account),
-                                   before, clock_wall_seconds(), NULL);
-    broker_signed_in(keeper_broker(keeper), account->name);
-    return status == 0;
+    return secret_is_set(before) && store(command, account, before, NULL) == 0;
 }
 
 static void on_sign_in_tried(struct command *command, enum why why,
@@ -128,40 +152,88 @@ static void on_sign_in_tried(struct command *command, enum why why,
                      "%s: the token is stored, but could not be tried: %s", name, text);
 }
 
-void command_run_login(struct command *command)
+/* Takes and tries a refresh token. */
+static void sign_in(struct command *command, const struct account_config *account,
+                    struct slice token)
 {
-    const struct account_config *account = command_account(command);
-    if (account == NULL)
-        return;
-    struct keeper *keeper = command_keeper(command);
-    struct slice token = slice_of_string(command_value(command, "refresh_token"));
-    if (!endpoint_has_sign_in(account)) {
-        command_fail(command, EX_USAGE, "%s: flow = %s needs no sign-in", account->name,
-                     flow_word(account->flow));
-        return;
-    }
+    struct secret secret = {0};
+    struct err err;
     if (token.size == 0 || token.size > CREDENTIAL_TOKEN_MAX || !credential_is_printable(token)) {
         command_fail(command, EX_DATAERR,
                      "%s: the refresh token is not 1 to %u printable ASCII characters",
                      account->name, CREDENTIAL_TOKEN_MAX);
         return;
     }
+    /* There may be none, or a damaged one: then there is nothing to go back to. */
+    (void)!load(command, account, command_kept_secret(command));
+    secret_set(&secret, token);
+    int status = store(command, account, &secret, &err);
+    secret_wipe(&secret);
+    if (status != 0)
+        command_fail_error(command, &err);
+    else
+        command_ask_token(command, account->name, on_sign_in_tried);
+}
+
+/* There is nobody to try it with: the provider hears it at the next login of a mail client. */
+static void take_password(struct command *command, const struct account_config *account,
+                          struct slice password)
+{
     struct secret secret = {0};
     struct err err;
-    /* There may be none, or a damaged one: then there is nothing to go back to. */
-    (void)!vault_token_load(keeper_vault(keeper), account->name, endpoint_issuer(account),
-                            command_kept_secret(command), NULL);
-    secret_set(&secret, token);
-    int status = vault_token_store(keeper_vault(keeper), account->name, endpoint_issuer(account),
-                                   &secret, clock_wall_seconds(), &err);
-    secret_wipe(&secret);
-    if (status != 0) {
-        command_fail_error(command, &err);
+    if (!credential_password_is_valid(password)) {
+        command_fail(command, EX_DATAERR, "%s: the password is not 1 to %u octets", account->name,
+                     CREDENTIAL_PASSWORD_MAX);
         return;
     }
-    broker_signed_in(keeper_broker(keeper), account->name);
-    command_ask_token(command, account->name, on_sign_in_tried);
+    secret_set(&secret, password);
+    int status = store(command, account, &secret, &err);
+    secret_wipe(&secret);
+    if (status != 0)
+        command_fail_error(command, &err);
+    else
+        command_succeed(command, json_pack("{s:b}", "stored", 1));
 }
+
+/* True when the account takes what was given; else the command has failed. */
+static bool login_fits(struct command *command, const struct account_config *account,
+                       bool is_password)
+{
+    const char *flow = flow_word(account->flow);
+    if (account->flow == FLOW_NONE && !endpoint_has_stored_password(account))
+        command_fail(command, EX_USAGE,
+                     "%s: its password comes from password_command; remove that line to keep one "
+                     "here",
+                     account->name);
+    else if (!endpoint_has_sign_in(account) && account->flow != FLOW_NONE)
+        command_fail(command, EX_USAGE, "%s: flow = %s needs no sign-in", account->name, flow);
+    else if (is_password != (account->flow == FLOW_NONE))
+        command_fail(command, EX_USAGE, "%s: flow = %s takes a %s; use --%s-stdin", account->name,
+                     flow, is_password ? "refresh token" : "password",
+                     is_password ? "refresh-token" : "password");
+    else
+        return true;
+    return false;
+}
+
+void command_run_login(struct command *command)
+{
+    const struct account_config *account = command_account(command);
+    const char *token = command_value(command, "refresh_token");
+    const char *password = command_value(command, "password");
+    if (account == NULL)
+        return;
+    if ((token == NULL) == (password == NULL))
+        command_fail(command, EX_USAGE, "login: either refresh_token or password");
+    else if (!login_fits(command, account, password != NULL))
+        return;
+    else if (password != NULL)
+        take_password(command, account, slice_of_string(password));
+    else
+        sign_in(command, account, slice_of_string(token));
+}
+
+/* ---- token ---- */
 
 static void on_token(struct command *command, enum why why, const struct broker_token *token,
                      const char *text)
@@ -183,6 +255,12 @@ void command_run_token(struct command *command)
         return;
     const char *word = command_value(command, "protocol");
     enum protocol protocol = PROTOCOL_IMAP;
+    if (account->flow == FLOW_NONE) {
+        command_fail(command, EX_USAGE,
+                     "%s: flow = none has a password, which is not given out, and no token",
+                     account->name);
+        return;
+    }
     if (word != NULL && protocol_find(word, &protocol) != 0) {
         command_fail(command, EX_USAGE, "%s is no protocol; one of imap pop3 smtp", word);
         return;

@@ -169,6 +169,7 @@ static void send_granted(struct desk_session *session, const struct account_conf
         .authorities = authorities_index(session->desk->config, provider),
         .mechanisms = join_words(&provider->mechanisms),
         .user = mem_copy_string(account_upstream_user(account, session->protocol)),
+        .is_password = account->flow == FLOW_NONE,
         .generation = session->generation,
     };
     struct buf message;

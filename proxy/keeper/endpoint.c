@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TENANT "{tenant}"
+#define TENANT          "{tenant}"
+#define PASSWORD_ISSUER "password:" /* no URL starts so */
 
 bool endpoint_has_sign_in(const struct account_config *account)
 {
@@ -11,10 +12,21 @@ bool endpoint_has_sign_in(const struct account_config *account)
            account->flow == FLOW_PASSWORD;
 }
 
-const char *endpoint_issuer(const struct account_config *account)
+bool endpoint_has_stored_password(const struct account_config *account)
+{
+    return account->flow == FLOW_NONE && *account->password_command == '\0';
+}
+
+char *endpoint_issuer(const struct account_config *account)
 {
     const struct provider_config *provider = account->provider_row;
-    return *provider->issuer != '\0' ? provider->issuer : provider->token_endpoint;
+    if (account->flow != FLOW_NONE)
+        return mem_copy_string(*provider->issuer != '\0' ? provider->issuer
+                                                         : provider->token_endpoint);
+    size_t size = strlen(PASSWORD_ISSUER) + strlen(provider->name) + 1;
+    char *issuer = mem_new(size);
+    snprintf(issuer, size, "%s%s", PASSWORD_ISSUER, provider->name);
+    return issuer;
 }
 
 char *endpoint_token_url(const struct account_config *account)

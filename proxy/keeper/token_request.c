@@ -120,9 +120,9 @@ int token_request_make(const struct account_config *account, struct vault *vault
     struct secret refresh_token = {0};
     int status = check_account(account, err);
 
+    request.issuer = endpoint_issuer(account);
     if (status == 0)
-        status =
-            vault_token_load(vault, account->name, endpoint_issuer(account), &refresh_token, err);
+        status = vault_token_load(vault, account->name, request.issuer, &refresh_token, err);
     if (status == 0)
         status = make_body(account, &refresh_token, &request, err);
     secret_wipe(&refresh_token);
@@ -131,7 +131,6 @@ int token_request_make(const struct account_config *account, struct vault *vault
         return status;
     }
     request.url = endpoint_token_url(account);
-    request.issuer = mem_copy_string(endpoint_issuer(account));
     *request_out = request;
     return 0;
 }
@@ -155,12 +154,16 @@ static bool same_secret(const struct secret *a, const struct secret *b)
 bool token_request_is_same(const struct account_config *a, const struct account_config *b)
 {
     char *scope_a = endpoint_scope(a), *scope_b = endpoint_scope(b);
-    bool same = a->flow == b->flow && strcmp(endpoint_issuer(a), endpoint_issuer(b)) == 0 &&
+    char *issuer_a = endpoint_issuer(a), *issuer_b = endpoint_issuer(b);
+    bool same = a->flow == b->flow && strcmp(issuer_a, issuer_b) == 0 &&
+                strcmp(a->password_command, b->password_command) == 0 &&
                 strcmp(a->provider_row->token_endpoint, b->provider_row->token_endpoint) == 0 &&
                 strcmp(a->tenant, b->tenant) == 0 && strcmp(a->client_id, b->client_id) == 0 &&
                 strcmp(a->client_secret_file, b->client_secret_file) == 0 &&
                 same_secret(&a->client_secret, &b->client_secret) && strcmp(scope_a, scope_b) == 0;
 
+    mem_free(issuer_a);
+    mem_free(issuer_b);
     mem_free(scope_a);
     mem_free(scope_b);
     return same;
