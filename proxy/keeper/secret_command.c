@@ -125,7 +125,7 @@ static void judge_output(struct secret_command *command)
         succeed(command, line);
 }
 
-/* What the loop has not read yet. */
+/* What the loop has not read yet: libuv reads before it reaps, but promises nothing. */
 static void drain_output(struct secret_command *command)
 {
     uv_os_fd_t descriptor;
