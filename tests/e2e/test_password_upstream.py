@@ -3,11 +3,13 @@ passwords only (127.0.0.6 of the rig), and to servers that lie."""
 
 import base64
 import json
+import poplib
 import re
+import smtplib
 
 import pytest
 
-from cli_support import one_line
+from cli_support import PATIENCE, free_port, one_line
 from ecluse_support import CAROL
 from waiting import wait_until
 
@@ -22,7 +24,8 @@ class Passwords:
         self.ecluse = ecluse
         self.right = rig.state["users"][CAROL]["password"]
         self.file = ecluse.folder / "password-of-carol"
-        self.place = f"{rig.state['addresses']['password']}:{rig.ports['imaps']}"
+        self.host = rig.state["addresses"]["password"]
+        self.place = f"{self.host}:{rig.ports['imaps']}"
         ecluse.secrets["carol's password at the provider"] = self.right
 
     def serve(self, place=None, provider=None, **account):
@@ -102,7 +105,7 @@ def test_a_wrong_password_is_tried_once_and_can_be_mended(passwords):
     assert reply.startswith("NO "), reply
     assert "the provider refused the password of account carol" in reply, reply
     assert "ecluse login carol --password-stdin" in reply, reply
-    passwords.ecluse.wait_log("session-close account=carol")
+    passwords.ecluse.wait_log("session-close")
     assert len(re.findall("upstream-auth account=carol", passwords.ecluse.log())) == 1
     passwords.store(passwords.right)
     passwords.assert_reads()
@@ -165,6 +168,36 @@ def test_tokens_and_passwords_side_by_side(passwords):
     passwords.assert_reads()
     passwords.ecluse.session("alice").logout()
     passwords.assert_reads()
+
+
+def listen(passwords, protocol, port_name, mechanism):
+    """A port of ecluse for that protocol, at the real server."""
+    port = free_port()
+    passwords.ecluse.set(f"listen {protocol}", protocol=protocol, address=f"127.0.0.1:{port}")
+    place = f"tls://{passwords.host}:{passwords.ecluse.rig.ports[port_name]}"
+    passwords.serve(provider={protocol: place, "mechanisms": mechanism})
+    passwords.store(passwords.right)
+    return port
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_pop3(passwords, mechanism):
+    port = listen(passwords, "pop3", "pop3s", mechanism)
+    client = poplib.POP3("127.0.0.1", port, timeout=PATIENCE)
+    client.user(CAROL)
+    client.pass_(passwords.ecluse.passwords["carol"])
+    assert client.stat()[0] == len(passwords.ecluse.rig.mails(CAROL))
+    client.quit()
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_smtp(passwords, mechanism):
+    port = listen(passwords, "smtp", "submissions", mechanism)
+    with smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client:
+        client.login(CAROL, passwords.ecluse.passwords["carol"])
+        assert client.mail(CAROL)[0] == 250
+        assert client.rcpt(CAROL)[0] == 250
+        assert client.rset()[0] == 250
 
 
 # ---- servers that lie ----
