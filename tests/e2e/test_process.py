@@ -196,7 +196,7 @@ def test_a_removed_account_loses_its_sessions(ecluse):
     ecluse.set("ecluse", drain=1)  # writes the file
     mark = reload(ecluse)
     ecluse.wait_log("ready with the new configuration", since=mark)
-    assert session.rest() == b""
+    assert session.rest() == b"* BYE this password was revoked\r\n"
     assert other.command("NOOP")[0].startswith("OK ")
     assert ecluse.raw().login("bob@example.test", ecluse.passwords["bob"]).startswith("NO ")
 
@@ -232,7 +232,7 @@ def test_a_revoked_grant_closes_its_sessions_alone(ecluse):
     assert other.login("alice@example.test", tablet).startswith("OK ")
     result = ecluse.ecluse("revoke", "alice", "phone")
     assert result.status == 0, result
-    assert phone_session.rest() == b""
+    assert phone_session.rest() == b"* BYE this password was revoked\r\n"
     assert other.command("NOOP")[0].startswith("OK ")
     assert ecluse.try_login("alice") == WRONG
     assert ecluse.try_login("alice", tablet).startswith("OK ")
