@@ -6,11 +6,9 @@
 #define ECLUSE_TESTS_SERVER_TALK_H
 
 #include "tls_client.h"
+#include "tls_fixture.h"
 
-#define HOST      "imap.example.org"
 #define PLAIN_MAX (8u * 1024 * 1024)
-
-static struct test_certificates all;
 
 /* One conversation: a client, our server, and what each said to the other. */
 struct talk {
@@ -116,26 +114,6 @@ static inline void server_writes(struct talk *talk, struct slice plain)
     size_t size = tls_write(talk->server, plain, cipher, capacity);
     assert_int_equal(buf_append(&talk->to_client, slice_of(cipher, size)), 0);
     mem_free(cipher);
-}
-
-static inline void assert_bytes(const struct buf *buf, const uint8_t *expected, size_t size)
-{
-    assert_int_equal(buf_size(buf), size);
-    assert_memory_equal(buf_bytes(buf).data, expected, size);
-}
-
-static inline int set_up(void **state)
-{
-    (void)state;
-    test_certificates_init(&all);
-    return 0;
-}
-
-static inline int tear_down(void **state)
-{
-    (void)state;
-    test_certificates_fini(&all);
-    return 0;
 }
 
 #endif

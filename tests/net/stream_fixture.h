@@ -5,10 +5,7 @@
 #define ECLUSE_TESTS_STREAM_FIXTURE_H
 
 #include "ends.h"
-
-#define HOST "imap.example.org"
-
-static struct test_certificates all;
+#include "tls_fixture.h"
 
 enum kind { KIND_TCP, KIND_UNIX };
 
@@ -109,20 +106,6 @@ static inline void finish(struct fixture *f)
     far_fini(&f->far);
 }
 
-static inline void assert_slice(struct slice got, struct slice expected)
-{
-    assert_int_equal(got.size, expected.size);
-    assert_memory_equal(got.data, expected.data, expected.size);
-}
-
-static inline uint8_t *pattern(size_t size)
-{
-    uint8_t *bytes = mem_new(size);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(i * 31 + i / 251);
-    return bytes;
-}
-
 static inline void close_after_flush(struct fixture *f, int64_t deadline)
 {
     f->side.is_in_call = true;
@@ -130,20 +113,6 @@ static inline void close_after_flush(struct fixture *f, int64_t deadline)
     stream_close_after_flush(f->side.stream, deadline);
     f->side.is_in_call = false;
     assert_int_equal(side_write(&f->side, SLICE_LITERAL("too late")), ERR_CLOSED);
-}
-
-static inline int set_up(void **state)
-{
-    (void)state;
-    test_certificates_init(&all);
-    return 0;
-}
-
-static inline int tear_down(void **state)
-{
-    (void)state;
-    test_certificates_fini(&all);
-    return 0;
 }
 
 #endif

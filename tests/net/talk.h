@@ -4,12 +4,9 @@
 #ifndef ECLUSE_TESTS_TALK_H
 #define ECLUSE_TESTS_TALK_H
 
-#include "tls_server.h"
+#include "tls_fixture.h"
 
-#define HOST      "imap.example.org"
 #define PLAIN_MAX (8u * 1024 * 1024)
-
-static struct test_certificates all;
 
 /* One conversation: a client, a server, and what each said to the other. */
 struct talk {
@@ -117,32 +114,10 @@ static inline void client_writes(struct talk *talk, struct slice plain)
     mem_free(cipher);
 }
 
-static inline uint8_t *pattern(size_t size)
-{
-    uint8_t *bytes = mem_new(size);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(i * 31 + i / 251);
-    return bytes;
-}
-
 static inline void assert_bytes(const struct buf *buf, const uint8_t *expected, size_t size)
 {
     assert_int_equal(buf_size(buf), size);
     assert_memory_equal(buf_bytes(buf).data, expected, size);
-}
-
-static inline int set_up(void **state)
-{
-    (void)state;
-    test_certificates_init(&all);
-    return 0;
-}
-
-static inline int tear_down(void **state)
-{
-    (void)state;
-    test_certificates_fini(&all);
-    return 0;
 }
 
 #endif

@@ -21,14 +21,12 @@ static void check_both_ways(const struct client_wish *wish, unsigned minimum, si
     assert_int_equal(tls_state(talk.server), TLS_OPEN);
     tls_describe(talk.server, described, sizeof(described));
     assert_true(slice_starts_with(slice_of_string(described), version));
-    uint8_t *bytes = mem_new(size);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(i * 31 + i / 251);
+    uint8_t *bytes = pattern(size);
     server_writes(&talk, slice_of(bytes, size));
     server_write(talk.client, slice_of(bytes, size), &talk.to_server);
     exchange(&talk);
-    assert_bytes(&talk.plain, bytes, size);
-    assert_bytes(&talk.client->plain, bytes, size);
+    assert_slice(buf_bytes(&talk.plain), slice_of(bytes, size));
+    assert_slice(buf_bytes(&talk.client->plain), slice_of(bytes, size));
     server_end(talk.client, &talk.to_server);
     exchange(&talk);
     assert_int_equal(tls_state(talk.server), TLS_ENDED);
