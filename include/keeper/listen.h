@@ -2,8 +2,8 @@
  * Listening sockets, as the gates inherit them: non-blocking, close-on-exec, backlog 4096. Never
  * SO_REUSEPORT: a port that somebody else has is an error and not shared.
  *
- * A unix socket is made 0600, in a folder that nobody else can write to; the file of one that
- * nobody answers on any more is replaced.
+ * A unix socket is made 0600, in a folder that nobody else can write to (made 0700 when it is
+ * missing and the one above is there); the file of one that nobody answers on any more is replaced.
  */
 #ifndef ECLUSE_KEEPER_LISTEN_H
 #define ECLUSE_KEEPER_LISTEN_H

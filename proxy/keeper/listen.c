@@ -1,10 +1,11 @@
 /*
- * Happy path: socket, options, bind, listen.
+ * Happy path: socket, options, bind, listen. A unix socket's folder is made when it is missing.
  *
- * Failure modes:
- *   the address is taken            ERR_UNAVAILABLE; of a unix socket only when somebody answers on
- * it its folder is another's, or     ERR_DENIED: they could put their own socket there open to
- * others a privileged port               ERR_DENIED anything else                   ERR_SYSTEM
+ * Failures:
+ * - the address is taken, of a unix socket only when somebody answers on it: ERR_UNAVAILABLE;
+ * - its folder is another's or open to others, who could put their own socket there: ERR_DENIED;
+ * - a privileged port: ERR_DENIED;
+ * - anything else: ERR_SYSTEM.
  */
 #include "keeper/listen.h"
 
@@ -92,8 +93,17 @@ bool listen_socket_is_at(const struct listen_socket *socket, const struct listen
 
 /* ---- unix sockets ---- */
 
+/* The last one alone: a mistyped path is not to leave a trail. */
+static bool make_when_missing(const char *folder)
+{
+    struct stat about;
+    if (stat(folder, &about) == 0 || errno != ENOENT)
+        return true;
+    return mkdir(folder, 0700) == 0 || errno == EEXIST;
+}
+
 /* Whoever can write to the folder can put a socket of their own into the place of ours. */
-static int check_folder(const char *path, struct err *err)
+static int prepare_folder(const char *path, struct err *err)
 {
     char *folder = mem_copy_string(path);
     char *slash = strrchr(folder, '/');
@@ -104,6 +114,8 @@ static int check_folder(const char *path, struct err *err)
         status = err_set(err, ERR_CONFIG, "unix:%s: give the whole path", path);
     else
         slash[slash == folder ? 1 : 0] = '\0';
+    if (status == 0 && !make_when_missing(folder))
+        status = err_set_errno(err, "unix:%s: cannot make the folder %s", path, folder);
     if (status == 0 && stat(folder, &about) != 0)
         status = err_set_errno(err, "unix:%s: folder %s", path, folder);
     if (status == 0 && about.st_uid != geteuid() && about.st_uid != 0)
@@ -211,7 +223,7 @@ int listen_socket_bind(const struct listen_address *address, struct listen_socke
     listen_address_text(address, text);
     if (size == 0)
         return err_set(err, ERR_CONFIG, "%s is no address to listen on", text);
-    int status = address->path == NULL ? 0 : check_folder(address->path, err);
+    int status = address->path == NULL ? 0 : prepare_folder(address->path, err);
     if (status != 0)
         return status;
     int descriptor = socket(to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

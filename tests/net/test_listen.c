@@ -151,7 +151,37 @@ static void test_folder_that_others_can_write_to(void **state)
     assert_int_equal(chmod(test.folder, 0755), 0);
     assert_int_equal(try_bind("mine", &made, &err), 0);
     listen_socket_free(made);
-    assert_int_not_equal(try_bind("nowhere/mine", &made, &err), 0);
+}
+
+static void test_missing_folder_is_made(void **state)
+{
+    struct listen_socket *made;
+    struct stat about;
+    struct err err;
+    (void)state;
+    mode_t mask = umask(0);
+    assert_int_equal(try_bind("new/mine", &made, &err), 0);
+    umask(mask);
+    char *folder = scratch_path(test.folder, "new");
+    assert_int_equal(stat(folder, &about), 0);
+    assert_int_equal(about.st_mode & 07777, 0700);
+    assert_int_equal(close(connect_to("new/mine")), 0);
+    listen_socket_free(made);
+    assert_false(exists("new/mine"));
+    /* One that is there is taken as it is, or not at all. */
+    assert_int_equal(chmod(folder, 0770), 0);
+    assert_int_equal(try_bind("new/mine", &made, &err), ERR_DENIED);
+    free(folder);
+}
+
+static void test_only_the_last_folder_is_made(void **state)
+{
+    struct listen_socket *made;
+    struct err err;
+    (void)state;
+    assert_int_equal(try_bind("a/b/mine", &made, &err), ERR_SYSTEM);
+    assert_non_null(strstr(err.text, "cannot make the folder"));
+    assert_false(exists("a"));
 }
 
 static void test_folder_of_another_user(void **state)
@@ -278,6 +308,8 @@ static int all_tests(void)
         TEST(test_dead_unix_socket_is_replaced),
         TEST(test_file_is_not_replaced),
         TEST(test_folder_that_others_can_write_to),
+        TEST(test_missing_folder_is_made),
+        TEST(test_only_the_last_folder_is_made),
         TEST(test_folder_of_another_user),
         TEST(test_environment_is_for_this_process_alone),
         TEST(test_inherited_socket_is_used),
