@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 
 struct state_folder;
 
@@ -20,6 +21,9 @@ struct state_folder;
  * write to. */
 MUST_CHECK int state_folder_open(const char *path, struct state_folder **folder_out,
                                  struct err *err);
+/* The same without the lock: for files that are put in their place whole while a daemon runs. */
+MUST_CHECK int state_folder_open_unlocked(const char *path, struct state_folder **folder_out,
+                                          struct err *err);
 /* Unlocks. NULL is fine. */
 void state_folder_close(struct state_folder *folder);
 
@@ -44,6 +48,9 @@ MUST_CHECK int state_folder_check_file(const struct state_folder *folder, const 
  * complete, whenever the power goes. ERR_EXISTS when it is there already. */
 MUST_CHECK int state_folder_create_whole(const struct state_folder *folder, const char *name,
                                          const void *bytes, size_t size, struct err *err);
+/* The same over what is there: `name` is the old file or the new one, whenever the power goes. */
+MUST_CHECK int state_folder_replace_whole(const struct state_folder *folder, const char *name,
+                                          struct slice bytes, struct err *err);
 /* Puts what was made as `name` + ".new" in its place, durably. ERR_EXISTS when there is one. */
 MUST_CHECK int state_folder_publish(const struct state_folder *folder, const char *name,
                                     struct err *err);

@@ -1,8 +1,52 @@
+/*
+ * What the file says by itself, then the certificates and keys that its listeners name.
+ */
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "cli/configuration.h"
 #include "cli/print.h"
+#include "keeper/listener_tls.h"
+#include "net/tls_certificate.h"
+
+static void warn_of_expiry(const struct config *config, const struct listener_config *listener,
+                           const char *text)
+{
+    struct tls_certificate certificate;
+    char date[PRINT_TIME_CAPACITY];
+    if (tls_certificate_read(slice_of_string(text), &certificate, NULL) == 0 &&
+        certificate.not_after < clock_wall_seconds())
+        print_complaint("%s:%d: warning: listen %s: the certificate has expired on %s; %s",
+                        config->file, listener->line, listener->name,
+                        print_time(certificate.not_after, date),
+                        *listener->tls_cert == '\0' ? "run ecluse cert" : "renew it");
+}
+
+static bool check_certificate(const struct config *config, const struct listener_config *listener)
+{
+    char *certificate = NULL;
+    struct secret key = {0};
+    struct err err;
+    if (listener->tls == TLS_MODE_OFF)
+        return true;
+    if (listener_tls_read(config, listener, &certificate, &key, &err) != 0) {
+        print_complaint("%s:%d: %s", config->file, listener->line, err.text);
+        return false;
+    }
+    warn_of_expiry(config, listener, certificate);
+    mem_free(certificate);
+    secret_wipe(&key);
+    return true;
+}
+
+static int check_certificates(const struct config *config)
+{
+    bool are_fine = true;
+    for (size_t i = 0; i < config->listener_count; i++)
+        are_fine = check_certificate(config, config->listeners[i]) && are_fine;
+    return are_fine ? EX_OK : EX_CONFIG;
+}
 
 static int run(const struct arguments *arguments)
 {
@@ -12,6 +56,8 @@ static int run(const struct arguments *arguments)
     }
     struct config *config = NULL;
     int exit_code = configuration_read(arguments, true, &config);
+    if (exit_code == EX_OK)
+        exit_code = check_certificates(config);
     if (exit_code == EX_OK)
         print_line("%s: fine", config->file);
     config_free(config);

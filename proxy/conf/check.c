@@ -15,11 +15,6 @@
 
 /* ---- not served ---- */
 
-static bool has_tls(const void *listener)
-{
-    return ((const struct listener_config *)listener)->tls != TLS_MODE_OFF;
-}
-
 static bool has_no_login(const void *listener)
 {
     return ((const struct listener_config *)listener)->auth != LISTENER_AUTH_REQUIRED;
@@ -76,7 +71,6 @@ static const struct {
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
-    {SECTION_LISTENER, "tls", has_tls, "use off and listen on loopback"},
     {SECTION_LISTENER, "auth", has_no_login, "use required"},
     {SECTION_ACCOUNT, "flow", has_other_flow, "use code, device or none"},
     {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},

@@ -1,37 +1,21 @@
 /*
- * What a gate is told: the listeners, and the certificate authorities, which it could not read
- * itself.
+ * What a gate is told: the listeners with their certificates and keys, and the certificate
+ * authorities, which it could not read itself.
  *
- * Failures: a bundle that is not there, too long, or without a certificate; more than fits a
- * message; TLS on a listener, which the gates do not speak.
+ * Failures: a bundle that is not there, too long, or without a certificate; a listener's
+ * certificate or key of which the same is true; more than fits a message.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "keeper/authorities.h"
 #include "keeper/gates_worker.h"
+#include "keeper/listener_tls.h"
+#include "keeper/whole_file.h"
 #include "net/tls.h"
 
 #define BUNDLE_MAX (2u * 1024 * 1024)
 
 /* ---- certificate authorities ---- */
-
-static int read_all(int descriptor, struct buf *out)
-{
-    uint8_t bytes[16384];
-    for (;;) {
-        ssize_t count = read(descriptor, bytes, sizeof(bytes));
-        if (count == 0)
-            return 0;
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return ERR_SYSTEM;
-        if (buf_append(out, slice_of(bytes, (size_t)count)) != 0)
-            return ERR_FULL;
-    }
-}
 
 static int check_bundle(struct slice bundle, struct err *err)
 {
@@ -45,20 +29,14 @@ static int check_bundle(struct slice bundle, struct err *err)
 static int read_bundle(const char *file, char **text_out, struct err *err)
 {
     struct buf bytes;
-    int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (descriptor < 0)
-        return err_set_errno(err, "ca_file %s", file);
     buf_init(&bytes, BUNDLE_MAX);
-    int status = read_all(descriptor, &bytes);
-    if (status == ERR_FULL)
-        err_set(err, ERR_FULL, "ca_file %s is larger than 2 MiB", file);
-    else if (status != 0)
-        err_set_errno(err, "ca_file %s", file);
+    int status = whole_file_read(file, false, &bytes, err);
+    if (status != 0)
+        err_wrap(err, "ca_file");
     else if ((status = check_bundle(buf_bytes(&bytes), err)) != 0)
         err_wrap(err, "ca_file %s", file);
     else
         *text_out = mem_copy_bytes_as_string(buf_bytes(&bytes).data, buf_size(&bytes));
-    close(descriptor);
     buf_fini(&bytes);
     return status;
 }
@@ -93,9 +71,6 @@ static void fill_allowed(const struct listener_config *options, struct message_l
 static int fill_listener(const struct config *config, const struct listener_config *options,
                          const char *mechanisms, struct message_listener *listener, struct err *err)
 {
-    if (options->tls != TLS_MODE_OFF)
-        return err_set(err, ERR_CONFIG, "listen %s: this version does not do TLS to clients",
-                       options->name);
     if (options->auth != LISTENER_AUTH_REQUIRED)
         return err_set(err, ERR_CONFIG, "listen %s: this version does not do auth = none",
                        options->name);
@@ -108,7 +83,11 @@ static int fill_listener(const struct config *config, const struct listener_conf
     listener->is_remote = options->remote != REMOTE_NO;
     listener->max_sessions = (uint32_t)options->max_sessions;
     fill_allowed(options, listener);
-    return 0;
+    listener->tls = options->tls;
+    listener->tls_min = listener_tls_minimum(options);
+    if (options->tls == TLS_MODE_OFF)
+        return 0;
+    return listener_tls_read(config, options, &listener->certificate, &listener->key, err);
 }
 
 static int fill_listeners(const struct config *config, const char *mechanisms,

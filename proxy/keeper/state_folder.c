@@ -48,14 +48,15 @@ static int lock_folder(struct state_folder *folder, struct err *err)
     return err_set_errno(err, "%s/lock", folder->path);
 }
 
-int state_folder_open(const char *path, struct state_folder **folder_out, struct err *err)
+static int open_folder(const char *path, bool is_locked, struct state_folder **folder_out,
+                       struct err *err)
 {
     *folder_out = NULL;
     struct state_folder *folder = mem_new(sizeof(*folder));
     folder->descriptor = -1;
     folder->lock = -1;
     int status = private_folder_open("state_dir", path, &folder->descriptor, &folder->path, err);
-    if (status == 0)
+    if (status == 0 && is_locked)
         status = lock_folder(folder, err);
     if (status != 0) {
         state_folder_close(folder);
@@ -63,6 +64,16 @@ int state_folder_open(const char *path, struct state_folder **folder_out, struct
     }
     *folder_out = folder;
     return 0;
+}
+
+int state_folder_open(const char *path, struct state_folder **folder_out, struct err *err)
+{
+    return open_folder(path, true, folder_out, err);
+}
+
+int state_folder_open_unlocked(const char *path, struct state_folder **folder_out, struct err *err)
+{
+    return open_folder(path, false, folder_out, err);
 }
 
 void state_folder_close(struct state_folder *folder)
@@ -197,11 +208,12 @@ void state_folder_remove_file(const struct state_folder *folder, const char *nam
     (void)unlinkat(folder->descriptor, name, 0);
 }
 
-int state_folder_publish(const struct state_folder *folder, const char *name, struct err *err)
+static int move_in_place(const struct state_folder *folder, const char *name, unsigned flags,
+                         struct err *err)
 {
     char temporary[NAME_MAX_HERE];
     temporary_name(name, temporary);
-    if (renameat2(folder->descriptor, temporary, folder->descriptor, name, RENAME_NOREPLACE) != 0) {
+    if (renameat2(folder->descriptor, temporary, folder->descriptor, name, flags) != 0) {
         if (errno == EEXIST)
             return err_set(err, ERR_EXISTS, "%s/%s exists already", folder->path, name);
         return err_set_errno(err, "cannot make %s/%s", folder->path, name);
@@ -211,8 +223,13 @@ int state_folder_publish(const struct state_folder *folder, const char *name, st
     return 0;
 }
 
-int state_folder_create_whole(const struct state_folder *folder, const char *name,
-                              const void *bytes, size_t size, struct err *err)
+int state_folder_publish(const struct state_folder *folder, const char *name, struct err *err)
+{
+    return move_in_place(folder, name, RENAME_NOREPLACE, err);
+}
+
+static int put_whole(const struct state_folder *folder, const char *name, struct slice bytes,
+                     unsigned flags, struct err *err)
 {
     char temporary[NAME_MAX_HERE];
     temporary_name(name, temporary);
@@ -221,12 +238,24 @@ int state_folder_create_whole(const struct state_folder *folder, const char *nam
     int status = open_new(folder, temporary, &descriptor, err);
     if (status != 0)
         return status;
-    if (write_whole(descriptor, bytes, size) != 0)
+    if (write_whole(descriptor, bytes.data, bytes.size) != 0)
         status = err_set_errno(err, "cannot write %s/%s", folder->path, temporary);
     (void)close(descriptor);
     if (status == 0)
-        status = state_folder_publish(folder, name, err);
+        status = move_in_place(folder, name, flags, err);
     if (status != 0)
         state_folder_remove_file(folder, temporary);
     return status;
+}
+
+int state_folder_create_whole(const struct state_folder *folder, const char *name,
+                              const void *bytes, size_t size, struct err *err)
+{
+    return put_whole(folder, name, slice_of(bytes, size), RENAME_NOREPLACE, err);
+}
+
+int state_folder_replace_whole(const struct state_folder *folder, const char *name,
+                               struct slice bytes, struct err *err)
+{
+    return put_whole(folder, name, bytes, 0, err);
 }

@@ -303,6 +303,54 @@ static void a_whole_file_never_takes_anothers_place(void **state)
     state_folder_close(folder);
 }
 
+static void assert_content(struct state_folder *folder, const char *name, const char *expected)
+{
+    int descriptor;
+    char bytes[32];
+    ssize_t size = (ssize_t)strlen(expected);
+    assert_int_equal(state_folder_open_file(folder, name, STATE_FILE_READ, &descriptor, NULL), 0);
+    assert_int_equal(read(descriptor, bytes, sizeof(bytes)), size);
+    assert_memory_equal(bytes, expected, (size_t)size);
+    close(descriptor);
+}
+
+/* Beside a process that has the folder. */
+static void a_whole_file_is_replaced(void **state)
+{
+    const struct place *place = *state;
+    struct state_folder *folder, *beside;
+    assert_int_equal(state_folder_open(place->state, &folder, NULL), 0);
+    assert_int_equal(state_folder_open_unlocked(place->state, &beside, NULL), 0);
+    assert_int_equal(state_folder_create_whole(beside, "x.new", "left over", 9, NULL), 0);
+    assert_int_equal(state_folder_replace_whole(beside, "x", SLICE_LITERAL("first"), NULL), 0);
+    int reader;
+    assert_int_equal(state_folder_open_file(folder, "x", STATE_FILE_READ, &reader, NULL), 0);
+    assert_int_equal(state_folder_replace_whole(beside, "x", SLICE_LITERAL("the second"), NULL), 0);
+    /* Whoever had opened the old one reads all of the old one. */
+    char bytes[16];
+    assert_int_equal(read(reader, bytes, sizeof(bytes)), 5);
+    close(reader);
+    assert_content(folder, "x", "the second");
+    assert_int_equal(state_folder_check_file(folder, "x.new", NULL), ERR_NOT_FOUND);
+    state_folder_close(beside);
+    state_folder_close(folder);
+}
+
+static void what_is_no_file_is_not_replaced(void **state)
+{
+    const struct place *place = *state;
+    struct state_folder *folder;
+    assert_int_equal(state_folder_open(place->state, &folder, NULL), 0);
+    char *path = scratch_path(place->state, "x");
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct err err = {0};
+    assert_int_equal(state_folder_replace_whole(folder, "x", SLICE_LITERAL("a"), &err), ERR_SYSTEM);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(state_folder_check_file(folder, "x.new", NULL), ERR_NOT_FOUND);
+    free(path);
+    state_folder_close(folder);
+}
+
 /* ---- the key ---- */
 
 static void the_key_is_made_once(void **state)
@@ -375,6 +423,8 @@ int main(void)
         PLACE_TEST(every_file_is_checked),
         PLACE_TEST(what_is_made_is_private),
         PLACE_TEST(a_whole_file_never_takes_anothers_place),
+        PLACE_TEST(a_whole_file_is_replaced),
+        PLACE_TEST(what_is_no_file_is_not_replaced),
         PLACE_TEST(the_key_is_made_once),
         PLACE_TEST(a_vault_without_its_key_is_refused),
         PLACE_TEST(what_is_no_key_is_refused_and_kept),
