@@ -155,8 +155,8 @@ def test_what_is_said(place):
     for part in (f"certificate  {file}\n", ", made anew\n", f"SHA-256      {fingerprint}\n",
                  "  tls = on   ; or starttls\n", f"  tls_cert = {file}\n",
                  f"sudo cp {file} /usr/local/share/ca-certificates/ecluse.crt", "Thunderbird",
-                 f"--cacert {file}\n", f"tls_trust_file {file}\n", f"tls_fingerprint {fingerprint}\n",
-                 f'set certificate_file = "{file}"\n'):
+                 f"--cacert {file}\n", f"tls_trust_file {file}\n",
+                 f"tls_fingerprint {fingerprint}\n", f'set certificate_file = "{file}"\n'):
         assert part in said.out, said
     assert "PRIVATE" not in said.out
     renewed = place.ecluse("cert")

@@ -50,7 +50,8 @@ def test_mail_through_it(ecluse, path):
     assert (mode_of(path.parent), mode_of(path)) == (0o700, 0o600)
     client = UnixImap(path)
     assert client.login(ALICE, ecluse.passwords["alice"])[0] == "OK"
-    assert client.append("INBOX", None, None, b"Subject: by unix socket\r\n\r\nhello\r\n")[0] == "OK"
+    letter = b"Subject: by unix socket\r\n\r\nhello\r\n"
+    assert client.append("INBOX", None, None, letter)[0] == "OK"
     assert client.select("INBOX")[0] == "OK"
     assert len(client.search(None, 'SUBJECT "by unix socket"')[1][0].split()) == 1
     client.logout()
