@@ -290,20 +290,52 @@ static void test_identities(void **state)
     mem_free(cut_key);
 }
 
+/* A certificate around an RSA key of 1,024 bits, as old devices have seen them. */
+static void make_old_pair(char **text_out, char **key_out)
+{
+    struct certificate old = {.key = EVP_RSA_gen(1024), .x509 = X509_dup(all.good->x509)};
+    assert_int_equal(X509_set_pubkey(old.x509, old.key), 1);
+    assert_true(X509_sign(old.x509, old.key, EVP_sha256()) > 0);
+    *text_out = certificate_text(&old);
+    *key_out = key_text(old.key);
+    EVP_PKEY_free(old.key);
+    X509_free(old.x509);
+}
+
 /* What is too weak for today is fine for a listener that serves old devices. */
 static void test_weak_key(void **state)
 {
     (void)state;
-    struct certificate weak = {.key = EVP_RSA_gen(1024), .x509 = X509_dup(all.good->x509)};
-    assert_int_equal(X509_set_pubkey(weak.x509, weak.key), 1);
-    assert_true(X509_sign(weak.x509, weak.key, EVP_sha256()) > 0);
-    char *text = certificate_text(&weak), *key = key_text(weak.key);
+    char *text, *key;
+    make_old_pair(&text, &key);
     check_identity(text, key, 2, ERR_SYNTAX, "the certificate cannot be used: ee key too small");
     check_identity(text, key, 0, 0, NULL);
     mem_free(text);
     mem_free(key);
-    EVP_PKEY_free(weak.key);
-    X509_free(weak.x509);
+}
+
+/* No elliptic curves, no forward secrecy: RSA as in 1999. */
+static void test_oldest_devices(void **state)
+{
+    (void)state;
+    const struct client_wish wish = {.version_max = TLS1_VERSION,
+                                     .ciphers = "AES128-SHA:@SECLEVEL=0"};
+    char *text, *key, described[80];
+    make_old_pair(&text, &key);
+    const struct tls_identity_settings settings = {.certificate = slice_of_string(text),
+                                                   .key = slice_of_string(key)};
+    struct talk talk;
+    talk_init(&talk, 0, NULL, &wish, SIZE_MAX);
+    tls_identity_free(talk.identity);
+    assert_int_equal(tls_identity_new(&settings, &talk.identity, NULL), 0);
+    talk_again(&talk, NULL);
+    shake_hands(&talk);
+    assert_string_equal(tls_why(talk.server), "");
+    tls_describe(talk.server, described, sizeof(described));
+    assert_string_equal(described, "TLSv1 AES128-SHA");
+    talk_fini(&talk);
+    mem_free(text);
+    mem_free(key);
 }
 
 int main(void)
@@ -319,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_renegotiation_is_refused),
         cmocka_unit_test(test_identities),
         cmocka_unit_test(test_weak_key),
+        cmocka_unit_test(test_oldest_devices),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
