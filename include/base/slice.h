@@ -41,6 +41,9 @@ size_t slice_find(struct slice slice, uint8_t byte);
  * is empty. "a b" gives "a", "b"; separators that follow one another give empty words. */
 bool slice_next_word(struct slice *rest, uint8_t separator, struct slice *word_out);
 
+/* True when `word` stands in the list between separators. */
+bool slice_has_word(struct slice list, uint8_t separator, struct slice word);
+
 /* True, with its value, when it is a decimal number from 0 to `maximum`: digits alone. */
 bool slice_read_number(struct slice digits, uint64_t maximum, uint64_t *number_out);
 

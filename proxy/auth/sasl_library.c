@@ -59,11 +59,7 @@ bool sasl_library_is_file(const char *path, const char *folder, const char *file
 
 bool sasl_library_list_has(const char *list, struct slice name)
 {
-    struct slice rest = slice_of_string(list), word;
-    while (slice_next_word(&rest, ' ', &word))
-        if (slice_equal(word, name))
-            return true;
-    return false;
+    return slice_has_word(slice_of_string(list), ' ', name);
 }
 
 int sasl_library_restrict(sasl_conn_t *connection)

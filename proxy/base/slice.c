@@ -85,6 +85,15 @@ bool slice_next_word(struct slice *rest, uint8_t separator, struct slice *word_o
     return true;
 }
 
+bool slice_has_word(struct slice list, uint8_t separator, struct slice word)
+{
+    struct slice next;
+    while (slice_next_word(&list, separator, &next))
+        if (slice_equal(next, word))
+            return true;
+    return false;
+}
+
 bool slice_read_number(struct slice digits, uint64_t maximum, uint64_t *number_out)
 {
     uint64_t number = 0;
