@@ -3,6 +3,9 @@
  * local client (auth/sasl_server), checks that the grant that opened allows what the session is,
  * has the broker find a token and the resolver the addresses, and answers GRANTED; or says REFUSED.
  *
+ * Where nobody has to log in (auth = none) the client says EXTERNAL, and is the listener's account;
+ * such a session has no grant: its number is 0.
+ *
  * A refusal for a wrong user or password always takes the same time, FAILURE_DELAY after the
  * client's last message came, whatever was wrong, and after five of them within a minute for one
  * name that name's next tries are refused without a look (equally late), so that guessing does not
@@ -19,6 +22,7 @@
 #include "keeper/broker.h"
 #include "keeper/grant_check.h"
 #include "keeper/journal.h"
+#include "keeper/offer.h"
 #include "net/resolve.h"
 
 #define DESK_FAILURE_DELAY_MILLISECONDS 500
@@ -32,11 +36,15 @@ struct desk_parts {
     struct broker *broker;
     struct resolver *resolver;
     struct grant_check *grants;
+    const struct offers *offers; /* of the same configuration */
     struct journal *journal;
     const char *sasl_plugin_folder;
     const struct log *log;
     /* Puts one message on the way to gate `gate`. Must not call the desk. */
     void (*send)(void *owner, unsigned gate, struct slice message);
+    /* What the upstream of an approved session can do, valid lines. Must not call the desk. */
+    void (*learn)(void *owner, const char *account, enum protocol protocol,
+                  const char *capabilities);
     void *owner;
 };
 
@@ -52,11 +60,11 @@ void desk_set_config(struct desk *desk, const struct config *config);
  * number): what they ASK, also AGAIN, is refused with WHY_SHUTDOWN. */
 void desk_retire_gates(struct desk *desk, unsigned first);
 
-/* The SASL mechanisms to show to clients, separated by spaces. */
+/* The SASL mechanisms that are installed, separated by spaces. */
 const char *desk_mechanisms(const struct desk *desk);
 
-/* A message from a gate: ASK, ANSWER, AGAIN, NOTE or FORGET. ERR_SYNTAX: it cannot be read, or
- * makes no sense; the gate is broken and is to be ended. */
+/* A message from a gate: ASK, ANSWER, AGAIN, LEARNED, NOTE or FORGET. ERR_SYNTAX: it cannot be
+ * read, or makes no sense; the gate is broken and is to be ended. */
 MUST_CHECK int desk_take(struct desk *desk, unsigned gate, struct slice message);
 /* The gate died: drop all of its sessions. */
 void desk_forget_gate(struct desk *desk, unsigned gate);

@@ -58,11 +58,12 @@ struct desk_session {
     char *label;            /* of the account that the user name stands for, or NULL */
     struct secret password; /* one that is to be derived */
     uint64_t throttle;      /* key of the name */
+    bool is_challenged;     /* the name is known; its password proves itself without being sent */
     struct grant_derivation *derivation;
 
     /* from then on */
     struct desk_account *account;
-    int64_t grant;
+    int64_t grant; /* 0: nobody had to log in */
     struct broker_ticket *ticket;
     struct resolve_ticket *lookup;
     struct secret token;
@@ -70,6 +71,7 @@ struct desk_session {
     struct dial_address addresses[RESOLVE_ADDRESSES_MAX];
     size_t address_count;
     bool has_asked_again;
+    unsigned learned; /* how often it told us what its upstream can do */
 };
 
 #define DESK_BUCKETS 4096

@@ -28,21 +28,26 @@ struct gates_ops {
 };
 
 struct gates_settings {
-    const char *mechanisms; /* to show to clients, separated by spaces */
-    const char *program;    /* NULL: this binary */
-    int inherited_first;    /* listening sockets from systemd: see listen_inherited */
+    const char *program; /* NULL: this binary */
+    int inherited_first; /* listening sockets from systemd: see listen_inherited */
     int inherited_count;
 };
 
-/* Binds every listener of the configuration; a port that is taken is an error at once. Sockets that
+/* `offers` here and below: what each listener of the configuration offers, in its order; copied.
+ *
+ * Binds every listener of the configuration; a port that is taken is an error at once. Sockets that
  * the previous generation (or systemd) holds for the same address are used again. What the gates
  * need from disk (certificate authorities) is read here. Nothing but the log is borrowed. */
 MUST_CHECK int gates_open(struct loop *loop, const struct config *config,
-                          const struct gates_settings *settings, const struct log *log,
-                          const struct gates_ops *ops, void *owner, struct gates **gates_out,
-                          struct err *err);
+                          const struct message_offer *offers, const struct gates_settings *settings,
+                          const struct log *log, const struct gates_ops *ops, void *owner,
+                          struct gates **gates_out, struct err *err);
 /* A new generation for another configuration; on error the old one stays as it is. */
-MUST_CHECK int gates_reload(struct gates *gates, const struct config *config, struct err *err);
+MUST_CHECK int gates_reload(struct gates *gates, const struct config *config,
+                            const struct message_offer *offers, struct err *err);
+/* Those of the newest generation hear of the offers that have changed; those to come are told them
+ * at their start. */
+void gates_offer(struct gates *gates, const struct message_offer *offers);
 /* Gates are numbered from 1 on and no number is used twice: those of the newest generation have
  * this one or a higher. */
 unsigned gates_first(const struct gates *gates);

@@ -48,7 +48,7 @@ struct gates {
     const struct log *log;
     const struct gates_ops *ops;
     void *owner;
-    char *mechanisms, *program;
+    char *program;
     int *inherited; /* -1: taken */
     size_t inherited_count;
     struct list sockets; /* struct listen_socket */
@@ -73,8 +73,10 @@ void gates_check_stopped(struct gates *gates);
 /* ---- gates_configure.c ---- */
 
 /* Everything but the sockets. */
-MUST_CHECK int gates_generation_new(const struct config *config, const char *mechanisms,
+MUST_CHECK int gates_generation_new(const struct config *config, const struct message_offer *offers,
                                     struct gates_generation **generation_out, struct err *err);
+/* False when it is what the listener has offered until now. */
+bool gates_generation_offer(struct gates_generation *generation, const struct message_offer *offer);
 void gates_generation_drop(struct gates_generation *generation);
 
 /* ---- gates_process.c ---- */

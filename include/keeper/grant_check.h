@@ -1,8 +1,9 @@
 /*
- * Is this the local password of that account? All verifiers are in memory. Generated passwords cost
- * one keyed hash and are answered at once. Chosen ones are derived (scrypt, 0.1 s, off the loop)
- * when they come for the first time; after that a keyed hash of the password, under a key of this
- * process alone, is remembered, and they too are answered at once.
+ * Is this the local password of that account? All verifiers are in memory, and so are the passwords
+ * of clear grants. Generated passwords and those cost one keyed hash and are answered at once.
+ * Chosen ones are derived (scrypt, 0.1 s, off the loop) when they come for the first time; after
+ * that a keyed hash of the password, under a key of this process alone, is remembered, and they too
+ * are answered at once.
  *
  * A user that does not exist takes the same way and the same number of hashes, comparisons and
  * derivations as one that does.
@@ -46,9 +47,17 @@ MUST_CHECK int grant_check_load(struct grant_check *check, const char *const *ac
 void grant_check_remove(struct grant_check *check, int64_t number);
 
 /* `account` NULL: a user that does not exist. *grant_out is the grant's number when MATCH, else 0.
- * Whether the grant allows the protocol is the caller's to ask (vault_grant.protocols). */
+ * Whether the grant allows the protocol is the caller's to ask (vault_grant_allows). */
 MUST_CHECK enum grant_verdict grant_check_password(struct grant_check *check, const char *account,
                                                    struct slice password, int64_t *grant_out);
+
+/* The password for mechanisms that never send it: of the account's one clear grant that allows the
+ * protocol and serves the class. ERR_NOT_FOUND. */
+MUST_CHECK int grant_check_clear(const struct grant_check *check, const char *account,
+                                 enum protocol protocol, enum vault_grant_class class,
+                                 struct secret *password_out, int64_t *grant_out);
+bool grant_check_has_clear(const struct grant_check *check, const char *account,
+                           enum protocol protocol, enum vault_grant_class class);
 
 /* After LATER. The password is moved from in any case. on_done is called exactly once unless
  * cancelled, never from within this function; verdict MATCH or MISMATCH, a grant that was removed

@@ -26,6 +26,7 @@ struct keeper {
     struct broker *broker;
     struct resolver *resolver;
     struct journal *journal;
+    struct offers *offers;
     struct desk *desk;
     struct control *control;
     struct gates *gates;

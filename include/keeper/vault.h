@@ -1,8 +1,9 @@
 /*
- * The vault: refresh tokens and local passwords (grants), in SQLite, `vault.db` of the state
- * folder. Secret columns are sealed (AES-256-GCM) and bound to their place: format version, table,
- * account, issuer or grant, column. A row that was moved, a bit that was flipped or a header that
- * was put back is ERR_CORRUPT, and what is there stays there for somebody to look at.
+ * The vault: refresh tokens, local passwords (grants), and what upstreams can do, in SQLite,
+ * `vault.db` of the state folder. Secret columns are sealed (AES-256-GCM) and bound to their place:
+ * format version, table, account, issuer or grant, column. A row that was moved, a bit that was
+ * flipped or a header that was put back is ERR_CORRUPT, and what is there stays there for somebody
+ * to look at.
  *
  * Everything is synchronous: short local transactions, on disk before the function returns. The
  * only exception is vault_grant_used. Functions that fail have changed nothing. Errors, besides
@@ -19,13 +20,14 @@
 #include <stdint.h>
 
 #include "base/secret.h"
+#include "base/terms.h"
 #include "keeper/state_folder.h"
 
 struct vault;
 
 /* The folder is borrowed and outlives the vault; the key (keeper/vault_key.h) is moved from. A new
- * vault is made when there is none. ERR_DENIED: the file's permissions; ERR_CORRUPT: not a vault of
- * this version, or the key does not fit it. */
+ * vault is made when there is none, one of an older version is brought to this one. ERR_DENIED: the
+ * file's permissions; ERR_CORRUPT: not a vault of such a version, or the key does not fit it. */
 MUST_CHECK int vault_open(const struct state_folder *folder, struct secret *key,
                           struct vault **vault_out, struct err *err);
 /* As vault_flush, then closes; what cannot be written then is lost, and is only last_used. NULL is
@@ -76,6 +78,14 @@ void vault_tokens_free(struct vault_token *tokens, size_t count);
 enum vault_grant_kind {
     VAULT_GRANT_GENERATED, /* by grant_password_generate: 128 random bits, one keyed hash */
     VAULT_GRANT_CHOSEN,    /* by a human: scrypt */
+    VAULT_GRANT_CLEAR, /* either; the password itself is kept, for mechanisms that never send it */
+};
+
+/* What a grant whose password is kept serves besides. */
+enum vault_grant_class {
+    VAULT_GRANT_CHALLENGE, /* CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256 */
+    VAULT_GRANT_APOP,      /* POP3's APOP */
+    VAULT_GRANT_CLASSES
 };
 
 struct vault_grant {
@@ -86,13 +96,15 @@ struct vault_grant {
     bool read_only;
     char *from; /* the only sender address allowed, or "" */
     enum vault_grant_kind kind;
+    bool classes[VAULT_GRANT_CLASSES]; /* of a clear one at least one, else none */
     int64_t created;
     int64_t last_used;
 };
 
 /* number, created and last_used of `grant` are ignored. For a chosen password this derives a key:
- * about 0.1 s. ERR_EXISTS: the account has a grant of that name. ERR_SYNTAX: an empty name or
- * password, or control characters in one of the texts. */
+ * about 0.1 s. ERR_EXISTS: the account has a grant of that name, or a clear one that serves the
+ * same class over one of the protocols, where a user can have one password only. ERR_SYNTAX: an
+ * empty name or password, or control characters in one of the texts. */
 MUST_CHECK int vault_grant_add(struct vault *vault, const struct vault_grant *grant,
                                const struct secret *password, int64_t now, int64_t *number_out,
                                struct err *err);
@@ -106,16 +118,37 @@ MUST_CHECK int vault_grant_list(struct vault *vault, const char *account,
                                 struct vault_grant **grants_out, size_t *count_out,
                                 struct err *err);
 void vault_grants_free(struct vault_grant *grants, size_t count);
+bool vault_grant_allows(const struct vault_grant *grant, enum protocol protocol);
 
 /* Kept in memory, since a login must not wait for the disk; vault_grant_list shows it at once.
  * Written by vault_flush, which the keeper calls now and then, and by vault_close. */
 void vault_grant_used(struct vault *vault, int64_t number, int64_t now);
 MUST_CHECK int vault_flush(struct vault *vault, struct err *err);
 
-/* For keeper/grant_check: the verifier of a grant as listed (ERR_CORRUPT also when any of its
- * fields but last_used is not what was sealed), and the key of generated ones; borrowed. */
+/* For keeper/grant_check: the verifier of a grant as listed, which for a clear one is its password
+ * (ERR_CORRUPT also when any of its fields but last_used is not what was sealed), and the key of
+ * generated ones; borrowed. */
 MUST_CHECK int vault_grant_verifier(struct vault *vault, const struct vault_grant *grant,
                                     struct secret *verifier_out, struct err *err);
 const struct secret *vault_grant_key(const struct vault *vault);
+
+/* ---- what upstreams can do: one row per account and protocol; not secret, so not sealed ---- */
+
+struct vault_upstream {
+    char *account;
+    enum protocol protocol;
+    char *host;         /* that was asked */
+    char *capabilities; /* lines as in auth/message.h, at most MESSAGE_LINES_MAX octets */
+    int64_t learned;
+};
+
+/* In the place of what was known before. */
+MUST_CHECK int vault_upstream_store(struct vault *vault, const struct vault_upstream *upstream,
+                                    struct err *err);
+/* Of all accounts. Rows that nobody of us can have written are left out. Freed by
+ * vault_upstreams_free. */
+MUST_CHECK int vault_upstream_list(struct vault *vault, struct vault_upstream **upstreams_out,
+                                   size_t *count_out, struct err *err);
+void vault_upstreams_free(struct vault_upstream *upstreams, size_t count);
 
 #endif

@@ -24,6 +24,14 @@ struct vault {
     size_t use_count;
 };
 
+/* ---- vault_schema.c ---- */
+
+extern const char vault_schema[];
+/* From version 1 to this one. On error it is still of version 1. */
+MUST_CHECK int vault_migrate(struct vault *vault, struct err *err);
+
+/* ---- vault.c ---- */
+
 /* Turns the database's last failure into a code and a text. */
 int vault_fail(const struct vault *vault, struct err *err);
 

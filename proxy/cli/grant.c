@@ -38,6 +38,17 @@ static int report(const struct arguments *arguments, const json_t *answer)
     return EX_OK;
 }
 
+static void add_mechanisms(const struct arguments *arguments, json_t *request)
+{
+    bool challenge = arguments_value(arguments, "--challenge") != NULL;
+    bool apop = arguments_value(arguments, "--apop") != NULL;
+    if (challenge || apop)
+        ask_add(request, "mechanisms",
+                challenge && apop ? "challenge,apop"
+                : apop            ? "apop"
+                                  : "challenge");
+}
+
 static int run(const struct arguments *arguments)
 {
     const char *name = arguments_value(arguments, "--name");
@@ -47,6 +58,7 @@ static int run(const struct arguments *arguments)
     ask_add(request, "account", arguments->operands[0]);
     ask_add(request, "name", name);
     ask_add(request, "protocols", arguments_value(arguments, "--protocols"));
+    add_mechanisms(arguments, request);
     if (arguments_value(arguments, "--password-stdin") != NULL &&
         !add_password(arguments, request)) {
         json_decref(request);
@@ -62,6 +74,8 @@ static int run(const struct arguments *arguments)
 static const struct flag flags[] = {
     {"--name", "NAME", "which client it is for; needed"},
     {"--protocols", "LIST", "imap,pop3,smtp or less of these (default: all)"},
+    {"--challenge", NULL, "also for CRAM-MD5, DIGEST-MD5 and SCRAM: keeps the password itself"},
+    {"--apop", NULL, "also for APOP of POP3: keeps the password itself"},
     {"--password-stdin", NULL, "a password of your own, as one line on stdin"},
 };
 static const char *const absent[] = {"--read-only", "--from", NULL};

@@ -11,18 +11,21 @@ static const char *const headings[COLUMNS] = {"NUMBER", "ACCOUNT", "NAME",    "P
 
 /* The texts that are made for one row; the others lie in the JSON. */
 struct row_texts {
-    char number[24];
+    char number[24], kind[40];
     char created[PRINT_TIME_CAPACITY], last_used[PRINT_TIME_CAPACITY];
 };
 
 static void fill_row(const json_t *grant, struct row_texts *texts, const char *cells[COLUMNS])
 {
+    const char *mechanisms = ask_text(grant, "mechanisms");
     snprintf(texts->number, sizeof(texts->number), "%lld", (long long)ask_number(grant, "number"));
+    snprintf(texts->kind, sizeof(texts->kind), "%s%s%s", ask_text(grant, "kind"),
+             *mechanisms == '\0' ? "" : ":", mechanisms);
     cells[0] = texts->number;
     cells[1] = ask_text(grant, "account");
     cells[2] = ask_text(grant, "name");
     cells[3] = ask_text(grant, "protocols");
-    cells[4] = ask_text(grant, "kind");
+    cells[4] = texts->kind;
     cells[5] = print_time(ask_number(grant, "created"), texts->created);
     cells[6] = print_time(ask_number(grant, "last_used"), texts->last_used);
 }

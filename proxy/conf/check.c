@@ -15,11 +15,6 @@
 
 /* ---- not served ---- */
 
-static bool has_no_login(const void *listener)
-{
-    return ((const struct listener_config *)listener)->auth != LISTENER_AUTH_REQUIRED;
-}
-
 static bool has_proxy(const void *config)
 {
     return *((const struct config *)config)->proxy != '\0';
@@ -71,7 +66,6 @@ static const struct {
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
-    {SECTION_LISTENER, "auth", has_no_login, "use required"},
     {SECTION_ACCOUNT, "flow", has_other_flow, "use code, device or none"},
     {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},
     {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},

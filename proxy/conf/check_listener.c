@@ -4,7 +4,8 @@
  *
  * Failures are problems of the draft: no address, one that is none or that another listener has; an
  * address that others can reach without TLS or without a list of who may connect; an unknown
- * account; no login without account and peer = owner; half of a certificate.
+ * account; no login without account and peer = owner, or of a protocol that has none without; half
+ * of a certificate.
  */
 #include <stdio.h>
 #include <string.h>
@@ -192,6 +193,10 @@ static void check_auth(struct draft *draft, const struct draft_section *section)
         problems_add(draft->problems, line, "auth = none needs account = NAME in this section");
     if (draft->config->peer != PEER_OWNER)
         problems_add(draft->problems, line, "auth = none needs peer = owner in [ecluse]");
+    if (listener->protocol != PROTOCOL_SMTP && !draft_value(section, "protocol")->bad)
+        problems_add(draft->problems, line,
+                     "auth = none is for protocol = smtp; %s clients always log in",
+                     protocol_name(listener->protocol));
     if (is_reachable(listener))
         problems_add(draft->problems, line,
                      "auth = none works on loopback only; take the other addresses away");

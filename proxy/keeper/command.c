@@ -33,7 +33,11 @@ struct command {
 
 static const struct command_rule rules[] = {
     {"accounts", false, command_run_accounts, {NULL}, {NULL}},
-    {"grant", false, command_run_grant, {"account", "name"}, {"protocols", "password"}},
+    {"grant",
+     false,
+     command_run_grant,
+     {"account", "name"},
+     {"protocols", "password", "mechanisms"}},
     {"grants", false, command_run_grants, {NULL}, {"account"}},
     {"login", false, command_run_login, {"account"}, {"refresh_token", "password"}},
     {"reload", true, command_run_reload, {NULL}, {NULL}},

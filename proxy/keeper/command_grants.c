@@ -1,7 +1,8 @@
 /*
  * grant, grants, revoke: the local passwords.
  *
- * The vault first, on disk; then the verifiers in memory; then, for a revoked one, its sessions.
+ * The vault first, on disk; then the verifiers in memory; then, for a revoked one, its sessions;
+ * then what the gates offer.
  * A new one that cannot be brought into memory is taken back.
  */
 #include <stdio.h>
@@ -18,31 +19,58 @@
 
 #define GRANT_NAME_MAX     64
 #define PROTOCOLS_CAPACITY sizeof("imap,pop3,smtp")
+#define CLASSES_CAPACITY   sizeof("challenge,apop")
 
-/* "imap,smtp" for any order of these words, each at most once. */
-static int read_protocols(const char *text, char out[PROTOCOLS_CAPACITY])
+static const char *const class_words[VAULT_GRANT_CLASSES] = {
+    [VAULT_GRANT_CHALLENGE] = "challenge",
+    [VAULT_GRANT_APOP] = "apop",
+};
+
+/* ---- lists of words ---- */
+
+/* At least one of the words, in any order, each at most once, separated by commas. */
+static int read_words(const char *text, const char *const *words, size_t count, bool *has_out)
 {
-    bool wanted[PROTOCOL_COUNT] = {false};
     struct slice rest = slice_of_string(text), word;
     /* An empty word at the end is the one that slice_next_word does not give. */
-    if (rest.size > 0 && rest.data[rest.size - 1] == ',')
+    if (rest.size == 0 || rest.data[rest.size - 1] == ',')
         return ERR_SYNTAX;
     while (slice_next_word(&rest, ',', &word)) {
         size_t i = 0;
-        while (i < PROTOCOL_COUNT && !slice_is(word, protocol_name((enum protocol)i)))
+        while (i < count && !slice_is(word, words[i]))
             i++;
-        if (i == PROTOCOL_COUNT || wanted[i])
+        if (i == count || has_out[i])
             return ERR_SYNTAX;
-        wanted[i] = true;
+        has_out[i] = true;
     }
+    return 0;
+}
+
+static void write_words(const bool *has, const char *const *words, size_t count, char *out,
+                        size_t capacity)
+{
     size_t size = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
-        if (wanted[i])
-            size += (size_t)snprintf(out + size, PROTOCOLS_CAPACITY - size, "%s%s",
-                                     size > 0 ? "," : "", protocol_name((enum protocol)i));
-    return size > 0 ? 0 : ERR_SYNTAX;
+    for (size_t i = 0; i < count; i++)
+        if (has[i])
+            size += (size_t)snprintf(out + size, capacity - size, "%s%s", size > 0 ? "," : "",
+                                     words[i]);
 }
+
+/* "imap,smtp" for any order of these words. */
+static int read_protocols(const char *text, char out[PROTOCOLS_CAPACITY])
+{
+    const char *words[PROTOCOL_COUNT];
+    bool wanted[PROTOCOL_COUNT] = {false};
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        words[i] = protocol_name((enum protocol)i);
+    int status = read_words(text, words, PROTOCOL_COUNT, wanted);
+    if (status == 0)
+        write_words(wanted, words, PROTOCOL_COUNT, out, PROTOCOLS_CAPACITY);
+    return status;
+}
+
+/* ---- grant ---- */
 
 static bool is_number(const char *text)
 {
@@ -94,14 +122,23 @@ static void add_grant(struct command *command, const struct vault_grant *grant,
         command_fail_error(command, &err);
         return;
     }
+    keeper_renew_offers(keeper);
     json_t *answer = json_pack("{s:I}", "number", (json_int_t)number);
     struct slice bytes = secret_bytes(password);
-    if (grant->kind == VAULT_GRANT_GENERATED)
+    if (command_value(command, "password") == NULL)
         json_object_set_new(answer, "password", json_stringn((const char *)bytes.data, bytes.size));
     command_succeed(command, answer);
 }
 
-static void grant_account(struct command *command, const char *account, char *protocols)
+static enum vault_grant_kind kind_of(const struct command *command)
+{
+    if (command_value(command, "mechanisms") != NULL)
+        return VAULT_GRANT_CLEAR;
+    return command_value(command, "password") == NULL ? VAULT_GRANT_GENERATED : VAULT_GRANT_CHOSEN;
+}
+
+static void grant_account(struct command *command, const char *account, char *protocols,
+                          const bool *classes)
 {
     char *name = mem_copy_string(command_value(command, "name"));
     char *label = mem_copy_string(account);
@@ -111,8 +148,8 @@ static void grant_account(struct command *command, const char *account, char *pr
         .name = name,
         .protocols = protocols,
         .from = no_address,
-        .kind =
-            command_value(command, "password") == NULL ? VAULT_GRANT_GENERATED : VAULT_GRANT_CHOSEN,
+        .kind = kind_of(command),
+        .classes = {classes[VAULT_GRANT_CHALLENGE], classes[VAULT_GRANT_APOP]},
     };
     struct secret password = {0};
     if (make_password(command, &password))
@@ -136,26 +173,45 @@ void command_run_grant(struct command *command)
     }
     const char *wanted = command_value(command, "protocols");
     char protocols[PROTOCOLS_CAPACITY] = "";
+    const char *mechanisms = command_value(command, "mechanisms");
+    bool classes[VAULT_GRANT_CLASSES] = {false};
     if (wanted != NULL && read_protocols(wanted, protocols) != 0)
         command_fail(command, EX_DATAERR,
                      "%s is no list of protocols; write imap,pop3,smtp or less", wanted);
+    else if (mechanisms != NULL &&
+             read_words(mechanisms, class_words, VAULT_GRANT_CLASSES, classes) != 0)
+        command_fail(command, EX_DATAERR,
+                     "%s is no list of mechanisms; write challenge, apop or challenge,apop",
+                     mechanisms);
     else
-        grant_account(command, account->name, protocols);
+        grant_account(command, account->name, protocols, classes);
 }
+
+/* ---- grants ---- */
 
 static const char *kind_word(enum vault_grant_kind kind)
 {
-    return kind == VAULT_GRANT_GENERATED ? "generated" : "chosen";
+    switch (kind) {
+    case VAULT_GRANT_GENERATED:
+        return "generated";
+    case VAULT_GRANT_CHOSEN:
+        return "chosen";
+    case VAULT_GRANT_CLEAR:
+        break;
+    }
+    return "clear";
 }
 
 static json_t *grant_row(const struct vault_grant *grant)
 {
-    return json_pack("{s:I, s:o, s:o, s:s, s:s, s:I, s:I}", "number", (json_int_t)grant->number,
-                     "account", command_text_string(grant->account), "name",
-                     command_text_string(grant->name), "protocols",
+    char mechanisms[CLASSES_CAPACITY];
+    write_words(grant->classes, class_words, VAULT_GRANT_CLASSES, mechanisms, CLASSES_CAPACITY);
+    return json_pack("{s:I, s:o, s:o, s:s, s:s, s:s, s:I, s:I}", "number",
+                     (json_int_t)grant->number, "account", command_text_string(grant->account),
+                     "name", command_text_string(grant->name), "protocols",
                      *grant->protocols == '\0' ? "imap,pop3,smtp" : grant->protocols, "kind",
-                     kind_word(grant->kind), "created", (json_int_t)grant->created, "last_used",
-                     (json_int_t)grant->last_used);
+                     kind_word(grant->kind), "mechanisms", mechanisms, "created",
+                     (json_int_t)grant->created, "last_used", (json_int_t)grant->last_used);
 }
 
 void command_run_grants(struct command *command)
@@ -177,6 +233,8 @@ void command_run_grants(struct command *command)
     vault_grants_free(grants, count);
     command_succeed(command, json_pack("{s:o}", "grants", rows));
 }
+
+/* ---- revoke ---- */
 
 /* The name of the grant that `wanted` means, by number or by name, for mem_free; NULL: none. */
 static char *find_grant_name(const struct vault_grant *grants, size_t count, const char *wanted)
@@ -200,6 +258,7 @@ static void remove_grant(struct command *command, const char *account, const cha
     grant_check_remove(keeper_grants(keeper), number);
     if (keeper_desk(keeper) != NULL)
         desk_end_grant(keeper_desk(keeper), number);
+    keeper_renew_offers(keeper);
     command_succeed(command, json_pack("{s:I, s:o}", "number", (json_int_t)number, "name",
                                        command_text_string(name)));
 }

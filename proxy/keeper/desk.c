@@ -13,10 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/capability_lines.h"
 #include "keeper/desk_session.h"
 
-/* Challenge mechanisms need the clear password, which the vault does not have. */
-#define MECHANISMS "PLAIN LOGIN"
+#define MECHANISMS  "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256"
+#define LEARNED_MAX 4 /* of one session; each may be written to disk */
 
 /* ---- sending ---- */
 
@@ -268,6 +269,21 @@ static int take_again(struct desk *desk, unsigned gate, const struct message *me
     return 0;
 }
 
+static int take_learned(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct desk_session *session = session_find(desk, gate, message->session);
+    char *capabilities;
+    if (message_read_learned(message, &capabilities) != 0)
+        return ERR_SYNTAX;
+    bool makes_sense = session != NULL && session->phase == DESK_GRANTED &&
+                       capability_lines_are_valid(slice_of_string(capabilities));
+    if (makes_sense && gate >= desk->first_gate && session->learned++ < LEARNED_MAX)
+        desk->parts.learn(desk->parts.owner, session->account->label, session->protocol,
+                          capabilities);
+    mem_free(capabilities);
+    return makes_sense ? 0 : ERR_SYNTAX;
+}
+
 static int take_note(struct desk *desk, unsigned gate, const struct message *message)
 {
     struct message_note note;
@@ -314,7 +330,7 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
     case MESSAGE_FORGET:
         return take_forget(desk, gate, &message);
     case MESSAGE_LEARNED:
-        return 0;
+        return take_learned(desk, gate, &message);
     case MESSAGE_READY:
     case MESSAGE_CONFIGURE:
     case MESSAGE_CHALLENGE:
@@ -363,6 +379,8 @@ static void end_grant_at(struct desk *desk, struct desk_gate *gate, int64_t gran
 
 void desk_end_grant(struct desk *desk, int64_t grant)
 {
+    if (grant == 0) /* that of nobody, which no session was opened by */
+        return;
     LIST_FOREACH_SAFE (node, &desk->gates)
         end_grant_at(desk, CONTAINER_OF(node, struct desk_gate, node), grant);
 }
@@ -395,6 +413,8 @@ static void refuse_unfinished(struct desk *desk)
         }
 }
 
+/* Sessions that needed no login all have grant 0, so that those of other accounts end with them. Of
+ * gates that drain: whoever is still wanted comes back, and is served by the new ones. */
 static void end_account(struct desk *desk, const struct desk_account *account)
 {
     LIST_FOREACH (node, &account->sessions) {

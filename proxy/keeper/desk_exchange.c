@@ -1,6 +1,7 @@
 /*
  * Happy path: the client's SASL message goes to libsasl2, which asks back whether the password is
- * right; the verdict approves the session.
+ * right, or what it is; the verdict approves the session. APOP is a single message and none of
+ * libsasl2's. Where nobody has to log in, EXTERNAL alone approves.
  *
  * Failure modes:
  *   wrong user, wrong password,     one refusal, when the delay since the client's message is over
@@ -10,7 +11,9 @@
  *
  * A password is held no longer than its derivation takes.
  */
+#include <string.h>
 
+#include "auth/apop.h"
 #include "auth/sasl_server.h"
 #include "base/clock.h"
 #include "keeper/desk_session.h"
@@ -40,18 +43,37 @@ static uint64_t key_of(struct desk *desk, const struct account_config *account)
                         account == NULL ? SLICE_NONE : slice_of_string(account->address));
 }
 
+static bool name_is_shut(const struct desk_session *session)
+{
+    return throttle_is_shut(session->desk->throttle, session->throttle,
+                            clock_steady_milliseconds());
+}
+
+static void count_failure(struct desk_session *session)
+{
+    throttle_count_failure(session->desk->throttle, session->throttle, clock_steady_milliseconds());
+}
+
+/* Whose name it is. False when it is shut: then nothing is looked at. */
+static bool take_name(struct desk_session *session, struct slice user)
+{
+    const struct account_config *account = config_account_by_address(session->desk->config, user);
+
+    session->throttle = key_of(session->desk, account);
+    if (name_is_shut(session))
+        return false;
+    mem_free(session->label);
+    session->label = account == NULL ? NULL : mem_copy_string(account->name);
+    return true;
+}
+
 static enum sasl_check check_password(void *exchange, struct slice user, struct slice password)
 {
     struct desk_session *session = exchange;
     struct desk *desk = session->desk;
-    int64_t now = clock_steady_milliseconds();
-    const struct account_config *account = config_account_by_address(desk->config, user);
 
-    session->throttle = key_of(desk, account);
-    if (throttle_is_shut(desk->throttle, session->throttle, now))
+    if (!take_name(session, user))
         return SASL_CHECK_MISMATCH;
-    mem_free(session->label);
-    session->label = account == NULL ? NULL : mem_copy_string(account->name);
     switch (grant_check_password(desk->parts.grants, session->label, password, &session->grant)) {
     case GRANT_MATCH:
         return SASL_CHECK_MATCH;
@@ -61,11 +83,27 @@ static enum sasl_check check_password(void *exchange, struct slice user, struct 
     case GRANT_MISMATCH:
         break;
     }
-    throttle_count_failure(desk->throttle, session->throttle, now);
+    count_failure(session);
     return SASL_CHECK_MISMATCH;
 }
 
-const struct sasl_users desk_users = {.check = check_password};
+/* ERR_NOT_FOUND also for a name that is shut, or nobody's. */
+static int find_password(struct desk_session *session, struct slice user,
+                         enum vault_grant_class class, struct secret *password_out)
+{
+    session->is_challenged = take_name(session, user);
+    if (!session->is_challenged || session->label == NULL)
+        return ERR_NOT_FOUND;
+    return grant_check_clear(session->desk->parts.grants, session->label, session->protocol, class,
+                             password_out, &session->grant);
+}
+
+static int tell_password(void *exchange, struct slice user, struct secret *password_out)
+{
+    return find_password(exchange, user, VAULT_GRANT_CHALLENGE, password_out);
+}
+
+const struct sasl_users desk_users = {.check = check_password, .password = tell_password};
 
 static void on_derived(void *owner, enum grant_verdict verdict, int64_t grant)
 {
@@ -76,7 +114,7 @@ static void on_derived(void *owner, enum grant_verdict verdict, int64_t grant)
         desk_grant_approve(session);
         return;
     }
-    throttle_count_failure(session->desk->throttle, session->throttle, clock_steady_milliseconds());
+    count_failure(session);
     desk_exchange_fail(session);
 }
 
@@ -112,6 +150,14 @@ void desk_exchange_on_delay(struct deadline *deadline)
         refuse_credentials(session);
 }
 
+/* Passwords that were sent are counted where they are checked. */
+static void fail_challenged(struct desk_session *session)
+{
+    if (session->is_challenged)
+        count_failure(session);
+    desk_exchange_fail(session);
+}
+
 /* ---- the messages ---- */
 
 static void challenge(struct desk_session *session, struct slice bytes)
@@ -127,6 +173,11 @@ void desk_exchange_step(struct desk_session *session, bool has_bytes, struct sli
     struct slice answer = SLICE_NONE;
 
     deadline_start(session->desk->delays, &session->delay);
+    /* Many exchanges can be begun before the first of them fails. */
+    if (session->is_challenged && name_is_shut(session)) {
+        desk_exchange_fail(session);
+        return;
+    }
     switch (sasl_acceptor_step(session->acceptor, has_bytes, bytes, &answer)) {
     case SASL_VERDICT_CONTINUE:
         challenge(session, answer);
@@ -138,7 +189,7 @@ void desk_exchange_step(struct desk_session *session, bool has_bytes, struct sli
         derive(session);
         return;
     case SASL_VERDICT_REFUSED:
-        desk_exchange_fail(session);
+        fail_challenged(session);
         return;
     case SASL_VERDICT_MALFORMED:
         break;
@@ -146,12 +197,54 @@ void desk_exchange_step(struct desk_session *session, bool has_bytes, struct sli
     desk_session_refuse(session, WHY_CLIENT_PROTOCOL, "malformed SASL message");
 }
 
-void desk_exchange_start(struct desk_session *session, const struct message_ask *ask)
+static void take_apop(struct desk_session *session, struct slice bytes)
 {
-    if (sasl_acceptor_new(session->desk->library, services[session->protocol], ask->mechanism,
-                          session, &session->acceptor) != 0) {
-        desk_session_refuse(session, WHY_CLIENT_PROTOCOL, "this mechanism is not offered");
+    struct apop apop;
+    struct secret password = {0};
+
+    deadline_start(session->desk->delays, &session->delay);
+    if (apop_read(bytes, &apop) != 0) {
+        desk_session_refuse(session, WHY_CLIENT_PROTOCOL, "malformed APOP");
         return;
     }
-    desk_exchange_step(session, ask->has_bytes, secret_bytes(&ask->bytes));
+    bool is_known = find_password(session, apop.user, VAULT_GRANT_APOP, &password) == 0;
+    bool matches = apop_matches(&apop, &password);
+    secret_wipe(&password);
+    if (is_known && matches)
+        desk_grant_approve(session);
+    else
+        fail_challenged(session);
+}
+
+static void refuse_mechanism(struct desk_session *session)
+{
+    desk_session_refuse(session, WHY_CLIENT_PROTOCOL, "this mechanism is not offered");
+}
+
+/* Nobody has to log in here. */
+static void take_external(struct desk_session *session, const struct message_ask *ask)
+{
+    if (strcmp(ask->mechanism, "EXTERNAL") != 0 || ask->has_bytes) {
+        refuse_mechanism(session);
+        return;
+    }
+    session->label = mem_copy_string(session->options->account);
+    desk_grant_approve(session);
+}
+
+void desk_exchange_start(struct desk_session *session, const struct message_ask *ask)
+{
+    const struct desk *desk = session->desk;
+
+    if (session->options->auth == LISTENER_AUTH_NONE)
+        take_external(session, ask);
+    else if (!offers_has(desk->parts.offers, ask->listener, ask->mechanism))
+        refuse_mechanism(session);
+    else if (strcmp(ask->mechanism, "APOP") == 0)
+        take_apop(session, secret_bytes(&ask->bytes));
+    else if (sasl_acceptor_new(desk->library, services[session->protocol], ask->mechanism, session,
+                               &session->acceptor) != 0)
+        refuse_mechanism(session);
+    else
+        desk_exchange_step(session, ask->has_bytes, secret_bytes(&ask->bytes));
 }

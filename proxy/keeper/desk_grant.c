@@ -30,18 +30,6 @@ void desk_grant_drop(struct desk_session *session)
 
 /* ---- is it allowed? ---- */
 
-/* `protocols` is "imap,smtp"; "" allows all. */
-static bool allows_protocol(const char *protocols, enum protocol protocol)
-{
-    struct slice rest = slice_of_string(protocols), word;
-    if (rest.size == 0)
-        return true;
-    while (slice_next_word(&rest, ',', &word))
-        if (slice_is(word, protocol_name(protocol)))
-            return true;
-    return false;
-}
-
 static int64_t sessions_at(const struct desk_account *account, const char *listener)
 {
     int64_t count = 0;
@@ -61,29 +49,39 @@ static struct desk_account *account_find(struct desk *desk, const char *label)
     return NULL;
 }
 
-/* WHY_NONE, or why not, with a text. What a grant narrows and nobody would hold it to is refused:
- * a read-only password must not write. */
-static enum why judge(const struct desk_session *session, const struct vault_grant *grant,
-                      const struct account_config *account, char text[TEXT_MAX])
+/* WHY_NONE, or why not, with a text; so does the one below. What a grant narrows and nobody would
+ * hold it to is refused: a read-only password must not write. */
+static enum why judge_grant(const struct desk_session *session, const struct vault_grant *grant,
+                            char text[TEXT_MAX])
 {
-    const struct listener_config *listener = session->options;
-    const char *protocol = protocol_name(session->protocol);
-    const struct desk_account *held = account_find(session->desk, account->name);
-
-    if (*listener->account != '\0' && strcmp(listener->account, account->name) != 0) {
-        snprintf(text, TEXT_MAX, "this port is for another account");
-        return WHY_POLICY;
-    }
-    if (!allows_protocol(grant->protocols, session->protocol)) {
-        snprintf(text, TEXT_MAX, "this password is not for %s", protocol);
+    if (!vault_grant_allows(grant, session->protocol)) {
+        snprintf(text, TEXT_MAX, "this password is not for %s", protocol_name(session->protocol));
         return WHY_POLICY;
     }
     if (grant->read_only || (*grant->from != '\0' && session->protocol == PROTOCOL_SMTP)) {
         snprintf(text, TEXT_MAX, "this password is narrower than this version can enforce");
         return WHY_POLICY;
     }
+    return WHY_NONE;
+}
+
+/* `grant` NULL: nobody had to log in. */
+static enum why judge(const struct desk_session *session, const struct vault_grant *grant,
+                      const struct account_config *account, char text[TEXT_MAX])
+{
+    const struct listener_config *listener = session->options;
+    const struct desk_account *held = account_find(session->desk, account->name);
+
+    if (*listener->account != '\0' && strcmp(listener->account, account->name) != 0) {
+        snprintf(text, TEXT_MAX, "this port is for another account");
+        return WHY_POLICY;
+    }
+    enum why why = grant == NULL ? WHY_NONE : judge_grant(session, grant, text);
+    if (why != WHY_NONE)
+        return why;
     if (!account->provider_row->endpoints[session->protocol].is_set) {
-        snprintf(text, TEXT_MAX, "provider %s has no %s", account->provider, protocol);
+        snprintf(text, TEXT_MAX, "provider %s has no %s", account->provider,
+                 protocol_name(session->protocol));
         return WHY_POLICY;
     }
     if (held != NULL && sessions_at(held, listener->name) >= listener->max_sessions_per_account) {
@@ -112,9 +110,10 @@ void desk_grant_approve(struct desk_session *session)
     const struct account_config *account =
         session->label == NULL ? NULL : config_account(desk->config, session->label);
     const struct vault_grant *grant = grant_check_grant(desk->parts.grants, session->grant);
+    bool needs_grant = session->options->auth != LISTENER_AUTH_NONE;
     char text[TEXT_MAX];
 
-    if (account == NULL || grant == NULL) {
+    if (account == NULL || needs_grant != (grant != NULL)) {
         desk_exchange_fail(session);
         return;
     }
@@ -128,7 +127,8 @@ void desk_grant_approve(struct desk_session *session)
     session->account = account_hold(desk, account->name);
     list_append(&session->account->sessions, &session->in_account);
     desk_session_note_login(session, WHY_NONE, "");
-    vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
+    if (grant != NULL)
+        vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
     desk_grant_collect(session, 0);
 }
 
@@ -229,7 +229,7 @@ void desk_grant_collect(struct desk_session *session, uint64_t refused_generatio
     const struct account_config *account = config_account(desk->config, session->account->label);
 
     if (account == NULL || !account->provider_row->endpoints[session->protocol].is_set ||
-        grant_check_grant(desk->parts.grants, session->grant) == NULL) {
+        (session->grant != 0 && grant_check_grant(desk->parts.grants, session->grant) == NULL)) {
         desk_session_refuse(session, WHY_POLICY, "the account or its password was taken away");
         return;
     }

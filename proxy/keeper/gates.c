@@ -26,7 +26,6 @@ void gates_drop(struct gates *gates)
 {
     if (--gates->references > 0)
         return;
-    mem_free(gates->mechanisms);
     mem_free(gates->program);
     mem_free(gates->inherited);
     mem_free(gates);
@@ -176,13 +175,14 @@ static void replace_generation(struct gates *gates, struct gates_generation *gen
     gates_generation_drop(before);
 }
 
-int gates_reload(struct gates *gates, const struct config *config, struct err *err)
+int gates_reload(struct gates *gates, const struct config *config,
+                 const struct message_offer *offers, struct err *err)
 {
     struct gates_generation *generation;
     struct list fresh;
     unsigned first = gates->numbers + 1;
     list_init(&fresh);
-    int status = gates_generation_new(config, gates->mechanisms, &generation, err);
+    int status = gates_generation_new(config, offers, &generation, err);
     if (status != 0)
         return status;
     status = find_sockets(gates, config, generation, &fresh, err);
@@ -250,20 +250,46 @@ void gates_stop(struct gates *gates, int64_t milliseconds)
 
 /* ---- gates by number ---- */
 
+static int send_to(struct gates_worker *worker, struct slice message)
+{
+    if (channel_send(worker->channel, message) == 0)
+        return 0;
+    log_error(worker->gates->log, "gate %u does not read; it is killed", worker->number);
+    gates_worker_kill(worker);
+    return ERR_CLOSED;
+}
+
 int gates_send(struct gates *gates, unsigned gate, struct slice message)
 {
     LIST_FOREACH (node, &gates->workers) {
         struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
-        if (worker->number != gate || worker->channel == NULL)
-            continue;
-        int status = channel_send(worker->channel, message);
-        if (status == 0)
-            return 0;
-        log_error(gates->log, "gate %u does not read; it is killed", gate);
-        gates_worker_kill(worker);
-        return ERR_CLOSED;
+        if (worker->number == gate && worker->channel != NULL)
+            return send_to(worker, message);
     }
     return ERR_CLOSED;
+}
+
+/* ---- offers ---- */
+
+static void tell_offer(struct gates *gates, const struct message_offer *offer)
+{
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    ENSURE(message_write_offer(&message, offer) == 0);
+    LIST_FOREACH (node, &gates->workers) {
+        struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
+        if (worker->generation == gates->generation && worker->channel != NULL &&
+            !worker->is_ending)
+            (void)!send_to(worker, buf_bytes(&message));
+    }
+    buf_fini(&message);
+}
+
+void gates_offer(struct gates *gates, const struct message_offer *offers)
+{
+    for (size_t i = 0; i < gates->generation->configure.listener_count; i++)
+        if (gates_generation_offer(gates->generation, &offers[i]))
+            tell_offer(gates, &offers[i]);
 }
 
 size_t gates_processes(const struct gates *gates, int *out, size_t capacity)
@@ -313,7 +339,7 @@ static void warn_about_unused(const struct gates *gates)
                      gates->inherited[i]);
 }
 
-int gates_open(struct loop *loop, const struct config *config,
+int gates_open(struct loop *loop, const struct config *config, const struct message_offer *offers,
                const struct gates_settings *settings, const struct log *log,
                const struct gates_ops *ops, void *owner, struct gates **gates_out, struct err *err)
 {
@@ -322,7 +348,6 @@ int gates_open(struct loop *loop, const struct config *config,
     gates->log = log;
     gates->ops = ops;
     gates->owner = owner;
-    gates->mechanisms = mem_copy_string(settings->mechanisms);
     gates->program =
         mem_copy_string(settings->program != NULL ? settings->program : "/proc/self/exe");
     fill_inherited(gates, settings);
@@ -331,7 +356,7 @@ int gates_open(struct loop *loop, const struct config *config,
     deferral_init(&gates->stopped, on_stopped);
     gates->references = 2;
     ENSURE(uv_timer_init(&loop->uv, &gates->stop_timer) == 0);
-    int status = gates_reload(gates, config, err);
+    int status = gates_reload(gates, config, offers, err);
     if (status != 0) {
         gates_close(gates);
         return status;

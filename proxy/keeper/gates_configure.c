@@ -5,6 +5,7 @@
  * Failures: a bundle that is not there, too long, or without a certificate; a listener's
  * certificate or key of which the same is true; more than fits a message.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "keeper/authorities.h"
@@ -69,16 +70,17 @@ static void fill_allowed(const struct listener_config *options, struct message_l
 }
 
 static int fill_listener(const struct config *config, const struct listener_config *options,
-                         const char *mechanisms, struct message_listener *listener, struct err *err)
+                         const struct message_offer *offer, struct message_listener *listener,
+                         struct err *err)
 {
-    if (options->auth != LISTENER_AUTH_REQUIRED)
-        return err_set(err, ERR_CONFIG, "listen %s: this version does not do auth = none",
-                       options->name);
     listener->name = mem_copy_string(options->name);
     listener->protocol = options->protocol;
     listener->descriptors = (uint16_t)options->address_count;
     listener->account = mem_copy_string(options->account);
-    listener->mechanisms = mem_copy_string(mechanisms);
+    listener->mechanisms = mem_copy_string(offer->mechanisms);
+    listener->capabilities = mem_copy_string(offer->capabilities);
+    listener->needs_no_login = options->auth == LISTENER_AUTH_NONE;
+    listener->rejects_bare_newline = options->bare_newline == BARE_NEWLINE_REJECT;
     listener->peer_owner_only = config->peer == PEER_OWNER;
     listener->is_remote = options->remote != REMOTE_NO;
     listener->max_sessions = (uint32_t)options->max_sessions;
@@ -90,25 +92,28 @@ static int fill_listener(const struct config *config, const struct listener_conf
     return listener_tls_read(config, options, &listener->certificate, &listener->key, err);
 }
 
-static int fill_listeners(const struct config *config, const char *mechanisms,
+static int fill_listeners(const struct config *config, const struct message_offer *offers,
                           struct message_configure *configure, struct err *err)
 {
     configure->listeners = mem_new_array(config->listener_count, sizeof(*configure->listeners));
     configure->listener_count = config->listener_count;
     for (size_t i = 0; i < config->listener_count; i++) {
         int status =
-            fill_listener(config, config->listeners[i], mechanisms, &configure->listeners[i], err);
+            fill_listener(config, config->listeners[i], &offers[i], &configure->listeners[i], err);
         if (status != 0)
             return status;
     }
     return 0;
 }
 
-/* Found out now and not when the first gate is to be told. */
+/* Found out now and not when the first gate is to be told, or one after an offer has grown. */
 static int check_fits(const struct message_configure *configure, struct err *err)
 {
     struct buf frame;
-    buf_init(&frame, MESSAGE_SIZE_MAX);
+    size_t count = configure->listener_count;
+    size_t growth = (count < MESSAGE_LISTENERS_MAX ? count : MESSAGE_LISTENERS_MAX) *
+                    (MESSAGE_TEXT_MAX + MESSAGE_LINES_MAX);
+    buf_init(&frame, MESSAGE_SIZE_MAX - growth);
     int status = message_write_configure(&frame, configure);
     buf_fini(&frame);
     if (status != 0)
@@ -118,7 +123,7 @@ static int check_fits(const struct message_configure *configure, struct err *err
     return 0;
 }
 
-int gates_generation_new(const struct config *config, const char *mechanisms,
+int gates_generation_new(const struct config *config, const struct message_offer *offers,
                          struct gates_generation **generation_out, struct err *err)
 {
     struct gates_generation *generation = mem_new(sizeof(*generation));
@@ -128,7 +133,7 @@ int gates_generation_new(const struct config *config, const char *mechanisms,
         config->workers > 0 ? (size_t)config->workers : (size_t)uv_available_parallelism();
     configure->log_level = (uint8_t)config->log;
     configure->user_id = (uint32_t)getuid();
-    int status = fill_listeners(config, mechanisms, configure, err);
+    int status = fill_listeners(config, offers, configure, err);
     if (status == 0)
         status = fill_authorities(config, configure, err);
     if (status == 0)
@@ -139,6 +144,23 @@ int gates_generation_new(const struct config *config, const char *mechanisms,
     }
     *generation_out = generation;
     return 0;
+}
+
+static bool replace_text(char **text, const char *with)
+{
+    if (strcmp(*text, with) == 0)
+        return false;
+    mem_free(*text);
+    *text = mem_copy_string(with);
+    return true;
+}
+
+bool gates_generation_offer(struct gates_generation *generation, const struct message_offer *offer)
+{
+    ENSURE(offer->listener < generation->configure.listener_count);
+    struct message_listener *listener = &generation->configure.listeners[offer->listener];
+    bool mechanisms_change = replace_text(&listener->mechanisms, offer->mechanisms);
+    return replace_text(&listener->capabilities, offer->capabilities) || mechanisms_change;
 }
 
 void gates_generation_drop(struct gates_generation *generation)

@@ -22,6 +22,7 @@
 struct entry {
     const struct vault_grant *grant; /* in grant_check.grants */
     struct secret verifier;
+    struct secret password;   /* of a clear one; its verifier is that of a generated one */
     struct secret remembered; /* of a chosen one: its hash under the process's key, when known */
 };
 
@@ -81,12 +82,17 @@ static void start_next(struct grant_check *check);
 
 /* ---- the table ---- */
 
+static void entry_wipe(struct entry *entry)
+{
+    secret_wipe(&entry->verifier);
+    secret_wipe(&entry->password);
+    secret_wipe(&entry->remembered);
+}
+
 static void table_clear(struct table *table)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        secret_wipe(&table->entries[i].verifier);
-        secret_wipe(&table->entries[i].remembered);
-    }
+    for (size_t i = 0; i < table->count; i++)
+        entry_wipe(&table->entries[i]);
     mem_free(table->entries);
     vault_grants_free(table->grants, table->grant_count);
     *table = (struct table){0};
@@ -125,9 +131,15 @@ static int table_add(struct table *table, struct vault *vault, const struct vaul
                      struct err *err)
 {
     struct entry entry = {.grant = grant};
-    int status = vault_grant_verifier(vault, grant, &entry.verifier, err);
+    bool is_clear = grant->kind == VAULT_GRANT_CLEAR;
+    int status =
+        vault_grant_verifier(vault, grant, is_clear ? &entry.password : &entry.verifier, err);
+    if (status == 0 && is_clear &&
+        grant_verifier_of_generated(vault_grant_key(vault), grant->account,
+                                    secret_bytes(&entry.password), &entry.verifier) != 0)
+        status = err_set(err, ERR_CRYPTO, "no verifier can be made of a password");
     if (status != 0) {
-        secret_wipe(&entry.verifier);
+        entry_wipe(&entry);
         return status;
     }
     table->entries[table->count++] = entry;
@@ -191,8 +203,7 @@ void grant_check_remove(struct grant_check *check, int64_t number)
     struct entry *entry = table_find(table, number);
     if (entry == NULL)
         return;
-    secret_wipe(&entry->verifier);
-    secret_wipe(&entry->remembered);
+    entry_wipe(entry);
     *entry = table->entries[--table->count];
     table_count(table);
 }
@@ -208,7 +219,7 @@ const struct vault_grant *grant_check_grant(const struct grant_check *check, int
 static bool entry_matches(const struct grant_check *check, const struct entry *entry,
                           const uint8_t *of_generated, const uint8_t *of_chosen)
 {
-    if (entry->grant->kind == VAULT_GRANT_GENERATED)
+    if (entry->grant->kind != VAULT_GRANT_CHOSEN)
         return CRYPTO_memcmp(entry->verifier.bytes, of_generated, GRANT_HASH_SIZE) == 0;
     const uint8_t *known =
         secret_is_set(&entry->remembered) ? entry->remembered.bytes : check->decoy;
@@ -236,6 +247,36 @@ enum grant_verdict grant_check_password(struct grant_check *check, const char *a
     if (number != 0)
         return GRANT_MATCH;
     return check->table.chosen_max > 0 ? GRANT_LATER : GRANT_MISMATCH;
+}
+
+static const struct entry *find_clear(const struct grant_check *check, const char *account,
+                                      enum protocol protocol, enum vault_grant_class class)
+{
+    for (size_t i = 0; i < check->table.count; i++) {
+        const struct entry *entry = &check->table.entries[i];
+        if (entry->grant->classes[class] && vault_grant_allows(entry->grant, protocol) &&
+            strcmp(entry->grant->account, account) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+bool grant_check_has_clear(const struct grant_check *check, const char *account,
+                           enum protocol protocol, enum vault_grant_class class)
+{
+    return find_clear(check, account, protocol, class) != NULL;
+}
+
+int grant_check_clear(const struct grant_check *check, const char *account, enum protocol protocol,
+                      enum vault_grant_class class, struct secret *password_out, int64_t *grant_out)
+{
+    const struct entry *entry = find_clear(check, account, protocol, class);
+    *grant_out = 0;
+    if (entry == NULL)
+        return ERR_NOT_FOUND;
+    secret_copy(password_out, &entry->password);
+    *grant_out = entry->grant->number;
+    return 0;
 }
 
 /* ---- later ---- */

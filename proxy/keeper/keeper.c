@@ -66,8 +66,31 @@ static void send_to_gate(void *owner, unsigned gate, struct slice message)
         log_debug(&keeper->log, "gate %u is not there any more", gate);
 }
 
+static void tell_offers(struct keeper *keeper)
+{
+    if (keeper->gates != NULL)
+        gates_offer(keeper->gates, offers_list(keeper->offers));
+}
+
+static void learn(void *owner, const char *account, enum protocol protocol,
+                  const char *capabilities)
+{
+    struct keeper *keeper = owner;
+    offers_learn(keeper->offers, account, protocol, capabilities);
+    tell_offers(keeper);
+}
+
+void keeper_renew_offers(struct keeper *keeper)
+{
+    if (keeper->offers == NULL)
+        return;
+    offers_refresh(keeper->offers);
+    tell_offers(keeper);
+}
+
 static int open_desk(struct keeper *keeper, struct err *err)
 {
+    keeper->offers = offers_new(keeper->vault, keeper->grants, &keeper->log);
     keeper->resolver = resolver_open(keeper->loop);
     keeper->journal = journal_open(&keeper->log);
     const struct desk_parts parts = {
@@ -76,13 +99,18 @@ static int open_desk(struct keeper *keeper, struct err *err)
         .broker = keeper->broker,
         .resolver = keeper->resolver,
         .grants = keeper->grants,
+        .offers = keeper->offers,
         .journal = keeper->journal,
         .sasl_plugin_folder = SASL_PLUGIN_FOLDER,
         .log = &keeper->log,
         .send = send_to_gate,
+        .learn = learn,
         .owner = keeper,
     };
-    return desk_open(&parts, keeper->config, &keeper->desk, err);
+    int status = desk_open(&parts, keeper->config, &keeper->desk, err);
+    if (status == 0)
+        status = offers_load(keeper->offers, desk_mechanisms(keeper->desk), keeper->config, err);
+    return status;
 }
 
 /* A daemon that was killed leaves its control socket behind. Its gates end as soon as they notice,
@@ -97,15 +125,15 @@ static bool was_killed_before(const struct config *config)
 /* A port that is taken is an error at once, but for the time that leftover gates may need. */
 static int open_gates(struct keeper *keeper, bool has_leftovers, struct err *err)
 {
-    struct gates_settings settings = {.mechanisms = desk_mechanisms(keeper->desk)};
+    struct gates_settings settings = {0};
     listen_inherited(&settings.inherited_first, &settings.inherited_count);
     unsigned tries = has_leftovers && settings.inherited_count == 0 ? LEFTOVER_TRIES : 1;
     int status = ERR_UNAVAILABLE;
     for (unsigned i = 0; i < tries && status == ERR_UNAVAILABLE; i++) {
         if (i > 0)
             uv_sleep(LEFTOVER_PAUSE_MILLISECONDS);
-        status = gates_open(keeper->loop, keeper->config, &settings, &keeper->log,
-                            &keeper_gates_ops, keeper, &keeper->gates, err);
+        status = gates_open(keeper->loop, keeper->config, offers_list(keeper->offers), &settings,
+                            &keeper->log, &keeper_gates_ops, keeper, &keeper->gates, err);
     }
     return status;
 }
@@ -183,6 +211,7 @@ void keeper_free(struct keeper *keeper)
     close_parts(keeper);
     loop_run(keeper->loop);
     journal_close(keeper->journal);
+    offers_free(keeper->offers);
     vault_close(keeper->vault);
     state_folder_close(keeper->folder);
     config_free(keeper->config);

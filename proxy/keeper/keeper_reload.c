@@ -94,9 +94,13 @@ static int apply(struct keeper *keeper, struct config *config, struct err *err)
     int status = keeper_load_grants(keeper, config, err);
     if (status != 0)
         return status;
-    status = gates_reload(keeper->gates, config, err);
-    if (status != 0 && keeper_load_grants(keeper, keeper->config, &again) != 0)
+    offers_set_config(keeper->offers, config);
+    status = gates_reload(keeper->gates, config, offers_list(keeper->offers), err);
+    if (status == 0)
+        return 0;
+    if (keeper_load_grants(keeper, keeper->config, &again) != 0)
         log_error(&keeper->log, "local passwords: %s", again.text);
+    offers_set_config(keeper->offers, keeper->config);
     return status;
 }
 

@@ -2,7 +2,7 @@
  * Opening and closing, and the statements of all tables.
  *
  * Happy path: permissions of everything that SQLite will touch are checked, the file is opened, the
- * proof in it is opened with the key.
+ * proof in it is opened with the key; one of version 1 is brought to version 2.
  *
  * The journal is a rollback journal that is deleted at each commit, not a write-ahead log: between
  * two transactions there is then one file, in which a token that was wiped really is overwritten
@@ -13,7 +13,8 @@
  * Failures:
  *  - a crash while a new vault is made: it is made under another name, so vault.db is not there or
  *    complete; an empty or cut one is therefore damage (ERR_CORRUPT), not a new vault
- *  - a crash within a transaction: SQLite undoes it at the next opening
+ *  - a crash within a transaction, also the one that changes the version: SQLite undoes it at the
+ *    next opening
  *  - the wrong key, another version, another program's file: ERR_CORRUPT, nothing is changed
  */
 #include "keeper/vault_store.h"
@@ -22,39 +23,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VAULT_VERSION 1
+#define VAULT_VERSION 2
 #define VAULT_NAME    "vault.db"
 #define NEW_NAME      VAULT_NAME ".new"
 #define BUSY_WAIT     2000 /* milliseconds, for somebody's backup */
-
-static const char schema[] =
-    "CREATE TABLE vault (version INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;"
-    "CREATE TABLE tokens ("
-    " account TEXT NOT NULL PRIMARY KEY,"
-    " issuer TEXT NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
-    " refresh_token BLOB,"
-    " created INTEGER NOT NULL,"
-    " last_refresh INTEGER NOT NULL,"
-    " last_error TEXT NOT NULL,"
-    " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
-    "CREATE TABLE damaged_tokens ("
-    " account TEXT NOT NULL,"
-    " issuer TEXT NOT NULL,"
-    " refresh_token BLOB,"
-    " found INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE grants ("
-    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " account TEXT NOT NULL,"
-    " name TEXT NOT NULL,"
-    " protocols TEXT NOT NULL,"
-    " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
-    " sender TEXT NOT NULL,"
-    " kind TEXT NOT NULL CHECK (kind IN ('generated', 'chosen')),"
-    " verifier BLOB NOT NULL,"
-    " created INTEGER NOT NULL,"
-    " last_used INTEGER NOT NULL,"
-    " UNIQUE (account, name)) STRICT;";
 
 static const char settings[] = "PRAGMA journal_mode = DELETE;"
                                "PRAGMA synchronous = EXTRA;"
@@ -217,7 +189,7 @@ static int fill_new(struct vault *vault, struct err *err)
         status = vault_begin(vault, err);
     if (status != 0)
         return status;
-    status = vault_run(vault, schema, err);
+    status = vault_run(vault, vault_schema, err);
     if (status == 0)
         status = write_proof(vault, err);
     return vault_end(vault, status, err);
@@ -259,16 +231,17 @@ static int check_proof(struct vault *vault, struct slice proof, struct err *err)
     return 0;
 }
 
-static int check_version(struct vault *vault, struct err *err)
+static int check_version(struct vault *vault, int64_t *version_out, struct err *err)
 {
     sqlite3_stmt *statement;
     int status = vault_prepare(vault, "SELECT version, proof FROM vault", &statement, err);
     if (status != 0)
         return status;
     enum vault_step step = vault_step(statement);
+    *version_out = step == VAULT_ROW ? sqlite3_column_int64(statement, 0) : 0;
     if (step == VAULT_FAILED)
         status = vault_fail(vault, err);
-    else if (step == VAULT_DONE || sqlite3_column_int64(statement, 0) != VAULT_VERSION)
+    else if (*version_out < 1 || *version_out > VAULT_VERSION)
         status = err_set(err, ERR_CORRUPT,
                          "%s/" VAULT_NAME " is not a vault of version %d; it is left as it is",
                          state_folder_path(vault->folder), VAULT_VERSION);
@@ -314,8 +287,11 @@ static int open_checked(struct vault *vault, const struct secret *key, struct er
     }
     if (status == 0)
         status = open_database(vault, VAULT_NAME, err);
+    int64_t version = 0;
     if (status == 0)
-        status = check_version(vault, err);
+        status = check_version(vault, &version, err);
+    if (status == 0 && version < VAULT_VERSION)
+        status = vault_migrate(vault, err);
     return status;
 }
 

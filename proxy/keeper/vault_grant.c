@@ -4,8 +4,9 @@
  * Happy path: the row is inserted to get its number, then the verifier is sealed for that number
  * and for all that the grant allows, in one transaction.
  *
- * Failures: a name that is taken (ERR_EXISTS); a verifier that does not open, or a grant whose
- * fields were widened behind our back (ERR_CORRUPT): it opens nothing, and stays.
+ * Failures: a name that is taken, or a second clear password where there can be one (ERR_EXISTS); a
+ * verifier that does not open, or a grant whose fields were widened behind our back (ERR_CORRUPT):
+ * it opens nothing, and stays.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,16 @@
 static const char *const kind_names[] = {
     [VAULT_GRANT_GENERATED] = "generated",
     [VAULT_GRANT_CHOSEN] = "chosen",
+    [VAULT_GRANT_CLEAR] = "clear",
 };
+
+static bool has_classes(const struct vault_grant *grant)
+{
+    bool has = false;
+    for (size_t i = 0; i < VAULT_GRANT_CLASSES; i++)
+        has = has || grant->classes[i];
+    return has;
+}
 
 /* ---- the seal ---- */
 
@@ -32,6 +42,9 @@ static int pack_allowances(const struct vault_grant *grant, struct buf *out)
     pack_u8(&writer, grant->read_only);
     pack_string(&writer, grant->from);
     pack_string(&writer, kind_names[grant->kind]);
+    /* Grants of version 1 were sealed without. */
+    for (size_t i = 0; i < VAULT_GRANT_CLASSES && has_classes(grant); i++)
+        pack_u8(&writer, grant->classes[i]);
     return writer.status;
 }
 
@@ -57,6 +70,19 @@ static int seal_verifier(const struct vault *vault, const struct vault_grant *gr
     return status;
 }
 
+static bool verifier_fits(enum vault_grant_kind kind, size_t size)
+{
+    switch (kind) {
+    case VAULT_GRANT_GENERATED:
+        return size == GRANT_HASH_SIZE;
+    case VAULT_GRANT_CHOSEN:
+        return size == GRANT_CHOSEN_SIZE;
+    case VAULT_GRANT_CLEAR:
+        return size <= GRANT_PASSWORD_MAX;
+    }
+    return false;
+}
+
 static int open_verifier(const struct vault *vault, const struct vault_grant *grant,
                          struct slice sealed, struct secret *verifier_out)
 {
@@ -69,8 +95,7 @@ static int open_verifier(const struct vault *vault, const struct vault_grant *gr
         status = seal_read(&vault->seal_key, &place, sealed, verifier_out);
     }
     buf_fini(&allowances);
-    size_t expected = grant->kind == VAULT_GRANT_CHOSEN ? GRANT_CHOSEN_SIZE : GRANT_HASH_SIZE;
-    if (status == 0 && verifier_out->size != expected)
+    if (status == 0 && !verifier_fits(grant->kind, verifier_out->size))
         status = ERR_CORRUPT;
     return status;
 }
@@ -91,6 +116,7 @@ static int check_new(const struct vault_grant *grant, struct err *err)
 {
     if (grant->account[0] == '\0' || grant->name[0] == '\0')
         return err_set(err, ERR_SYNTAX, "a grant needs an account and a name");
+    ENSURE(has_classes(grant) == (grant->kind == VAULT_GRANT_CLEAR));
     int status = check_text("account", grant->account, err);
     if (status == 0)
         status = check_text("name", grant->name, err);
@@ -101,15 +127,29 @@ static int check_new(const struct vault_grant *grant, struct err *err)
     return status;
 }
 
+static int verifier_of(const struct vault *vault, const struct vault_grant *grant,
+                       const struct secret *password, struct secret *verifier_out)
+{
+    struct slice bytes = secret_bytes(password);
+    switch (grant->kind) {
+    case VAULT_GRANT_CHOSEN:
+        return grant_verifier_of_chosen(bytes, verifier_out);
+    case VAULT_GRANT_CLEAR:
+        if (bytes.size == 0 || bytes.size > GRANT_PASSWORD_MAX)
+            return ERR_SYNTAX;
+        secret_copy(verifier_out, password);
+        return 0;
+    case VAULT_GRANT_GENERATED:
+        break;
+    }
+    return grant_verifier_of_generated(&vault->grant_key, grant->account, bytes, verifier_out);
+}
+
 static int make_verifier(const struct vault *vault, const struct vault_grant *grant,
                          const struct secret *password, struct secret *verifier_out,
                          struct err *err)
 {
-    struct slice bytes = secret_bytes(password);
-    int status =
-        grant->kind == VAULT_GRANT_CHOSEN
-            ? grant_verifier_of_chosen(bytes, verifier_out)
-            : grant_verifier_of_generated(&vault->grant_key, grant->account, bytes, verifier_out);
+    int status = verifier_of(vault, grant, password, verifier_out);
     if (status == ERR_SYNTAX)
         return err_set(err, status, "a password has 1 to %d octets", GRANT_PASSWORD_MAX);
     if (status != 0)
@@ -117,13 +157,41 @@ static int make_verifier(const struct vault *vault, const struct vault_grant *gr
     return 0;
 }
 
+/* Both would be the user's password where there can be one only. */
+static bool grants_collide(const struct vault_grant *grant, const struct vault_grant *other)
+{
+    bool share_class = false, share_protocol = false;
+    for (size_t i = 0; i < VAULT_GRANT_CLASSES; i++)
+        share_class = share_class || (grant->classes[i] && other->classes[i]);
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        share_protocol = share_protocol || (vault_grant_allows(grant, (enum protocol)i) &&
+                                            vault_grant_allows(other, (enum protocol)i));
+    return share_class && share_protocol;
+}
+
+static int check_collisions(struct vault *vault, const struct vault_grant *grant, struct err *err)
+{
+    struct vault_grant *others;
+    size_t count;
+    int status = vault_grant_list(vault, grant->account, &others, &count, err);
+    for (size_t i = 0; i < count && status == 0; i++)
+        if (grants_collide(grant, &others[i]))
+            status = err_set(err, ERR_EXISTS,
+                             "account %s has grant %s for these mechanisms already, and a user can "
+                             "have one such password a protocol; revoke that one, or give each its "
+                             "own --protocols",
+                             grant->account, others[i].name);
+    vault_grants_free(others, count);
+    return status;
+}
+
 static int insert_row(struct vault *vault, const struct vault_grant *grant, struct err *err)
 {
     sqlite3_stmt *statement;
     int status = vault_prepare(vault,
                                "INSERT INTO grants (account, name, protocols, read_only, sender,"
-                               " kind, verifier, created, last_used)"
-                               " VALUES (?, ?, ?, ?, ?, ?, x'', ?, 0)",
+                               " kind, challenge, apop, verifier, created, last_used)"
+                               " VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?, 0)",
                                &statement, err);
     if (status != 0)
         return status;
@@ -133,7 +201,9 @@ static int insert_row(struct vault *vault, const struct vault_grant *grant, stru
     vault_bind_number(statement, 4, grant->read_only);
     vault_bind_text(statement, 5, grant->from);
     vault_bind_text(statement, 6, kind_names[grant->kind]);
-    vault_bind_number(statement, 7, grant->created);
+    vault_bind_number(statement, 7, grant->classes[VAULT_GRANT_CHALLENGE]);
+    vault_bind_number(statement, 8, grant->classes[VAULT_GRANT_APOP]);
+    vault_bind_number(statement, 9, grant->created);
     status = vault_change(vault, statement, err);
     if (status == ERR_EXISTS)
         return err_set(err, ERR_EXISTS, "account %s has a grant named %s already", grant->account,
@@ -145,7 +215,7 @@ static int write_verifier(struct vault *vault, const struct vault_grant *grant,
                           const struct secret *verifier, struct err *err)
 {
     struct buf sealed;
-    buf_init(&sealed, SEAL_OVERHEAD + GRANT_CHOSEN_SIZE);
+    buf_init(&sealed, SEAL_OVERHEAD + GRANT_PASSWORD_MAX);
     sqlite3_stmt *statement;
     int status = seal_verifier(vault, grant, verifier, &sealed);
     if (status != 0)
@@ -165,7 +235,9 @@ static int write_verifier(struct vault *vault, const struct vault_grant *grant,
 static int insert_grant(struct vault *vault, struct vault_grant *grant,
                         const struct secret *verifier, struct err *err)
 {
-    int status = insert_row(vault, grant, err);
+    int status = check_collisions(vault, grant, err);
+    if (status == 0)
+        status = insert_row(vault, grant, err);
     if (status != 0)
         return status;
     grant->number = sqlite3_last_insert_rowid(vault->database);
@@ -234,6 +306,14 @@ static int64_t last_use(const struct vault *vault, int64_t number, int64_t store
     return stored;
 }
 
+static enum vault_grant_kind find_kind(const char *name)
+{
+    size_t kind = 0;
+    while (kind + 1 < LENGTH_OF(kind_names) && strcmp(kind_names[kind], name) != 0)
+        kind++;
+    return (enum vault_grant_kind)kind;
+}
+
 static struct vault_grant read_row(const struct vault *vault, sqlite3_stmt *row)
 {
     char *kind = vault_column_copy(row, 6);
@@ -244,11 +324,12 @@ static struct vault_grant read_row(const struct vault *vault, sqlite3_stmt *row)
         .protocols = vault_column_copy(row, 3),
         .read_only = sqlite3_column_int(row, 4) != 0,
         .from = vault_column_copy(row, 5),
-        .kind = strcmp(kind, kind_names[VAULT_GRANT_CHOSEN]) == 0 ? VAULT_GRANT_CHOSEN
-                                                                  : VAULT_GRANT_GENERATED,
-        .created = sqlite3_column_int64(row, 7),
+        .kind = find_kind(kind),
+        .classes = {[VAULT_GRANT_CHALLENGE] = sqlite3_column_int(row, 7) != 0,
+                    [VAULT_GRANT_APOP] = sqlite3_column_int(row, 8) != 0},
+        .created = sqlite3_column_int64(row, 9),
     };
-    grant.last_used = last_use(vault, grant.number, sqlite3_column_int64(row, 8));
+    grant.last_used = last_use(vault, grant.number, sqlite3_column_int64(row, 10));
     mem_free(kind);
     return grant;
 }
@@ -261,7 +342,7 @@ int vault_grant_list(struct vault *vault, const char *account, struct vault_gran
     sqlite3_stmt *statement;
     int status = vault_prepare(vault,
                                "SELECT number, account, name, protocols, read_only, sender, kind,"
-                               " created, last_used FROM grants"
+                               " challenge, apop, created, last_used FROM grants"
                                " WHERE ?1 IS NULL OR account = ?1 ORDER BY account, number",
                                &statement, err);
     if (status != 0)
@@ -295,6 +376,13 @@ void vault_grants_free(struct vault_grant *grants, size_t count)
         mem_free(grants[i].from);
     }
     mem_free(grants);
+}
+
+bool vault_grant_allows(const struct vault_grant *grant, enum protocol protocol)
+{
+    struct slice protocols = slice_of_string(grant->protocols);
+    return protocols.size == 0 ||
+           slice_has_word(protocols, ',', slice_of_string(protocol_name(protocol)));
 }
 
 int vault_grant_verifier(struct vault *vault, const struct vault_grant *grant,

@@ -137,11 +137,13 @@ static struct {
     struct broker *broker;
     struct grant_check *grants;
     struct journal *journal;
+    struct offers *offers;
     struct desk *desk;
     struct secret password; /* a generated one of account work */
     int64_t grant;          /* its number */
     struct sent sent[SENT_MAX];
     size_t sent_count, looked_at;
+    unsigned learned;
 } test;
 
 static inline void read_sent(const struct message *message, struct sent *sent)
@@ -177,6 +179,14 @@ static inline void on_send(void *owner, unsigned gate, struct slice bytes)
     struct sent *sent = &test.sent[test.sent_count++];
     *sent = (struct sent){.gate = gate, .kind = message.kind, .session = message.session};
     read_sent(&message, sent);
+}
+
+static inline void on_learn(void *owner, const char *account, enum protocol protocol,
+                            const char *capabilities)
+{
+    assert_ptr_equal(owner, &test);
+    test.learned++;
+    offers_learn(test.offers, account, protocol, capabilities);
 }
 
 /* The next message that the desk has sent; there must be one. */
@@ -364,6 +374,8 @@ static inline int64_t add_grant(struct vault_grant grant, const struct secret *p
     assert_int_equal(vault_grant_add(test.world.vault, &grant, password, WALL_START, &number, &err),
                      0);
     load_grants();
+    if (test.desk != NULL)
+        offers_refresh(test.offers);
     return number;
 }
 
@@ -395,13 +407,17 @@ static inline void open_desk(void)
         .vault = test.world.vault,
         .broker = test.broker,
         .grants = test.grants,
+        .offers = test.offers,
         .journal = test.journal,
         .sasl_plugin_folder = SASL_PLUGIN_FOLDER,
         .log = &test.world.log,
         .send = on_send,
+        .learn = on_learn,
         .owner = &test,
     };
     assert_int_equal(desk_open(&parts, test.world.config, &test.desk, &err), 0);
+    assert_int_equal(offers_load(test.offers, desk_mechanisms(test.desk), test.world.config, &err),
+                     0);
 }
 
 static inline int set_up(void **state)
@@ -421,6 +437,7 @@ static inline int set_up(void **state)
                                                 .kind = VAULT_GRANT_GENERATED},
                            &test.password);
     test.journal = journal_open(&test.world.log);
+    test.offers = offers_new(test.world.vault, test.grants, &test.world.log);
     open_desk();
     return 0;
 }
@@ -437,6 +454,7 @@ static inline int tear_down(void **state)
     assert_true(list_is_empty(&lookups));
     broker_close(test.broker);
     journal_close(test.journal);
+    offers_free(test.offers);
     grant_check_close(test.grants, on_grants_closed, NULL);
     secret_wipe(&test.password);
     for (size_t i = 0; i < test.sent_count; i++)

@@ -28,6 +28,7 @@ static struct {
     struct log log;
     struct gates *gates;
     struct gates_settings settings;
+    struct message_offer offers[4]; /* one a listener */
     unsigned ready, stopped;
     unsigned gone[GONE_MAX];
     size_t gone_count;
@@ -129,8 +130,8 @@ static inline void set_config(const char *text)
 
 static inline int try_open(struct err *err)
 {
-    return gates_open(&test.loop, test.config, &test.settings, &test.log, &gates_ops, &test,
-                      &test.gates, err);
+    return gates_open(&test.loop, test.config, test.offers, &test.settings, &test.log, &gates_ops,
+                      &test, &test.gates, err);
 }
 
 /* Up to READY. */
@@ -143,12 +144,23 @@ static inline void open_gates(const char *text)
     WAIT_UNTIL(test.ready == 1);
 }
 
+static inline void set_offer(size_t listener, const char *mechanisms, const char *capabilities)
+{
+    message_offer_clear(&test.offers[listener]);
+    test.offers[listener] = (struct message_offer){
+        .listener = (uint16_t)listener,
+        .mechanisms = mem_copy_string(mechanisms),
+        .capabilities = mem_copy_string(capabilities),
+    };
+}
+
 static inline int set_up(void **state)
 {
     struct err err;
     (void)state;
     memset(&test, 0, sizeof(test));
-    test.settings.mechanisms = "PLAIN LOGIN";
+    for (size_t i = 0; i < LENGTH_OF(test.offers); i++)
+        set_offer(i, "PLAIN LOGIN", "");
     test.folder = scratch_folder_new();
     assert_int_equal(loop_init(&test.loop, &err), 0);
     log_init(&test.log, LOG_LEVEL_DEBUG, "test");
@@ -176,6 +188,8 @@ static inline int tear_down(void **state)
     loop_fini(&test.loop);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
+    for (size_t i = 0; i < LENGTH_OF(test.offers); i++)
+        message_offer_clear(&test.offers[i]);
     config_free(test.config);
     close(test.log.descriptor);
     scratch_folder_remove(test.folder);

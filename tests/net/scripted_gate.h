@@ -1,7 +1,7 @@
 /*
  * A gate that does what it is told: the test program starts itself as one. It says READY, and then
- * obeys the words that come as CHALLENGE; to DRAIN it answers with a note and ends. The name of its
- * first listener decides what kind it is:
+ * obeys the words that come as CHALLENGE; an OFFER it tells again in a note, and to DRAIN it
+ * answers with one and ends. The name of its first listener decides what kind it is:
  *
  *   obedient   as above
  *   dies       ends with status 3 before it says anything
@@ -116,11 +116,12 @@ static inline void scripted_report(const struct message_configure *configure)
         variables++;
     ENSURE(readlink("/proc/self/fd/0", device, sizeof(device) - 1) > 0);
     snprintf(text, sizeof(text),
-             "gate %u listeners %u mechanisms %s authorities %u descriptors %u variables %u "
-             "leader %d input %s",
+             "gate %u listeners %u mechanisms %s capabilities %s authorities %u descriptors %u "
+             "variables %u leader %d input %s",
              configure->gate, (unsigned)configure->listener_count,
-             configure->listeners[0].mechanisms, (unsigned)configure->authority_count,
-             scripted_count_descriptors(), variables, getsid(0) == getpid(), device);
+             configure->listeners[0].mechanisms, configure->listeners[0].capabilities,
+             (unsigned)configure->authority_count, scripted_count_descriptors(), variables,
+             getsid(0) == getpid(), device);
     scripted_say(text, 0);
 }
 
@@ -165,6 +166,17 @@ static inline bool scripted_is(const struct message_configure *configure, const 
     return strcmp(configure->listeners[0].name, kind) == 0;
 }
 
+static inline void scripted_tell_offer(const struct message *message)
+{
+    struct message_offer offer;
+    char text[200];
+    ENSURE(message_read_offer(message, &offer) == 0);
+    snprintf(text, sizeof(text), "offer %u %s, %s", offer.listener, offer.mechanisms,
+             offer.capabilities);
+    scripted_say(text, 0);
+    message_offer_clear(&offer);
+}
+
 static inline void scripted_take(struct slice frame, const struct message_configure *configure)
 {
     struct message message;
@@ -174,6 +186,8 @@ static inline void scripted_take(struct slice frame, const struct message_config
     if (message.kind == MESSAGE_CHALLENGE) {
         ENSURE(message_read_bytes(&message, &word) == 0);
         scripted_obey(word, configure);
+    } else if (message.kind == MESSAGE_OFFER) {
+        scripted_tell_offer(&message);
     } else if (message.kind == MESSAGE_DRAIN && !scripted_is(configure, "stubborn")) {
         ENSURE(message_read_number(&message, &number) == 0);
         scripted_say("draining", number);

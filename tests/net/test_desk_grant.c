@@ -318,6 +318,7 @@ static void reload(const char *text)
     struct config *config = world_config(&test.world, text);
     desk_set_config(test.desk, config);
     desk_retire_gates(test.desk, GATE + 1);
+    offers_set_config(test.offers, config);
     broker_set_config(test.broker, config);
     config_free(test.world.config);
     test.world.config = config;

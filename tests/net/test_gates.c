@@ -17,8 +17,8 @@ static void test_gate_is_told_and_given_what_it_needs(void **state)
     WAIT_UNTIL(test.note_count == 1);
     assert_int_equal(test.notes[0].gate, 1);
     assert_string_equal(test.notes[0].detail,
-                        "gate 1 listeners 1 mechanisms PLAIN LOGIN authorities 1 descriptors 5 "
-                        "variables 0 leader 1 input /dev/null");
+                        "gate 1 listeners 1 mechanisms PLAIN LOGIN capabilities  authorities 1 "
+                        "descriptors 5 variables 0 leader 1 input /dev/null");
 }
 
 static void test_ready_is_said_once_for_all_workers(void **state)
@@ -202,7 +202,7 @@ static void test_reload_starts_others_and_drains_the_old(void **state)
     (void)state;
     open_gates(OBEDIENT);
     set_config(TWO_WORKERS);
-    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
     assert_int_equal(gates_first(test.gates), 2);
     assert_int_equal(gates_count(test.gates), 3);
     WAIT_UNTIL(test.gone_count == 1 && test.ready == 2);
@@ -232,7 +232,7 @@ static void test_reload_keeps_and_drops_sockets(void **state)
     open_gates(LISTENER("obedient", "unix:@/socket unix:@/goes"));
     ino_t inode = inode_of("socket");
     set_config(LISTENER("obedient", "unix:@/comes unix:@/socket"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
     assert_int_equal(inode_of("socket"), inode);
     assert_false(exists("goes"));
     assert_true(exists("comes"));
@@ -248,7 +248,7 @@ static void test_reload_that_fails_changes_nothing(void **state)
     open_gates(OBEDIENT);
     write_file("taken", "");
     set_config(LISTENER("obedient", "unix:@/socket unix:@/comes unix:@/taken"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_UNAVAILABLE);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), ERR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "taken"));
     assert_false(exists("comes"));
     assert_true(exists("socket"));
@@ -258,6 +258,62 @@ static void test_reload_that_fails_changes_nothing(void **state)
     tell(1, "accept");
     assert_served_by(client, 1);
     assert_int_equal(test.gone_count, 0);
+}
+
+/* ---- offers ---- */
+
+static void offer(const char *mechanisms, const char *capabilities)
+{
+    set_offer(0, mechanisms, capabilities);
+    gates_offer(test.gates, test.offers);
+}
+
+static void test_offer_goes_to_every_gate_and_to_those_to_come(void **state)
+{
+    (void)state;
+    open_gates(TWO_WORKERS);
+    offer("CRAM-MD5 PLAIN LOGIN", "SIZE 5\n");
+    WAIT_UNTIL(test.note_count == 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(test.notes[i].detail, "offer 0 CRAM-MD5 PLAIN LOGIN, SIZE 5\\x0a");
+    assert_int_not_equal(test.notes[0].gate, test.notes[1].gate);
+    tell(1, "end");
+    WAIT_UNTIL(test.gone_count == 1 && gates_count(test.gates) == 2);
+    tell(3, "report");
+    WAIT_UNTIL(test.note_count == 3);
+    assert_non_null(
+        strstr(test.notes[2].detail, "mechanisms CRAM-MD5 PLAIN LOGIN capabilities SIZE 5\\x0a "));
+}
+
+static void test_offer_that_is_no_news_is_not_sent(void **state)
+{
+    (void)state;
+    open_gates(OBEDIENT);
+    offer("PLAIN LOGIN", "");
+    offer("PLAIN LOGIN", "TOP\n");
+    offer("PLAIN LOGIN", "TOP\n");
+    tell(1, "x");
+    WAIT_UNTIL(test.note_count == 2);
+    assert_string_equal(test.notes[0].detail, "offer 0 PLAIN LOGIN, TOP\\x0a");
+    assert_string_equal(test.notes[1].detail, "echo");
+}
+
+/* Its listeners have other numbers. */
+static void test_offer_is_not_for_gates_of_an_older_generation(void **state)
+{
+    struct err err;
+    (void)state;
+    open_gates(LISTENER("stubborn", "unix:@/socket"));
+    set_config(OBEDIENT);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
+    WAIT_UNTIL(test.ready == 2);
+    offer("PLAIN", "");
+    tell(1, "x");
+    WAIT_UNTIL(test.note_count == 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(test.notes[i].detail,
+                            test.notes[i].gate == 1 ? "echo" : "offer 0 PLAIN, ");
+    assert_int_not_equal(test.notes[0].gate, test.notes[1].gate);
 }
 
 /* ---- stopping ---- */
@@ -367,6 +423,9 @@ static int all_tests(void)
         TEST(test_reload_starts_others_and_drains_the_old),
         TEST(test_reload_keeps_and_drops_sockets),
         TEST(test_reload_that_fails_changes_nothing),
+        TEST(test_offer_goes_to_every_gate_and_to_those_to_come),
+        TEST(test_offer_that_is_no_news_is_not_sent),
+        TEST(test_offer_is_not_for_gates_of_an_older_generation),
         TEST(test_stop_drains),
         TEST(test_stop_ends_the_stubborn),
         TEST(test_stop_at_once),

@@ -260,9 +260,9 @@ static void test_inherited_socket_outlives_a_reload_without_it(void **state)
     int managers = dup(activate());
     open_gates(OBEDIENT);
     set_config(LISTENER("obedient", "unix:@/other"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
     set_config(OBEDIENT);
-    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
     WAIT_UNTIL(test.ready == 2 && gates_count(test.gates) == 1);
     int client = connect_to("socket");
     tell(3, "accept");
@@ -278,9 +278,9 @@ static void test_inherited_socket_outlives_a_reload_that_fails(void **state)
     open_gates(LISTENER("obedient", "unix:@/other"));
     write_file("taken", "");
     set_config(LISTENER("obedient", "unix:@/socket unix:@/taken"));
-    assert_int_equal(gates_reload(test.gates, test.config, &err), ERR_UNAVAILABLE);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), ERR_UNAVAILABLE);
     set_config(OBEDIENT);
-    assert_int_equal(gates_reload(test.gates, test.config, &err), 0);
+    assert_int_equal(gates_reload(test.gates, test.config, test.offers, &err), 0);
     WAIT_UNTIL(test.ready == 2 && gates_count(test.gates) == 1);
     close(managers);
 }

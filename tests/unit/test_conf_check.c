@@ -37,8 +37,6 @@ static void test_not_served(void **state)
          "vault_key: this value is not supported"},
         {LISTENER "protocol = pop3\n", 0, NULL},
         {LISTENER "protocol = smtp\n", 0, NULL},
-        {LISTENER "auth = none\naccount = a\n" PROVIDER ACCOUNT, 3,
-         "auth: this value is not supported"},
         {FINE "flow = device\n", 0, NULL},
         {FINE "flow = client_credentials\n", 10, "flow: this value is not supported"},
         {FINE "flow = password\n", 10, "flow: this value is not supported"},
@@ -133,6 +131,8 @@ static void test_wrong_and_not_served(void **state)
 {
     (void)state;
     expect_among(LISTENER "auth = none\n" PROVIDER ACCOUNT, 3, "auth = none needs account = NAME");
+    expect_among(LISTENER "auth = none\naccount = a\n" PROVIDER ACCOUNT, 3,
+                 "auth = none is for protocol = smtp; imap clients always log in");
     expect_among("[ecluse]\npeer = any\n" LISTENER "auth = none\naccount = a\n" PROVIDER ACCOUNT, 5,
                  "auth = none needs peer = owner");
     expect_among(PLAIN "allow = 10.0.0.1\nauth = none\naccount = a\n" PROVIDER ACCOUNT, 5,
