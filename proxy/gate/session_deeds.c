@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/capability_lines.h"
 #include "gate/session_internal.h"
 
 #define FRAME_MAX (64u * 1024)
@@ -222,8 +223,9 @@ static void do_learned(struct session *session, struct slice lines)
     struct buf frame;
     char *text = mem_copy_bytes_as_string(lines.data, lines.size);
     buf_init(&frame, FRAME_MAX);
-    /* What is longer than the keeper takes is not remembered. */
-    if (message_write_learned(&frame, session->number, text) == 0)
+    /* What the keeper would not take is not remembered. */
+    if (capability_lines_are_valid(lines) &&
+        message_write_learned(&frame, session->number, text) == 0)
         gate_send(session->gate, &frame);
     buf_fini(&frame);
     mem_free(text);

@@ -12,107 +12,23 @@
 #include <cmocka.h>
 
 #include "../lib/acceptor.h"
-#include "auth/hostname.h"
-
-struct client {
-    const char *user, *authorization;
-    sasl_secret_t *password;
-    sasl_conn_t *connection;
-    sasl_callback_t callbacks[6];
-};
-
-static int client_name(void *context, int identifier, const char **result_out, unsigned *size_out)
-{
-    const struct client *client = context;
-    *result_out = identifier == SASL_CB_USER ? client->authorization : client->user;
-    if (size_out != NULL)
-        *size_out = (unsigned)strlen(*result_out);
-    return SASL_OK;
-}
-
-static int client_realm(void *context, int identifier, const char **realms, const char **result_out)
-{
-    (void)context;
-    (void)identifier;
-    *result_out = realms != NULL && realms[0] != NULL ? realms[0] : "";
-    return SASL_OK;
-}
-
-static int client_password(sasl_conn_t *connection, void *context, int identifier,
-                           sasl_secret_t **password_out)
-{
-    (void)connection;
-    (void)identifier;
-    const struct client *client = context;
-    *password_out = client->password;
-    return SASL_OK;
-}
-
-static int plugin_folder(void *context, const char **path_out)
-{
-    (void)context;
-    *path_out = SASL_PLUGIN_FOLDER;
-    return SASL_OK;
-}
-
-static int no_log(void *context, int level, const char *message)
-{
-    (void)context;
-    (void)level;
-    (void)message;
-    return SASL_OK;
-}
-
-static sasl_callback_t callback(unsigned long identifier, void (*function)(void), void *context)
-{
-    return (sasl_callback_t){identifier, (int (*)(void))function, context};
-}
-
-static sasl_callback_t client_library_callbacks[3];
+#include "../lib/challenge_client.h"
 
 static int open_with_client(void **state)
 {
     acceptor_open_every(state);
-    assert_true(hostname_is_ours());
-    client_library_callbacks[0] = callback(SASL_CB_GETPATH, (void (*)(void))plugin_folder, NULL);
-    client_library_callbacks[1] = callback(SASL_CB_LOG, (void (*)(void))no_log, NULL);
-    assert_int_equal(sasl_client_init(client_library_callbacks), SASL_OK);
+    challenge_client_library_open();
     return 0;
 }
 
 static int close_with_client(void **state)
 {
-    sasl_client_done();
+    challenge_client_library_close();
     return acceptor_close_library(state);
 }
 
-static void client_open(struct client *client, const char *user, const char *authorization,
-                        const char *password)
-{
-    *client = (struct client){.user = user, .authorization = authorization};
-    client->password = mem_new(sizeof(sasl_secret_t) + strlen(password) + 1);
-    client->password->len = strlen(password);
-    memcpy(client->password->data, password, strlen(password));
-    client->callbacks[0] = callback(SASL_CB_USER, (void (*)(void))client_name, client);
-    client->callbacks[1] = callback(SASL_CB_AUTHNAME, (void (*)(void))client_name, client);
-    client->callbacks[2] = callback(SASL_CB_PASS, (void (*)(void))client_password, client);
-    client->callbacks[3] = callback(SASL_CB_GETREALM, (void (*)(void))client_realm, client);
-    client->callbacks[4] = callback(SASL_CB_LOG, (void (*)(void))no_log, client);
-    assert_int_equal(
-        sasl_client_new("imap", "localhost", NULL, NULL, client->callbacks, 0, &client->connection),
-        SASL_OK);
-    const sasl_security_properties_t properties = {.max_ssf = 0};
-    assert_int_equal(sasl_setprop(client->connection, SASL_SEC_PROPS, &properties), SASL_OK);
-}
-
-static void client_close(struct client *client)
-{
-    sasl_dispose(&client->connection);
-    mem_free(client->password);
-}
-
 /* Runs the exchange to its end. *rounds_out: how many messages the server got. */
-static enum sasl_verdict converse(struct sasl_acceptor *acceptor, struct client *client,
+static enum sasl_verdict converse(struct sasl_acceptor *acceptor, struct challenge_client *client,
                                   const char *mechanism, unsigned *rounds_out)
 {
     const char *output = NULL;
@@ -151,9 +67,9 @@ static void challenge_mechanisms_accept(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(challenge_mechanisms); i++) {
         struct acceptor_record record;
-        struct client client;
+        struct challenge_client client;
         unsigned rounds;
-        client_open(&client, "alice", "", "pencil");
+        challenge_client_open(&client, "alice", "", "pencil");
         struct sasl_acceptor *acceptor = acceptor_begin(challenge_mechanisms[i], &record);
         assert_int_equal(converse(acceptor, &client, challenge_mechanisms[i], &rounds),
                          SASL_VERDICT_ACCEPTED);
@@ -161,7 +77,7 @@ static void challenge_mechanisms_accept(void **state)
         assert_int_equal(record.checks, 0);
         assert_int_equal(record.lookups, 1);
         acceptor_end(acceptor);
-        client_close(&client);
+        challenge_client_close(&client);
     }
 }
 
@@ -173,15 +89,15 @@ static void challenge_mechanisms_refuse_names(void **state)
     for (size_t i = 0; i < LENGTH_OF(challenge_mechanisms); i++)
         for (size_t j = 0; j < LENGTH_OF(names); j++) {
             struct acceptor_record record;
-            struct client client;
+            struct challenge_client client;
             unsigned rounds;
-            client_open(&client, names[j], "", "pencil");
+            challenge_client_open(&client, names[j], "", "pencil");
             struct sasl_acceptor *acceptor = acceptor_begin(challenge_mechanisms[i], &record);
             assert_int_equal(converse(acceptor, &client, challenge_mechanisms[i], &rounds),
                              SASL_VERDICT_REFUSED);
             assert_int_equal(record.lookups, 0);
             acceptor_end(acceptor);
-            client_close(&client);
+            challenge_client_close(&client);
         }
 }
 
@@ -195,14 +111,14 @@ static void challenge_mechanisms_refuse(void **state)
         unsigned rounds[LENGTH_OF(cases)];
         for (size_t j = 0; j < LENGTH_OF(cases); j++) {
             struct acceptor_record record;
-            struct client client;
-            client_open(&client, cases[j].user, "", cases[j].password);
+            struct challenge_client client;
+            challenge_client_open(&client, cases[j].user, "", cases[j].password);
             struct sasl_acceptor *acceptor = acceptor_begin(challenge_mechanisms[i], &record);
             assert_int_equal(converse(acceptor, &client, challenge_mechanisms[i], &rounds[j]),
                              SASL_VERDICT_REFUSED);
             assert_int_equal(record.checks, 0);
             acceptor_end(acceptor);
-            client_close(&client);
+            challenge_client_close(&client);
         }
         /* An unknown user is refused at the same point as a wrong password. */
         assert_int_equal(rounds[0], rounds[2]);
@@ -215,13 +131,13 @@ static void nobody_acts_for_another(void **state)
     static const char *const mechanisms[] = {"DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"};
     for (size_t i = 0; i < LENGTH_OF(mechanisms); i++) {
         struct acceptor_record record;
-        struct client client;
+        struct challenge_client client;
         unsigned rounds;
-        client_open(&client, "alice", "bob", "pencil");
+        challenge_client_open(&client, "alice", "bob", "pencil");
         struct sasl_acceptor *acceptor = acceptor_begin(mechanisms[i], &record);
         assert_int_equal(converse(acceptor, &client, mechanisms[i], &rounds), SASL_VERDICT_REFUSED);
         acceptor_end(acceptor);
-        client_close(&client);
+        challenge_client_close(&client);
     }
 }
 
@@ -230,11 +146,11 @@ static void success_data_wants_an_empty_answer(void **state)
 {
     (void)state;
     struct acceptor_record record;
-    struct client client;
+    struct challenge_client client;
     const char *output = NULL;
     unsigned size = 0;
     struct slice challenge;
-    client_open(&client, "alice", "", "pencil");
+    challenge_client_open(&client, "alice", "", "pencil");
     struct sasl_acceptor *acceptor = acceptor_begin("SCRAM-SHA-256", &record);
     assert_int_equal(
         sasl_client_start(client.connection, "SCRAM-SHA-256", NULL, &output, &size, NULL),
@@ -252,7 +168,7 @@ static void success_data_wants_an_empty_answer(void **state)
     assert_null(sasl_acceptor_user(acceptor));
     acceptor_step(acceptor, SLICE_LITERAL("x"), SASL_VERDICT_MALFORMED, "");
     acceptor_end(acceptor);
-    client_close(&client);
+    challenge_client_close(&client);
 }
 
 static void nonsense_is_malformed(void **state)

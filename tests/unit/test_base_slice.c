@@ -128,6 +128,23 @@ static void test_escape(void **state)
     }
 }
 
+static void test_has_word(void **state)
+{
+    static const struct {
+        const char *list, *word;
+        bool has;
+    } rows[] = {
+        {"", "a", false},   {"", "", false},      {"a", "a", true},
+        {"a b", "b", true}, {"ab b", "a", false}, {"a b", "B", false},
+        {"a", "", false},   {"a  b", "", true},   {"PLAIN", "PLAI", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++)
+        assert_int_equal(
+            slice_has_word(slice_of_string(rows[i].list), ' ', slice_of_string(rows[i].word)),
+            rows[i].has);
+}
+
 static void test_read_number(void **state)
 {
     static const struct {
@@ -172,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_skip_and_take), cmocka_unit_test(test_find),
         cmocka_unit_test(test_next_word),     cmocka_unit_test(test_has_control),
         cmocka_unit_test(test_escape),        cmocka_unit_test(test_read_number),
+        cmocka_unit_test(test_has_word),
     };
     return cmocka_run_group_tests_name("base/slice", tests, NULL, NULL);
 }
