@@ -281,6 +281,14 @@ static inline int say_again(unsigned gate, uint64_t session, uint64_t generation
     return say_number(gate, MESSAGE_AGAIN, session, generation);
 }
 
+static inline int say_learned(unsigned gate, uint64_t session, const char *capabilities)
+{
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    assert_int_equal(message_write_learned(&message, session, capabilities), 0);
+    return take(gate, &message);
+}
+
 static inline int say_plain(enum message_kind kind, uint64_t session)
 {
     struct buf message;
@@ -399,6 +407,27 @@ static inline void add_chosen_grant(const char *password)
     secret_wipe(&secret);
 }
 
+/* A password that is kept itself. */
+#define CLEAR "clear password"
+
+static inline int64_t add_clear_grant(const char *account, const char *name, const char *protocols,
+                                      bool challenge, bool apop)
+{
+    struct secret secret = {0};
+    char *copies[] = {mem_copy_string(account), mem_copy_string(name), mem_copy_string(protocols)};
+    secret_set(&secret, slice_of_string(CLEAR));
+    int64_t number = add_grant((struct vault_grant){.account = copies[0],
+                                                    .name = copies[1],
+                                                    .protocols = copies[2],
+                                                    .kind = VAULT_GRANT_CLEAR,
+                                                    .classes = {challenge, apop}},
+                               &secret);
+    secret_wipe(&secret);
+    for (size_t i = 0; i < LENGTH_OF(copies); i++)
+        mem_free(copies[i]);
+    return number;
+}
+
 static inline void open_desk(void)
 {
     struct err err;
@@ -418,6 +447,22 @@ static inline void open_desk(void)
     assert_int_equal(desk_open(&parts, test.world.config, &test.desk, &err), 0);
     assert_int_equal(offers_load(test.offers, desk_mechanisms(test.desk), test.world.config, &err),
                      0);
+}
+
+/* The listener becomes one of another protocol, for all accounts; every provider has it. */
+static inline void serve_protocol(size_t listener, enum protocol protocol)
+{
+    struct config *config = test.world.config;
+    config->listeners[listener]->protocol = protocol;
+    config->listeners[listener]->account[0] = '\0';
+    for (size_t i = 0; i < config->provider_count; i++) {
+        struct endpoint *endpoints = config->providers[i]->endpoints;
+        if (!endpoints[PROTOCOL_IMAP].is_set || endpoints[protocol].is_set)
+            continue;
+        endpoints[protocol] = endpoints[PROTOCOL_IMAP];
+        endpoints[protocol].host = mem_copy_string(endpoints[PROTOCOL_IMAP].host);
+    }
+    offers_refresh(test.offers);
 }
 
 static inline int set_up(void **state)
@@ -461,6 +506,29 @@ static inline int tear_down(void **state)
         message_granted_clear(&test.sent[i].granted);
     world_fini(&test.world);
     return 0;
+}
+
+#define WITHOUT_WORK                                                                               \
+    "[listen imap]\n"                                                                              \
+    "address = 127.0.0.1:1143\n"                                                                   \
+    "[account other]\n"                                                                            \
+    "address = bob@example.test\n"                                                                 \
+    "provider = plain\n"                                                                           \
+    "client_id = test-client\n"                                                                    \
+    "[provider plain]\n"                                                                           \
+    "imap = tls://imap.example.test:993\n"                                                         \
+    "authorization_endpoint = " ISSUER_URL "/auth\n"                                               \
+    "token_endpoint = " TOKEN_URL "\n"
+
+static inline void reload(const char *text)
+{
+    struct config *config = world_config(&test.world, text);
+    offers_set_config(test.offers, config);
+    desk_set_config(test.desk, config);
+    desk_retire_gates(test.desk, GATE + 1);
+    broker_set_config(test.broker, config);
+    config_free(test.world.config);
+    test.world.config = config;
 }
 
 /* Refused when the delay is over and not a millisecond earlier; no token was asked for. */

@@ -313,17 +313,6 @@ static void test_revoked_grant_gets_no_second_token(void **state)
     assert_int_equal(script.started, 1);
 }
 
-static void reload(const char *text)
-{
-    struct config *config = world_config(&test.world, text);
-    desk_set_config(test.desk, config);
-    desk_retire_gates(test.desk, GATE + 1);
-    offers_set_config(test.offers, config);
-    broker_set_config(test.broker, config);
-    config_free(test.world.config);
-    test.world.config = config;
-}
-
 static void test_reload_refuses_what_is_not_over(void **state)
 {
     (void)state;
@@ -342,18 +331,6 @@ static void test_reload_refuses_what_is_not_over(void **state)
     answer_lookup(0);
     assert_granted(1);
 }
-
-#define WITHOUT_WORK                                                                               \
-    "[listen imap]\n"                                                                              \
-    "address = 127.0.0.1:1143\n"                                                                   \
-    "[account other]\n"                                                                            \
-    "address = bob@example.test\n"                                                                 \
-    "provider = plain\n"                                                                           \
-    "client_id = test-client\n"                                                                    \
-    "[provider plain]\n"                                                                           \
-    "imap = tls://imap.example.test:993\n"                                                         \
-    "authorization_endpoint = " ISSUER_URL "/auth\n"                                               \
-    "token_endpoint = " TOKEN_URL "\n"
 
 static void test_reload_ends_sessions_of_accounts_that_are_gone(void **state)
 {
