@@ -181,6 +181,88 @@ static void a_chosen_password_is_not_said_again(void **state)
     json_decref(answer);
 }
 
+static void assert_grant(struct offline_keeper *offline, size_t index, const char *kind,
+                         const char *mechanisms)
+{
+    json_t *answer = expect_success(offline, "{\"command\":\"grants\"}");
+    json_t *grants = json_object_get(answer, "grants");
+    assert_string_equal(text_at(grants, index, "kind"), kind);
+    assert_string_equal(text_at(grants, index, "mechanisms"), mechanisms);
+    json_decref(answer);
+}
+
+static void a_password_is_kept_for_mechanisms_that_need_it(void **state)
+{
+    struct offline_keeper *offline = *state;
+    const struct grant_check *grants = keeper_grants(offline->keeper);
+    struct secret secret = {0};
+    int64_t opened = 0, number = 0;
+    json_t *answer = expect_success(offline, "{\"command\":\"grant\",\"account\":\"work\","
+                                             "\"name\":\"old\",\"protocols\":\"pop3\","
+                                             "\"mechanisms\":\"apop,challenge\"}");
+    const char *password = json_string_value(json_object_get(answer, "password"));
+    assert_non_null(password);
+    assert_int_equal(check(offline, password, &opened), GRANT_MATCH);
+    assert_int_equal(opened, json_integer_value(json_object_get(answer, "number")));
+    for (size_t i = 0; i < VAULT_GRANT_CLASSES; i++) {
+        assert_int_equal(grant_check_clear(grants, "work", PROTOCOL_POP3, (enum vault_grant_class)i,
+                                           &secret, &number),
+                         0);
+        assert_true(slice_is(secret_bytes(&secret), password));
+        assert_int_equal(number, opened);
+        assert_false(
+            grant_check_has_clear(grants, "work", PROTOCOL_IMAP, (enum vault_grant_class)i));
+        assert_false(
+            grant_check_has_clear(grants, "other", PROTOCOL_POP3, (enum vault_grant_class)i));
+    }
+    secret_wipe(&secret);
+    json_decref(answer);
+    assert_grant(offline, 0, "clear", "challenge,apop");
+}
+
+static void a_chosen_password_may_be_kept_too(void **state)
+{
+    json_t *answer =
+        expect_success(*state, "{\"command\":\"grant\",\"account\":\"work\",\"name\":\"old\","
+                               "\"mechanisms\":\"challenge\",\"password\":\"s\xc3\xa9same\"}");
+    int64_t opened = 0;
+    assert_null(json_object_get(answer, "password"));
+    assert_int_equal(check(*state, "s\xc3\xa9same", &opened), GRANT_MATCH);
+    assert_int_equal(check(*state, "sesame", &opened), GRANT_MISMATCH);
+    json_decref(answer);
+    assert_grant(*state, 0, "clear", "challenge");
+}
+
+/* libsasl2 can be told one password for a user. */
+static void a_user_has_one_such_password_a_protocol(void **state)
+{
+    static const struct {
+        const char *account, *protocols, *mechanisms;
+        bool is_taken;
+    } cases[] = {
+        {"work", "imap,smtp", "challenge", false},  {"work", "smtp", "challenge", true},
+        {"work", "imap,pop3,smtp", "apop", false},  {"work", "pop3", "challenge,apop", true},
+        {"work", "pop3", "challenge", false},       {"work", "pop3", "challenge", true},
+        {"other", "imap", "challenge,apop", false},
+    };
+    char request[200];
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        snprintf(request, sizeof(request),
+                 "{\"command\":\"grant\",\"account\":\"%s\",\"name\":\"n%zu\",\"protocols\":\"%s\","
+                 "\"mechanisms\":\"%s\"}",
+                 cases[i].account, i, cases[i].protocols, cases[i].mechanisms);
+        if (cases[i].is_taken)
+            expect_failure(*state, request, EX_CANTCREAT, "one such password a protocol");
+        else
+            json_decref(expect_success(*state, request));
+    }
+    json_decref(
+        expect_success(*state, "{\"command\":\"revoke\",\"account\":\"work\",\"grant\":\"n0\"}"));
+    json_decref(expect_success(*state,
+                               "{\"command\":\"grant\",\"account\":\"work\",\"name\":\"n1\","
+                               "\"protocols\":\"smtp\",\"mechanisms\":\"challenge\"}"));
+}
+
 static void a_name_is_given_once_an_account(void **state)
 {
     static const char request[] = "{\"command\":\"grant\",\"account\":\"work\",\"name\":\"phone\"}";
@@ -203,6 +285,11 @@ static void a_grant_that_cannot_be_is_refused(void **state)
         {"\"name\":\"ab\",\"protocols\":\"imap,\"", "protocols"},
         {"\"name\":\"ab\",\"protocols\":\"IMAP\"", "protocols"},
         {"\"name\":\"ab\",\"password\":\"\"", "password"},
+        {"\"name\":\"ab\",\"password\":\"\",\"mechanisms\":\"apop\"", "password"},
+        {"\"name\":\"ab\",\"mechanisms\":\"\"", "mechanisms"},
+        {"\"name\":\"ab\",\"mechanisms\":\"apop,apop\"", "mechanisms"},
+        {"\"name\":\"ab\",\"mechanisms\":\"apop,CRAM-MD5\"", "mechanisms"},
+        {"\"name\":\"ab\",\"mechanisms\":\"challenge,\"", "mechanisms"},
     };
     char request[512];
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -364,6 +451,9 @@ int main(void)
         CASE(an_unknown_account_is_named),
         CASE(a_generated_password_is_told_once_and_opens),
         CASE(a_chosen_password_is_not_said_again),
+        CASE(a_password_is_kept_for_mechanisms_that_need_it),
+        CASE(a_chosen_password_may_be_kept_too),
+        CASE(a_user_has_one_such_password_a_protocol),
         CASE(a_name_is_given_once_an_account),
         CASE(a_grant_that_cannot_be_is_refused),
         CASE(a_revoked_password_opens_no_more),
