@@ -203,6 +203,40 @@ def test_grants_are_listed(place):
     assert all("password" not in row for row in rows.values())
 
 
+@pytest.mark.parametrize("flags, mechanisms", [
+    (["--challenge"], "challenge"), (["--apop"], "apop"),
+    (["--apop", "--challenge"], "challenge,apop"), ([], "")])
+def test_a_grant_says_what_its_password_is_kept_for(place, flags, mechanisms):
+    result = grant(place, *flags)
+    assert result.status == 0 and PASSWORD.fullmatch(result.out), result
+    row, = grants(place)
+    kind = "clear" if flags else "generated"
+    assert (row["kind"], row["mechanisms"]) == (kind, mechanisms)
+    assert (f"clear:{mechanisms} " if flags else "generated ") in place.ecluse("grants").out
+    vault = (place.folder / "state" / "vault.db").read_bytes()
+    assert result.out.strip().encode() not in vault
+
+
+def test_a_chosen_password_may_be_kept(place):
+    result = grant(place, "--challenge", "--password-stdin", stdin=b"correct horse battery\n")
+    assert result.status == 0 and result.out == "", result
+    assert grants(place)[0]["kind"] == "clear"
+
+
+def test_a_user_has_one_kept_password_a_protocol(place):
+    grant(place, "--challenge", "--protocols", "imap,smtp", name="old")
+    one_line(grant(place, "--challenge"), 73, "grant old", "one such password a protocol",
+             "--protocols")
+    assert grant(place, "--challenge", "--protocols", "pop3").status == 0
+    assert grant(place, "--apop", name="tablet").status == 0
+    assert grant(place, "--challenge", account="other").status == 0
+
+
+def test_help_tells_of_them(place):
+    text = place.call("help", "grant").out
+    assert "--challenge" in text and "--apop" in text and "SCRAM" in text
+
+
 def test_a_grant_is_revoked_by_number_or_name(place):
     grant(place)
     grant(place, name="tablet")
