@@ -337,6 +337,9 @@ static inline uint64_t get_granted(uint64_t session)
 
 /* ---- set up ---- */
 
+/* The listeners of CONFIGURATION, by their numbers. */
+enum { AT_IMAP, AT_BOB, AT_POP3, AT_SMTP, AT_OPEN, NOWHERE };
+
 #define CONFIGURATION                                                                              \
     "[listen imap]\n"                                                                              \
     "address = 127.0.0.1:1143\n"                                                                   \
@@ -344,6 +347,18 @@ static inline uint64_t get_granted(uint64_t session)
     "[listen bob]\n"                                                                               \
     "address = 127.0.0.1:1144\n"                                                                   \
     "account = other\n"                                                                            \
+    "[listen pop3]\n"                                                                              \
+    "protocol = pop3\n"                                                                            \
+    "address = 127.0.0.1:1110\n"                                                                   \
+    "[listen smtp]\n"                                                                              \
+    "protocol = smtp\n"                                                                            \
+    "address = 127.0.0.1:1025\n"                                                                   \
+    "[listen open]\n"                                                                              \
+    "protocol = smtp\n"                                                                            \
+    "address = 127.0.0.1:1026\n"                                                                   \
+    "account = work\n"                                                                             \
+    "auth = none\n"                                                                                \
+    "max_sessions_per_account = 2\n"                                                               \
     "[account work]\n"                                                                             \
     "address = " USER "\n"                                                                         \
     "user = mailbox@example.test\n"                                                                \
@@ -355,10 +370,14 @@ static inline uint64_t get_granted(uint64_t session)
     "client_id = test-client\n"                                                                    \
     "[provider plain]\n"                                                                           \
     "imap = tls://imap.example.test:993\n"                                                         \
+    "pop3 = tls://imap.example.test:995\n"                                                         \
+    "smtp = tls://imap.example.test:465\n"                                                         \
     "authorization_endpoint = " ISSUER_URL "/auth\n"                                               \
     "token_endpoint = " TOKEN_URL "\n"                                                             \
     "[provider local]\n"                                                                           \
     "imap = tls://imap.example.test:1993\n"                                                        \
+    "pop3 = tls://imap.example.test:995\n"                                                         \
+    "smtp = tls://imap.example.test:465\n"                                                         \
     "issuer = " ISSUER_URL "\n"                                                                    \
     "authorization_endpoint = " ISSUER_URL "/auth\n"                                               \
     "token_endpoint = " TOKEN_URL "\n"                                                             \
@@ -447,22 +466,6 @@ static inline void open_desk(void)
     assert_int_equal(desk_open(&parts, test.world.config, &test.desk, &err), 0);
     assert_int_equal(offers_load(test.offers, desk_mechanisms(test.desk), test.world.config, &err),
                      0);
-}
-
-/* The listener becomes one of another protocol, for all accounts; every provider has it. */
-static inline void serve_protocol(size_t listener, enum protocol protocol)
-{
-    struct config *config = test.world.config;
-    config->listeners[listener]->protocol = protocol;
-    config->listeners[listener]->account[0] = '\0';
-    for (size_t i = 0; i < config->provider_count; i++) {
-        struct endpoint *endpoints = config->providers[i]->endpoints;
-        if (!endpoints[PROTOCOL_IMAP].is_set || endpoints[protocol].is_set)
-            continue;
-        endpoints[protocol] = endpoints[PROTOCOL_IMAP];
-        endpoints[protocol].host = mem_copy_string(endpoints[PROTOCOL_IMAP].host);
-    }
-    offers_refresh(test.offers);
 }
 
 static inline int set_up(void **state)

@@ -94,7 +94,7 @@ static void test_mechanisms(void **state)
     (void)state;
     assert_string_equal(desk_mechanisms(test.desk),
                         "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256");
-    assert_string_equal(offers_list(test.offers)[0].mechanisms, "PLAIN LOGIN");
+    assert_string_equal(offers_list(test.offers)[AT_IMAP].mechanisms, "PLAIN LOGIN");
 }
 
 /* ---- refused ---- */

@@ -142,13 +142,13 @@ static void test_mechanisms_are_offered_where_a_password_is_kept(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(mechanisms); i++)
-        assert_not_offered(7, 0, mechanisms[i]);
+        assert_not_offered(7, AT_IMAP, mechanisms[i]);
     add_clear_grant("work", "mail", "smtp", true, false);
-    assert_not_offered(7, 0, "CRAM-MD5");
+    assert_not_offered(7, AT_IMAP, "CRAM-MD5");
     add_clear_grant("work", "apop", "imap", false, true);
-    assert_not_offered(7, 0, "CRAM-MD5");
+    assert_not_offered(7, AT_IMAP, "CRAM-MD5");
     int64_t grant = add_clear_grant("work", "old", "imap", true, false);
-    assert_not_offered(7, 1, "CRAM-MD5");
+    assert_not_offered(7, AT_BOB, "CRAM-MD5");
     exchange(7, "CRAM-MD5", USER, CLEAR);
     assert_approved(7, grant);
 }
@@ -182,7 +182,7 @@ static void test_a_password_revoked_between_challenge_and_answer(void **state)
     go_on(&client, 7);
     assert_refused_late(7);
     challenge_client_close(&client);
-    assert_not_offered(8, 0, "CRAM-MD5");
+    assert_not_offered(8, AT_IMAP, "CRAM-MD5");
 }
 
 /* libsasl2 knew the password before it was revoked. */
@@ -288,17 +288,16 @@ static void apop(uint64_t session, const char *user, const char *password)
     apop_digest(password, digest);
     int size = snprintf(text, sizeof(text), TIMESTAMP "%c%s%c%s", 0, user, 0, digest);
     const struct slice bytes = slice_of(text, (size_t)size);
-    assert_int_equal(say_ask(GATE, session, 1, "APOP", &bytes), 0);
+    assert_int_equal(say_ask(GATE, session, AT_POP3, "APOP", &bytes), 0);
 }
 
 static void test_apop(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
-    assert_not_offered(7, 1, "APOP");
+    assert_not_offered(7, AT_POP3, "APOP");
     int64_t grant = add_clear(false, true);
-    assert_not_offered(7, 0, "APOP");
-    assert_not_offered(7, 1, "CRAM-MD5");
+    assert_not_offered(7, AT_IMAP, "APOP");
+    assert_not_offered(7, AT_POP3, "CRAM-MD5");
     apop(7, USER, CLEAR);
     assert_approved(7, grant);
 }
@@ -306,7 +305,6 @@ static void test_apop(void **state)
 static void test_apop_is_refused_late(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
     int64_t grant = add_clear(false, true);
     apop(1, USER, "wrong");
     assert_refused_late(1);
@@ -324,7 +322,6 @@ static void test_apop_is_refused_late(void **state)
 static void test_apop_shuts_the_name_too(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
     add_clear(false, true);
     for (unsigned i = 0; i < 5; i++) {
         apop(1, USER, "wrong");
@@ -344,13 +341,12 @@ static void test_apop_that_is_none(void **state)
                                 "C4C9334BAC560ECC979E58001B3E22FB"),
     };
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
     add_clear(false, true);
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
-        assert_int_equal(say_ask(GATE, 7, 1, "APOP", &cases[i]), 0);
+        assert_int_equal(say_ask(GATE, 7, AT_POP3, "APOP", &cases[i]), 0);
         assert_refused(7, WHY_CLIENT_PROTOCOL);
     }
-    assert_int_equal(say_ask(GATE, 7, 1, "APOP", NULL), 0);
+    assert_int_equal(say_ask(GATE, 7, AT_POP3, "APOP", NULL), 0);
     assert_refused(7, WHY_CLIENT_PROTOCOL);
 }
 

@@ -48,7 +48,7 @@ static void test_read_only_grant_is_not_let_in(void **state)
 static void test_listener_of_another_account(void **state)
 {
     (void)state;
-    log_in_at(GATE, 7, 1, USER, secret_bytes(&test.password));
+    log_in_at(GATE, 7, AT_BOB, USER, secret_bytes(&test.password));
     assert_policy("this port is for another account");
 }
 
@@ -260,7 +260,7 @@ static void test_messages_that_make_no_sense(void **state)
     assert_int_equal(say_number(GATE, MESSAGE_DRAIN, 0, 0), ERR_SYNTAX);
     assert_int_equal(say_number(GATE, MESSAGE_END_GRANT, 0, 1), ERR_SYNTAX);
     assert_int_equal(say_answer(7, SLICE_LITERAL("x")), ERR_SYNTAX);
-    assert_int_equal(say_ask(GATE, 7, 2, "PLAIN", NULL), ERR_SYNTAX);
+    assert_int_equal(say_ask(GATE, 7, NOWHERE, "PLAIN", NULL), ERR_SYNTAX);
     log_in_rightly(8);
     assert_int_equal(say_answer(8, SLICE_LITERAL("x")), ERR_SYNTAX);
     assert_nothing_sent();

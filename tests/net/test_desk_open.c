@@ -3,25 +3,9 @@
  */
 #include "desk_world.h"
 
-#define OPEN 1 /* the listener */
-
-/* The second listener becomes one of SMTP clients that cannot log in: whoever comes is work. */
-static int set_up_open(void **state)
-{
-    int status = set_up(state);
-    struct listener_config *listener = test.world.config->listeners[OPEN];
-    serve_protocol(OPEN, PROTOCOL_SMTP);
-    mem_free(listener->account);
-    listener->account = mem_copy_string("work");
-    listener->auth = LISTENER_AUTH_NONE;
-    listener->max_sessions_per_account = 2;
-    offers_refresh(test.offers);
-    return status;
-}
-
 static void come(uint64_t session)
 {
-    assert_int_equal(say_ask(GATE, session, OPEN, "EXTERNAL", NULL), 0);
+    assert_int_equal(say_ask(GATE, session, AT_OPEN, "EXTERNAL", NULL), 0);
 }
 
 static const struct message_granted *come_in(uint64_t session)
@@ -57,21 +41,21 @@ static void test_nothing_else_is_taken_there(void **state)
 {
     const struct slice empty = SLICE_NONE, other = SLICE_LITERAL("bob@example.test");
     (void)state;
-    log_in_at(GATE, 1, OPEN, USER, secret_bytes(&test.password));
+    log_in_at(GATE, 1, AT_OPEN, USER, secret_bytes(&test.password));
     assert_not_offered(1);
-    assert_int_equal(say_ask(GATE, 2, OPEN, "LOGIN", NULL), 0);
+    assert_int_equal(say_ask(GATE, 2, AT_OPEN, "LOGIN", NULL), 0);
     assert_not_offered(2);
-    assert_int_equal(say_ask(GATE, 3, OPEN, "EXTERNAL", &empty), 0);
+    assert_int_equal(say_ask(GATE, 3, AT_OPEN, "EXTERNAL", &empty), 0);
     assert_not_offered(3);
-    assert_int_equal(say_ask(GATE, 4, OPEN, "EXTERNAL", &other), 0);
+    assert_int_equal(say_ask(GATE, 4, AT_OPEN, "EXTERNAL", &other), 0);
     assert_not_offered(4);
-    assert_string_equal(offers_list(test.offers)[OPEN].mechanisms, "");
+    assert_string_equal(offers_list(test.offers)[AT_OPEN].mechanisms, "");
 }
 
 static void test_everywhere_else_somebody_logs_in(void **state)
 {
     (void)state;
-    assert_int_equal(say_ask(GATE, 7, 0, "EXTERNAL", NULL), 0);
+    assert_int_equal(say_ask(GATE, 7, AT_IMAP, "EXTERNAL", NULL), 0);
     assert_not_offered(7);
 }
 
@@ -125,7 +109,7 @@ static void test_the_journal_says_external(void **state)
     test.world.log.descriptor = descriptor;
     assert_true(read(pair[0], line, sizeof(line) - 1) > 0);
     assert_non_null(strstr(line, "smtp client-auth account=work peer=127.0.0.1:40312 "
-                                 "outcome=success listener=bob session=1.7 detail=\"EXTERNAL\""));
+                                 "outcome=success listener=open session=1.7 detail=\"EXTERNAL\""));
     close(pair[0]);
     close(pair[1]);
 }
@@ -146,13 +130,13 @@ static void test_sessions_end_with_their_account(void **state)
 static void test_what_was_learned_is_offered(void **state)
 {
     (void)state;
-    assert_string_equal(offers_list(test.offers)[OPEN].capabilities,
+    assert_string_equal(offers_list(test.offers)[AT_OPEN].capabilities,
                         "8BITMIME\nENHANCEDSTATUSCODES\nPIPELINING\nSIZE\n");
     come_in(7);
     assert_int_equal(say_learned(GATE, 7, "SIZE 1000\nDSN\n"), 0);
     assert_int_equal(test.learned, 1);
-    assert_string_equal(offers_list(test.offers)[OPEN].capabilities, "SIZE 1000\nDSN\n");
-    assert_string_equal(offers_list(test.offers)[0].capabilities, "");
+    assert_string_equal(offers_list(test.offers)[AT_OPEN].capabilities, "SIZE 1000\nDSN\n");
+    assert_string_equal(offers_list(test.offers)[AT_IMAP].capabilities, "");
     assert_nothing_sent();
 }
 
@@ -194,7 +178,7 @@ static void test_an_older_gate_tells_nothing(void **state)
     assert_int_equal(test.learned, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_open, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

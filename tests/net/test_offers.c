@@ -43,37 +43,38 @@ static void execute(const char *sql)
 static void test_mechanisms_follow_the_grants(void **state)
 {
     (void)state;
-    assert_string_equal(mechanisms(0), "PLAIN LOGIN");
+    assert_string_equal(mechanisms(AT_IMAP), "PLAIN LOGIN");
     int64_t number = add_clear_grant("work", "old", "imap", true, false);
-    assert_string_equal(mechanisms(0), "SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN");
-    assert_string_equal(mechanisms(1), "PLAIN LOGIN");
-    assert_true(offers_has(test.offers, 0, "CRAM-MD5"));
-    assert_false(offers_has(test.offers, 1, "CRAM-MD5"));
-    assert_false(offers_has(test.offers, 2, "PLAIN"));
-    assert_false(offers_has(test.offers, 0, "CRAM"));
-    assert_false(offers_has(test.offers, 0, ""));
+    assert_string_equal(mechanisms(AT_IMAP),
+                        "SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN");
+    for (size_t i = AT_BOB; i < AT_OPEN; i++)
+        assert_string_equal(mechanisms(i), "PLAIN LOGIN");
+    assert_string_equal(mechanisms(AT_OPEN), "");
+    assert_true(offers_has(test.offers, AT_IMAP, "CRAM-MD5"));
+    assert_false(offers_has(test.offers, AT_BOB, "CRAM-MD5"));
+    assert_false(offers_has(test.offers, NOWHERE, "PLAIN"));
+    assert_false(offers_has(test.offers, AT_IMAP, "CRAM"));
+    assert_false(offers_has(test.offers, AT_IMAP, ""));
     grant_check_remove(test.grants, number);
     offers_refresh(test.offers);
-    assert_string_equal(mechanisms(0), "PLAIN LOGIN");
+    assert_string_equal(mechanisms(AT_IMAP), "PLAIN LOGIN");
 }
 
 static void test_mechanisms_follow_the_protocol(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
     add_clear_grant("other", "old", "pop3", true, true);
-    assert_string_equal(mechanisms(0), "PLAIN LOGIN");
-    assert_string_equal(mechanisms(1),
+    assert_string_equal(mechanisms(AT_IMAP), "PLAIN LOGIN");
+    assert_string_equal(mechanisms(AT_POP3),
                         "SCRAM-SHA-256 SCRAM-SHA-1 DIGEST-MD5 CRAM-MD5 PLAIN LOGIN APOP");
 }
 
 static void test_apop_alone(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_POP3);
     add_clear_grant("work", "old", "", false, true);
-    assert_string_equal(mechanisms(0), "PLAIN LOGIN");
-    assert_string_equal(mechanisms(1), "PLAIN LOGIN APOP");
+    assert_string_equal(mechanisms(AT_IMAP), "PLAIN LOGIN");
+    assert_string_equal(mechanisms(AT_POP3), "PLAIN LOGIN APOP");
 }
 
 static void test_only_what_is_installed(void **state)
@@ -84,7 +85,7 @@ static void test_only_what_is_installed(void **state)
     offers_free(test.offers);
     test.offers = offers_new(test.world.vault, test.grants, &test.world.log);
     assert_int_equal(offers_load(test.offers, "PLAIN CRAM-MD5", test.world.config, &err), 0);
-    assert_string_equal(mechanisms(0), "CRAM-MD5 PLAIN");
+    assert_string_equal(mechanisms(AT_IMAP), "CRAM-MD5 PLAIN");
 }
 
 /* ---- capabilities ---- */
@@ -92,71 +93,59 @@ static void test_only_what_is_installed(void **state)
 static void test_before_anything_is_known(void **state)
 {
     (void)state;
-    assert_string_equal(capabilities(0), "");
-    serve_protocol(0, PROTOCOL_POP3);
-    serve_protocol(1, PROTOCOL_SMTP);
-    assert_string_equal(capabilities(0), "TOP\nUIDL\n");
-    assert_string_equal(capabilities(1), CAUTIOUS_SMTP);
+    assert_string_equal(capabilities(AT_IMAP), "");
+    assert_string_equal(capabilities(AT_POP3), "TOP\nUIDL\n");
+    assert_string_equal(capabilities(AT_SMTP), CAUTIOUS_SMTP);
+    assert_string_equal(capabilities(AT_OPEN), CAUTIOUS_SMTP);
 }
 
 static void test_what_all_accounts_have(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_SMTP);
     offers_learn(test.offers, "work", PROTOCOL_SMTP, "SIZE 1000\nDSN\nPIPELINING\n");
     /* of the other one a little is assumed */
-    assert_string_equal(capabilities(1), "SIZE 1000\nPIPELINING\n");
+    assert_string_equal(capabilities(AT_SMTP), "SIZE 1000\nPIPELINING\n");
     offers_learn(test.offers, "other", PROTOCOL_SMTP, "DSN\nSIZE 500\n");
-    assert_string_equal(capabilities(1), "SIZE 500\nDSN\n");
+    assert_string_equal(capabilities(AT_SMTP), "SIZE 500\nDSN\n");
     offers_learn(test.offers, "other", PROTOCOL_SMTP, "");
-    assert_string_equal(capabilities(1), "");
-    assert_string_equal(capabilities(0), "");
+    assert_string_equal(capabilities(AT_SMTP), "");
+    assert_string_equal(capabilities(AT_IMAP), "");
 }
 
 static void test_what_one_account_has(void **state)
 {
     (void)state;
-    serve_protocol(1, PROTOCOL_SMTP);
-    test.world.config->listeners[1]->account[0] = '\0';
-    mem_free(test.world.config->listeners[1]->account);
-    test.world.config->listeners[1]->account = mem_copy_string("other");
-    offers_learn(test.offers, "work", PROTOCOL_SMTP, "DSN\n");
-    assert_string_equal(capabilities(1), CAUTIOUS_SMTP);
-    offers_learn(test.offers, "other", PROTOCOL_SMTP, "SIZE 500\n");
-    assert_string_equal(capabilities(1), "SIZE 500\n");
+    offers_learn(test.offers, "other", PROTOCOL_SMTP, "DSN\n");
+    assert_string_equal(capabilities(AT_OPEN), CAUTIOUS_SMTP);
+    offers_learn(test.offers, "work", PROTOCOL_SMTP, "SIZE 500\n");
+    assert_string_equal(capabilities(AT_OPEN), "SIZE 500\n");
 }
 
 static void test_it_is_remembered(void **state)
 {
     (void)state;
-    serve_protocol(0, PROTOCOL_SMTP);
     offers_learn(test.offers, "work", PROTOCOL_SMTP, "SIZE 5\n");
     offers_learn(test.offers, "other", PROTOCOL_SMTP, "SIZE 7\n");
     offers_learn(test.offers, "work", PROTOCOL_SMTP, "SIZE 6\n");
     offers_learn(test.offers, "nobody", PROTOCOL_SMTP, "SIZE 1\n");
     start_again();
-    assert_string_equal(capabilities(0), "SIZE 6\n");
+    assert_string_equal(capabilities(AT_SMTP), "SIZE 6\n");
 }
 
 static void test_it_counts_for_the_host_that_was_asked(void **state)
 {
     (void)state;
-    serve_protocol(0, PROTOCOL_SMTP);
     offers_learn(test.offers, "work", PROTOCOL_SMTP, "DSN\n");
     offers_learn(test.offers, "other", PROTOCOL_SMTP, "DSN\n");
-    assert_string_equal(capabilities(0), "DSN\n");
-    for (size_t i = 0; i < test.world.config->provider_count; i++) {
-        struct endpoint *endpoint = &test.world.config->providers[i]->endpoints[PROTOCOL_SMTP];
-        if (!endpoint->is_set)
-            continue;
-        mem_free(endpoint->host);
-        endpoint->host = mem_copy_string("other.example.test");
-    }
-    offers_refresh(test.offers);
-    assert_string_equal(capabilities(0), CAUTIOUS_SMTP);
+    assert_string_equal(capabilities(AT_SMTP), "DSN\n");
+    char text[] = CONFIGURATION;
+    for (char *place = text; (place = strstr(place, "smtp = tls://imap")) != NULL;)
+        memcpy(place + strlen("smtp = tls://"), "mail", 4);
+    reload(text);
+    assert_string_equal(capabilities(AT_SMTP), CAUTIOUS_SMTP);
     offers_learn(test.offers, "work", PROTOCOL_SMTP, "DSN\n");
     offers_learn(test.offers, "other", PROTOCOL_SMTP, "DSN\n");
-    assert_string_equal(capabilities(0), "DSN\n");
+    assert_string_equal(capabilities(AT_SMTP), "DSN\n");
 }
 
 static void test_what_somebody_else_wrote_is_left_out(void **state)
@@ -168,15 +157,14 @@ static void test_what_somebody_else_wrote_is_left_out(void **state)
         "UPDATE upstreams SET capabilities = replace(hex(zeroblob(2100)), '0', 'x') || char(10)",
     };
     (void)state;
-    serve_protocol(0, PROTOCOL_SMTP);
     for (size_t i = 0; i < LENGTH_OF(changes); i++) {
         offers_learn(test.offers, "work", PROTOCOL_SMTP, "DSN\n");
         offers_learn(test.offers, "other", PROTOCOL_SMTP, "DSN\n");
         start_again();
-        assert_string_equal(capabilities(0), "DSN\n");
+        assert_string_equal(capabilities(AT_SMTP), "DSN\n");
         execute(changes[i]);
         start_again();
-        assert_string_equal(capabilities(0), CAUTIOUS_SMTP);
+        assert_string_equal(capabilities(AT_SMTP), CAUTIOUS_SMTP);
     }
 }
 
