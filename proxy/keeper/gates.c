@@ -278,8 +278,7 @@ static void tell_offer(struct gates *gates, const struct message_offer *offer)
     ENSURE(message_write_offer(&message, offer) == 0);
     LIST_FOREACH (node, &gates->workers) {
         struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
-        if (worker->generation == gates->generation && worker->channel != NULL &&
-            !worker->is_ending)
+        if (worker->generation == gates->generation && worker->channel != NULL)
             (void)!send_to(worker, buf_bytes(&message));
     }
     buf_fini(&message);

@@ -6,6 +6,7 @@ import hmac
 import imaplib
 import os
 import signal
+import socket
 
 import pytest
 
@@ -104,6 +105,17 @@ def test_after_a_reload_and_a_dead_gate(challenged):
     os.kill(gate, signal.SIGKILL)
     wait_until(lambda: challenged.gates() not in ([], [gate]), "another gate")
     assert offered(challenged) == [*CHALLENGES, "PLAIN", "LOGIN"]
+
+
+def test_after_a_reload_that_fails(challenged):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{challenged.port}"
+        challenged.set("listen imap", address=f"{address} 127.0.0.1:{taken.getsockname()[1]}")
+        assert challenged.ecluse("reload").status == 69
+        challenged.set("listen imap", address=address)
+    assert cram(challenged.raw(), ALICE, challenged.kept).startswith("OK ")
+    assert challenged.ecluse("revoke", "alice", "old").status == 0
+    wait_until(lambda: offered(challenged) == ["PLAIN", "LOGIN"], "the offer")
 
 
 def test_revoke_ends_the_session_and_the_offer(challenged):
