@@ -24,10 +24,25 @@ static bool add_password(const struct arguments *arguments, json_t *request)
     return true;
 }
 
+/* What the password is to be kept for; NULL: it is not. */
+static const char *mechanisms_of(const struct arguments *arguments)
+{
+    bool challenge = arguments_value(arguments, "--challenge") != NULL;
+    bool apop = arguments_value(arguments, "--apop") != NULL;
+    if (challenge && apop)
+        return "challenge,apop";
+    if (challenge)
+        return "challenge";
+    return apop ? "apop" : NULL;
+}
+
 static int report(const struct arguments *arguments, const json_t *answer)
 {
     const char *password = ask_text(answer, "password");
     long long number = (long long)ask_number(answer, "number");
+    if (mechanisms_of(arguments) != NULL)
+        print_note("grant: a client that chooses its mechanism by itself may choose one of these "
+                   "from now on; then it needs such a password");
     print_note("grant %lld of %s for %s is made%s", number, arguments->operands[0],
                arguments_value(arguments, "--name"),
                *password == '\0' ? "" : "; its password is shown this once:");
@@ -36,17 +51,6 @@ static int report(const struct arguments *arguments, const json_t *answer)
                              "grant: the password could not be printed; ecluse revoke %s %lld",
                              arguments->operands[0], number);
     return EX_OK;
-}
-
-static void add_mechanisms(const struct arguments *arguments, json_t *request)
-{
-    bool challenge = arguments_value(arguments, "--challenge") != NULL;
-    bool apop = arguments_value(arguments, "--apop") != NULL;
-    if (challenge || apop)
-        ask_add(request, "mechanisms",
-                challenge && apop ? "challenge,apop"
-                : apop            ? "apop"
-                                  : "challenge");
 }
 
 static int run(const struct arguments *arguments)
@@ -58,7 +62,7 @@ static int run(const struct arguments *arguments)
     ask_add(request, "account", arguments->operands[0]);
     ask_add(request, "name", name);
     ask_add(request, "protocols", arguments_value(arguments, "--protocols"));
-    add_mechanisms(arguments, request);
+    ask_add(request, "mechanisms", mechanisms_of(arguments));
     if (arguments_value(arguments, "--password-stdin") != NULL &&
         !add_password(arguments, request)) {
         json_decref(request);
