@@ -47,7 +47,7 @@ struct engine_settings {
     const struct dialect *dialect;
     const char *mechanisms;   /* to offer to the client, separated by spaces */
     const char *capabilities; /* to offer before the login: lines such as "SIZE 1000\n" */
-    const char *timestamp;    /* for APOP (RFC 1939 section 7): "<…@localhost>", unique; or NULL */
+    const char *timestamp; /* for APOP (RFC 1939 section 7), unique: "<1.2@localhost>"; or NULL */
     enum tls_mode client_tls; /* ON: before the greeting; STARTTLS: offered, no login without it */
     bool needs_no_login;      /* the first command that needs the upstream logs in by itself */
     const char *refusal;      /* not NULL: said, with refusal_why, instead of a greeting */
