@@ -117,6 +117,8 @@ def test_mail(secured, mode):
     assert client.append("INBOX", None, None, letter)[0] == "OK"
     number = client.search(None, 'SUBJECT "over TLS"')[1][0].split()[-1]
     assert client.fetch(number, "(BODY.PEEK[])")[1][0][1] == letter
+    assert client.store(number, "+FLAGS", "\\Deleted")[0] == "OK"
+    assert client.expunge()[0] == "OK"
     words = capabilities(client)
     assert "IDLE" in words and "STARTTLS" not in words
     client.logout()
