@@ -1,7 +1,7 @@
-"""The rig (tests/rig) as the tests turn it: a real authorization server and a real Dovecot."""
+"""The rig (tests/rig) as the tests turn it: a real authorization server, Dovecot and Postfix."""
 
 import json
-import os
+import pathlib
 import subprocess
 import sys
 
@@ -26,7 +26,10 @@ class Rig:
         assert said == "", said
         self.state = json.loads((folder / "rig.json").read_text())
         self.ports = self.state["ports"]
+        # Without root there is no Postfix; Dovecot submits as well.
+        self.submissions = self.ports.get("postfixs", self.ports["submissions"])
         self.dead = set()
+        self.first_mails = {path.name.split(":")[0] for path in self.mail_files()}
 
     def run(self, command, *arguments):
         """What went wrong, or nothing."""
@@ -59,6 +62,9 @@ class Rig:
             self.revive(part)
         self.knob("reset")
         self.clear()
+        for path in self.mail_files():
+            if path.name.split(":")[0] not in self.first_mails:
+                path.unlink()
 
     def knob(self, name, *values):
         return client.knob(self.state, name, *values)
@@ -95,7 +101,11 @@ class Rig:
 
     def mails(self, user):
         """The mails that lie in a mailbox, as they were delivered."""
-        maildir = os.path.join(self.state["users"][user]["maildir"])
-        files = [os.path.join(maildir, sub, name)
-                 for sub in ("new", "cur") for name in os.listdir(os.path.join(maildir, sub))]
-        return [open(file, "rb").read() for file in files]
+        maildir = pathlib.Path(self.state["users"][user]["maildir"])
+        return [path.read_bytes() for sub in ("new", "cur") for path in (maildir / sub).iterdir()]
+
+    def mail_files(self):
+        """Of all users and all their folders."""
+        return [path for user in self.state["users"].values()
+                for path in pathlib.Path(user["maildir"]).rglob("*")
+                if path.parent.name in ("new", "cur")]
