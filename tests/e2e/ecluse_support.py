@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import canaries
-from cli_support import BINARY, PATIENCE, Place
+from cli_support import BINARY, PATIENCE, Place, free_port
 from imap_support import RawImap
 from processes import children, is_alive
 from waiting import wait_until
@@ -38,12 +38,15 @@ class Ecluse(Place):
         self.sections = {
             "ecluse": {"state_dir": f"{folder}/state", "runtime_dir": f"{folder}/run",
                        "web": "off", "drain": 1, "ca_file": rig.state["ca"]},
-            "listen imap": {"protocol": "imap"},
         }
         super().__init__(folder)
         Ecluse.everyone.append(self.folder)
-        self.sections["listen imap"]["address"] = f"127.0.0.1:{self.port}"
-        self.add_provider("local", f"localhost:{rig.ports['imaps']}")
+        self.listen("imap", self.port)
+        self.pop3_port = self.listen("pop3", free_port())
+        self.smtp_port = self.listen("smtp", free_port())
+        self.add_provider("local", f"localhost:{rig.ports['imaps']}",
+                          pop3=f"tls://localhost:{rig.ports['pop3s']}",
+                          smtp=f"tls://localhost:{rig.submissions}")
         for name in people:
             self.add_account(name)
 
@@ -54,6 +57,11 @@ class Ecluse(Place):
         self.write("\n".join(
             f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items())
             for name, rows in self.sections.items()))
+
+    def listen(self, protocol, port, **more):
+        """The port."""
+        self.set(f"listen {protocol}", protocol=protocol, address=f"127.0.0.1:{port}", **more)
+        return port
 
     def add_provider(self, name, place, **more):
         self.set(f"provider {name}", imap=f"tls://{place}",
