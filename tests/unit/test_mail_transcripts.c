@@ -48,16 +48,19 @@ static void play_script(const struct script *script, const char *expected, size_
                         size_t cut)
 {
     struct play play = {.login = {.script = script}};
-    struct engine_settings settings = {
-        .dialect = dialect_of(script->protocol),
-        .mechanisms = script->offer,
-        .capabilities = script->capabilities,
-        .timestamp = "<1.2@localhost>",
-        .client_tls = script->client_tls,
-        .needs_no_login = script->needs_no_login,
-        .refusal = script->refusal[0] == '\0' ? NULL : script->refusal,
-        .refusal_why = script->refusal_why,
-        .sasl = {.start = login_start, .step = login_step, .owner = &play.login}};
+    struct engine_settings settings = {.dialect = dialect_of(script->protocol),
+                                       .mechanisms = script->offer,
+                                       .capabilities = script->capabilities,
+                                       .timestamp = "<1.2@localhost>",
+                                       .client_tls = script->client_tls,
+                                       .needs_no_login = script->needs_no_login,
+                                       .refusal =
+                                           script->refusal[0] == '\0' ? NULL : script->refusal,
+                                       .refusal_why = script->refusal_why,
+                                       .sasl = {.start = login_start,
+                                                .step = login_step,
+                                                .is_complete = login_is_complete,
+                                                .owner = &play.login}};
     record_init(&play.record);
     buf_init(&play.held[SIDE_CLIENT], RECORD_MAX);
     buf_init(&play.held[SIDE_UPSTREAM], RECORD_MAX);
@@ -108,7 +111,7 @@ static void test_script(void **state)
 
 /* ---- finding scripts ---- */
 
-#define SCRIPTS_MAX 200
+#define SCRIPTS_MAX 600
 
 static int is_script(const struct dirent *entry)
 {

@@ -182,6 +182,7 @@ static void play_fact(struct play *play, const char *text)
     } else if (strncmp(name, "granted", 7) == 0) {
         fact.kind = FACT_GRANTED;
         fact.is_password = strcmp(name, "granted-password") == 0;
+        play->login.is_password = fact.is_password;
         fact.text = text[strlen(name)] == ' ' ? text + strlen(name) + 1 : "";
     } else if (strcmp(name, "refused") == 0 || strcmp(name, "failed") == 0) {
         fact.kind = name[0] == 'r' ? FACT_REFUSED : FACT_FAILED;

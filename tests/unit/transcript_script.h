@@ -103,10 +103,11 @@ static const char *record_text(struct record *record)
     return (const char *)buf_bytes(&record->text).data;
 }
 
-/* ---- SASL as in the gate, with a token of letters ---- */
+/* ---- SASL as in the gate, with a token or a password of letters ---- */
 
 struct login {
     const struct script *script;
+    bool is_password;
     struct sasl_initiator *initiator;
 };
 
@@ -124,7 +125,8 @@ static int login_start(void *owner, const char *mechanism, struct slice *respons
                                                .host = "imap.example.test",
                                                .port = 993,
                                                .user = login->script->user,
-                                               .token = &token};
+                                               .token = &token,
+                                               .is_password = login->is_password};
     int status = sasl_initiator_new(library, mechanism, &identity, &login->initiator);
     secret_wipe(&token);
     return status != 0 ? status : sasl_initiator_start(login->initiator, response_out);
@@ -136,12 +138,18 @@ static int login_step(void *owner, struct slice challenge, struct slice *respons
     return sasl_initiator_step(login->initiator, challenge, response_out);
 }
 
+static bool login_is_complete(void *owner)
+{
+    const struct login *login = owner;
+    return sasl_initiator_is_complete(login->initiator);
+}
+
 /* ---- reading scripts ---- */
 
 static void append_first_message(const struct script *script, const char *mechanism,
                                  struct buf *out)
 {
-    struct login login = {.script = script};
+    struct login login = {.script = script, .is_password = strcmp(mechanism, "PLAIN") == 0};
     struct slice message;
     assert_int_equal(login_start(&login, mechanism, &message), 0);
     assert_int_equal(wire_base64_encode(message, out), 0);
