@@ -48,7 +48,7 @@ static bool is_sasl_command(struct slice line)
 
 static bool is_sasl(struct slice mechanism)
 {
-    return !slice_is(mechanism, "APOP");
+    return !slice_is_ignoring_case(mechanism, "APOP");
 }
 
 static void greet(struct engine *engine)
@@ -169,6 +169,11 @@ static bool command_auth(struct engine *engine, const struct unit *unit)
     bool has_initial = slice_next_word(&rest, ' ', &initial);
     if (mechanism.size == 0 || rest.size > 0) {
         engine_bad_command(engine, "AUTH wants a mechanism and at most one response");
+        return false;
+    }
+    /* With AUTH the client could bring a timestamp that it has heard somewhere. */
+    if (!is_sasl(mechanism)) {
+        engine_fail(engine, WHY_AUTH_REJECTED, "this mechanism is not offered");
         return false;
     }
     return engine_begin_exchange(engine, mechanism, has_initial ? &initial : NULL);

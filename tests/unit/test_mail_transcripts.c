@@ -48,10 +48,11 @@ static void play_script(const struct script *script, const char *expected, size_
                         size_t cut)
 {
     struct play play = {.login = {.script = script}};
+    bool has_apop = slice_has_word(slice_of_string(script->offer), ' ', SLICE_LITERAL("APOP"));
     struct engine_settings settings = {.dialect = dialect_of(script->protocol),
                                        .mechanisms = script->offer,
                                        .capabilities = script->capabilities,
-                                       .timestamp = "<1.2@localhost>",
+                                       .timestamp = has_apop ? "<1.2@localhost>" : NULL,
                                        .client_tls = script->client_tls,
                                        .needs_no_login = script->needs_no_login,
                                        .refusal =
