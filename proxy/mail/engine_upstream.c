@@ -387,6 +387,11 @@ static void learn(struct engine *engine, bool (*is_for_later)(struct slice line)
 void engine_pass(struct engine *engine, bool (*is_for_later)(struct slice line))
 {
     const struct engine_sasl *sasl = &engine->settings.sasl;
+    if (engine->first_message_is_due) {
+        engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
+                    "the mail server said yes before it could know who we are");
+        return;
+    }
     if (sasl->is_complete != NULL && !sasl->is_complete(sasl->owner)) {
         engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
                     "the mail server did not prove that it knows the password");
