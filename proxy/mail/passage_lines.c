@@ -51,7 +51,8 @@ void passage_lines_expect(struct passage_lines *lines, uint8_t answer)
 void passage_lines_answered(struct passage_lines *lines, const struct passage_sink *sink)
 {
     lines->is_within_reply = false;
-    if (buf_size(&lines->answers) > 0)
+    /* Words that nobody asked for answer none of ours. */
+    if (buf_size(&lines->answers) > 0 && passage_lines_expected(lines) < PASSAGE_OWN_ANSWER)
         buf_consume(&lines->answers, 1);
     say_own_answers(lines, sink);
 }
