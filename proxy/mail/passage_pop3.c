@@ -16,12 +16,13 @@
 
 enum answer { ANSWER_LINE = 1, ANSWER_BODY, ANSWER_CAPABILITIES };
 
-enum own_answer { OWN_LOGGED_IN = PASSAGE_OWN_ANSWER, OWN_NO_TLS, OWN_CONTROL };
+enum own_answer { OWN_LOGGED_IN = PASSAGE_OWN_ANSWER, OWN_NO_TLS, OWN_CONTROL, OWN_NOTHING };
 
 static const char *const own_answers[] = {
     "-ERR you are logged in already\r\n",
     "-ERR STLS is not available here\r\n",
     "-ERR control characters in a command\r\n",
+    "-ERR a command is expected\r\n",
 };
 
 enum reading { READING_STATUS, READING_BODY, READING_CAPABILITIES };
@@ -42,19 +43,30 @@ static const char END[] = "\r\n.\r\n";
 
 /* ---- commands ---- */
 
+/* Servers do not take blanks for an argument. */
 static uint8_t judge_listing(struct passage_lines *lines, struct slice arguments)
 {
     (void)lines;
+    while (slice_starts_with(arguments, " "))
+        arguments = slice_skip(arguments, 1);
     return arguments.size == 0 ? ANSWER_BODY : ANSWER_LINE;
 }
 
+/* A line that begins with a blank has the empty verb: what a server does with it is not known. */
 static const struct passage_command commands[] = {
-    {"RETR", ANSWER_BODY, NULL, NULL},         {"TOP", ANSWER_BODY, NULL, NULL},
-    {"DELE", ANSWER_LINE, NULL, NULL},         {"LIST", 0, judge_listing, NULL},
-    {"UIDL", 0, judge_listing, NULL},          {"LANG", 0, judge_listing, NULL},
-    {"CAPA", ANSWER_CAPABILITIES, NULL, NULL}, {"AUTH", OWN_LOGGED_IN, NULL, NULL},
-    {"USER", OWN_LOGGED_IN, NULL, NULL},       {"PASS", OWN_LOGGED_IN, NULL, NULL},
-    {"APOP", OWN_LOGGED_IN, NULL, NULL},       {"STLS", OWN_NO_TLS, NULL, NULL},
+    {"RETR", ANSWER_BODY, NULL, NULL},
+    {"TOP", ANSWER_BODY, NULL, NULL},
+    {"DELE", ANSWER_LINE, NULL, NULL},
+    {"LIST", 0, judge_listing, NULL},
+    {"UIDL", 0, judge_listing, NULL},
+    {"LANG", 0, judge_listing, NULL},
+    {"CAPA", ANSWER_CAPABILITIES, NULL, NULL},
+    {"AUTH", OWN_LOGGED_IN, NULL, NULL},
+    {"USER", OWN_LOGGED_IN, NULL, NULL},
+    {"PASS", OWN_LOGGED_IN, NULL, NULL},
+    {"APOP", OWN_LOGGED_IN, NULL, NULL},
+    {"STLS", OWN_NO_TLS, NULL, NULL},
+    {"", OWN_NOTHING, NULL, NULL},
     {NULL, ANSWER_LINE, NULL, NULL},
 };
 
