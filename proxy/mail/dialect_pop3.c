@@ -291,7 +291,7 @@ static bool reply_logged_in(struct engine *engine, const struct unit *unit)
 /* RFC 3206: not every -ERR is about the token. */
 static bool reply_refused(struct engine *engine, const struct unit *unit)
 {
-    static const char *const others[] = {"[SYS/TEMP]", "[IN-USE]", "[LOGIN-DELAY]"};
+    static const char *const others[] = {"[SYS/TEMP]", "[SYS/PERM]", "[IN-USE]", "[LOGIN-DELAY]"};
     for (size_t i = 0; i < LENGTH_OF(others); i++)
         if (slice_starts_with_ignoring_case(unit->arguments, others[i]))
             return reply_unavailable(engine, unit);
