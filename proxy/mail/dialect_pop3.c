@@ -96,7 +96,9 @@ static bool command_capa(struct engine *engine, const struct unit *unit)
     if (engine_offers_tls(engine)) {
         engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("STLS\r\n"));
     } else {
-        engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("USER\r\nSASL"));
+        if (engine_offers_mechanism(engine, SLICE_LITERAL("PLAIN")))
+            engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("USER\r\n"));
+        engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("SASL"));
         send_mechanisms(engine, " ", "");
         engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("\r\n"));
     }
