@@ -7,6 +7,9 @@
 
 #include "transcript_script.h"
 
+#define CUT_NOWHERE    SIZE_MAX
+#define CUT_EVERYWHERE (SIZE_MAX - 1)
+
 /* ---- playing ---- */
 
 struct play {
@@ -211,6 +214,74 @@ static void play_fact(struct play *play, const char *text)
         engine_tell(play->engine, &fact);
     buf_fini(&bytes);
     feed(play);
+}
+
+static void play_run(struct play *play, const struct item *item, size_t cut)
+{
+    struct slice bytes = buf_bytes(&item->bytes);
+    record_line(&play->record, item->side == SIDE_CLIENT ? "C:" : "S:");
+    if (cut == CUT_EVERYWHERE) {
+        for (size_t i = 0; i < bytes.size; i++)
+            play_input(play, item->side, slice_take(slice_skip(bytes, i), 1));
+    } else if (cut == CUT_NOWHERE) {
+        play_input(play, item->side, bytes);
+    } else {
+        play_input(play, item->side, slice_take(bytes, cut));
+        play_input(play, item->side, slice_skip(bytes, cut));
+    }
+}
+
+static void play_begin(struct play *play, const struct script *script,
+                       const struct dialect *dialect)
+{
+    *play = (struct play){.login = {.script = script}};
+    bool has_apop = slice_has_word(slice_of_string(script->offer), ' ', SLICE_LITERAL("APOP"));
+    struct engine_settings settings = {.dialect = dialect,
+                                       .mechanisms = script->offer,
+                                       .capabilities = script->capabilities,
+                                       .timestamp = has_apop ? "<1.2@localhost>" : NULL,
+                                       .client_tls = script->client_tls,
+                                       .needs_no_login = script->needs_no_login,
+                                       .refusal =
+                                           script->refusal[0] == '\0' ? NULL : script->refusal,
+                                       .refusal_why = script->refusal_why,
+                                       .sasl = {.start = login_start,
+                                                .step = login_step,
+                                                .is_complete = login_is_complete,
+                                                .owner = &play->login}};
+    record_init(&play->record);
+    buf_init(&play->held[SIDE_CLIENT], RECORD_MAX);
+    buf_init(&play->held[SIDE_UPSTREAM], RECORD_MAX);
+    play->engine = engine_new(&settings);
+    do_deeds(play);
+}
+
+/* With item `cut_item`, or every one, cut at `cut`. */
+static void play_items(struct play *play, size_t cut_item, size_t cut)
+{
+    const struct script *script = play->login.script;
+    for (size_t i = 0; i < script->item_count; i++) {
+        const struct item *item = &script->items[i];
+        bool is_cut = cut == CUT_EVERYWHERE || i == cut_item;
+        if (item->kind == ITEM_INPUT)
+            play_run(play, item, is_cut ? cut : CUT_NOWHERE);
+        if (item->kind == ITEM_FACT) {
+            char line[600];
+            snprintf(line, sizeof(line), "!%s", item->fact);
+            record_line(&play->record, line);
+            play_fact(play, item->fact);
+        }
+    }
+}
+
+static void play_end(struct play *play)
+{
+    passage_close(play->passage);
+    engine_free(play->engine);
+    sasl_initiator_free(play->login.initiator);
+    record_fini(&play->record);
+    buf_fini(&play->held[SIDE_CLIENT]);
+    buf_fini(&play->held[SIDE_UPSTREAM]);
 }
 
 #endif

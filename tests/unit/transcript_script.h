@@ -5,6 +5,7 @@
 #ifndef ECLUSE_TESTS_TRANSCRIPT_SCRIPT_H
 #define ECLUSE_TESTS_TRANSCRIPT_SCRIPT_H
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +20,8 @@
 
 #define RECORD_MAX (8u * 1024 * 1024)
 #define ITEMS_MAX  400
+/* Of all protocols together. */
+#define SCRIPTS_MAX 600
 
 enum item_kind { ITEM_INPUT, ITEM_FACT, ITEM_EXPECT };
 
@@ -327,6 +330,33 @@ static void free_script(struct script *script)
         mem_free(script->items[i].fact);
     }
     record_fini(&script->expected);
+}
+
+/* ---- finding scripts ---- */
+
+static int is_script(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot != NULL && strcmp(dot, ".txt") == 0;
+}
+
+/* Puts those of the protocol behind the `count` that are there. Returns how many there are then. */
+static size_t find_scripts(enum protocol protocol, struct script *scripts, size_t count)
+{
+    char folder[64];
+    struct dirent **entries;
+    snprintf(folder, sizeof(folder), "tests/scripts/%s", protocol_name(protocol));
+    int found = scandir(folder, &entries, is_script, alphasort);
+    for (int i = 0; i < found; i++) {
+        struct script *script = &scripts[count++];
+        ENSURE(count <= SCRIPTS_MAX);
+        script->protocol = protocol;
+        snprintf(script->path, sizeof(script->path), "%s/%.180s", folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (found >= 0)
+        free(entries);
+    return count;
 }
 
 #endif
