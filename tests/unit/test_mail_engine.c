@@ -2,248 +2,51 @@
  * What transcripts cannot say of the engine: that any sequence of facts and bytes ends once and in
  * order, that late facts change nothing, that nothing grows without a bound. The dialect is IMAP.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "mail/engine_internal.h"
-
-#define GREETING "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello\r\n"
-/* Rooms of what an engine may keep: its own buffers' maxima. */
-#define KEPT_MAX (256u * 1024)
-
-/* ---- an owner that counts ---- */
-
-struct owner {
-    struct engine *engine;
-    unsigned deeds[DEED_END + 1];
-    enum deed_kind last;
-    enum why why;
-    struct buf to_client, to_upstream;
-    bool is_connected; /* a DIAL or what came of it is not hung up yet */
-};
-
-static int start(void *owner, const char *mechanism, struct slice *response_out)
-{
-    (void)owner;
-    (void)mechanism;
-    *response_out = SLICE_LITERAL("user and token");
-    return 0;
-}
-
-static int step(void *owner, struct slice challenge, struct slice *response_out)
-{
-    (void)owner;
-    (void)challenge;
-    *response_out = SLICE_NONE;
-    return 0;
-}
-
-static void check_order(const struct owner *owner, const struct deed *deed)
-{
-    unsigned over = owner->deeds[DEED_END] + owner->deeds[DEED_PASS];
-    assert_int_equal(over, 0);
-    if (deed->kind == DEED_SEND && deed->side == SIDE_UPSTREAM)
-        assert_true(owner->is_connected);
-    if (deed->kind == DEED_SEND || deed->kind == DEED_ANSWER)
-        assert_true(deed->kind == DEED_ANSWER || deed->bytes.size > 0);
-    if (deed->kind == DEED_ANSWER || deed->kind == DEED_AGAIN || deed->kind == DEED_DIAL)
-        assert_true(owner->deeds[DEED_ASK] > 0);
-    if (deed->kind == DEED_HANG_UP || deed->kind == DEED_AGAIN || deed->kind == DEED_PASS)
-        assert_true(owner->is_connected);
-}
-
-static void do_deeds(struct owner *owner)
-{
-    struct deed deed;
-    while (engine_next(owner->engine, &deed)) {
-        check_order(owner, &deed);
-        assert_true(strlen(deed.text) < DEED_TEXT_MAX);
-        owner->deeds[deed.kind]++;
-        owner->last = deed.kind;
-        owner->why = deed.kind == DEED_END ? deed.why : owner->why;
-        if (deed.kind == DEED_DIAL)
-            owner->is_connected = true;
-        if (deed.kind == DEED_HANG_UP)
-            owner->is_connected = false;
-        if (deed.kind == DEED_SEND) {
-            struct buf *sent = deed.side == SIDE_CLIENT ? &owner->to_client : &owner->to_upstream;
-            assert_int_equal(buf_append(sent, deed.bytes), 0);
-        }
-    }
-}
-
-static void owner_init(struct owner *owner)
-{
-    *owner = (struct owner){0};
-    buf_init(&owner->to_client, 16u * 1024 * 1024);
-    buf_init(&owner->to_upstream, 16u * 1024 * 1024);
-    owner->engine = engine_new(&(struct engine_settings){
-        .dialect = dialect_of(PROTOCOL_IMAP),
-        .mechanisms = "PLAIN LOGIN",
-        .sasl = {.start = start, .step = step},
-    });
-    do_deeds(owner);
-}
-
-static void owner_fini(struct owner *owner)
-{
-    engine_free(owner->engine);
-    buf_fini(&owner->to_client);
-    buf_fini(&owner->to_upstream);
-}
-
-/* As the gate does: what is not consumed is offered again after the deeds, while some of it is. */
-static size_t feed(struct owner *owner, enum side side, struct slice bytes)
-{
-    size_t consumed = 0, more;
-    do {
-        more = engine_feed(owner->engine, side, slice_skip(bytes, consumed));
-        consumed += more;
-        assert_true(consumed <= bytes.size);
-        do_deeds(owner);
-    } while (more > 0 && consumed < bytes.size);
-    return consumed;
-}
-
-static void feed_string(struct owner *owner, enum side side, const char *text)
-{
-    assert_int_equal(feed(owner, side, slice_of_string(text)), strlen(text));
-}
-
-static void tell(struct owner *owner, struct fact fact)
-{
-    if (fact.text == NULL)
-        fact.text = "";
-    engine_tell(owner->engine, &fact);
-    do_deeds(owner);
-}
-
-static size_t kept(const struct engine *engine)
-{
-    return engine->readers[0].bytes.capacity + engine->readers[1].bytes.capacity +
-           engine->out[0].capacity + engine->out[1].capacity + engine->asked.capacity +
-           engine->capabilities.capacity + engine->mechanisms.capacity + engine->user.capacity +
-           engine->said_already.capacity + engine->reply_text.capacity + engine->learned.capacity +
-           engine->first_message.capacity;
-}
-
-static struct slice repeat(const char *unit, size_t size)
-{
-    size_t length = strlen(unit), count = size / length;
-    char *bytes = mem_new(count * length);
-    for (size_t i = 0; i < count; i++)
-        memcpy(bytes + i * length, unit, length);
-    return slice_of(bytes, count * length);
-}
-
-static void free_slice(struct slice bytes)
-{
-    mem_free((void *)(uintptr_t)bytes.data);
-}
-
-/* ---- where a session can be ---- */
-
-static void go_nowhere(struct owner *owner)
-{
-    (void)owner;
-}
-
-static void go_to_asked(struct owner *owner)
-{
-    feed_string(owner, SIDE_CLIENT, "a LOGIN alice secret\r\n");
-}
-
-static void go_to_exchange(struct owner *owner)
-{
-    feed_string(owner, SIDE_CLIENT, "a AUTHENTICATE LOGIN\r\n");
-    tell(owner, (struct fact){.kind = FACT_CHALLENGE, .bytes = SLICE_LITERAL("User:")});
-}
-
-static void go_to_dialing(struct owner *owner)
-{
-    go_to_asked(owner);
-    tell(owner, (struct fact){.kind = FACT_GRANTED});
-}
-
-static void go_to_greeting(struct owner *owner)
-{
-    go_to_dialing(owner);
-    tell(owner, (struct fact){.kind = FACT_CONNECTED, .is_secure = true});
-}
-
-static void go_to_capability(struct owner *owner)
-{
-    go_to_greeting(owner);
-    feed_string(owner, SIDE_UPSTREAM, "* OK hello\r\n");
-}
-
-static void go_to_authenticate(struct owner *owner)
-{
-    go_to_greeting(owner);
-    feed_string(owner, SIDE_UPSTREAM, GREETING);
-}
-
-static void go_to_asked_again(struct owner *owner)
-{
-    go_to_authenticate(owner);
-    feed_string(owner, SIDE_UPSTREAM, "e1 NO expired\r\n");
-}
-
-static void go_to_confirm(struct owner *owner)
-{
-    go_to_authenticate(owner);
-    feed_string(owner, SIDE_UPSTREAM, "e1 OK in\r\n");
-}
-
-static void go_to_relay(struct owner *owner)
-{
-    go_to_authenticate(owner);
-    feed_string(owner, SIDE_UPSTREAM, "e1 OK [CAPABILITY IMAP4rev1] in\r\n");
-}
-
-static void go_over(struct owner *owner)
-{
-    feed_string(owner, SIDE_CLIENT, "a LOGOUT\r\n");
-}
+#include "engine_owner.h"
 
 struct place {
     const char *phase;
     void (*go)(struct owner *owner);
     unsigned facts; /* a bit for each kind of fact that means something there */
+    enum tls_mode client_tls;
 };
 
 #define BIT(kind)  (1u << (kind))
 #define WAITING    (BIT(FACT_TICK) | BIT(FACT_DISMISSED))
 #define EOF_CLIENT (1u << 16)
 #define EOF_SERVER (1u << 17)
+#define TLS_CLIENT (1u << 18)
+#define TLS_SERVER (1u << 19)
 #define CONNECTING (WAITING | BIT(FACT_FAILED) | EOF_CLIENT | EOF_SERVER)
 
 static const struct place places[] = {
-    {"command", go_nowhere, WAITING | EOF_CLIENT},
-    {"exchange", go_to_exchange, WAITING | EOF_CLIENT},
+    {"client-tls", go_to_client_tls, WAITING | EOF_CLIENT | TLS_CLIENT, TLS_MODE_STARTTLS},
+    {"client-tls", go_nowhere, WAITING | EOF_CLIENT | TLS_CLIENT, TLS_MODE_ON},
+    {"command", go_nowhere, WAITING | EOF_CLIENT, TLS_MODE_STARTTLS},
+    {"command", go_nowhere, WAITING | EOF_CLIENT, TLS_MODE_OFF},
+    {"exchange", go_to_exchange, WAITING | EOF_CLIENT, TLS_MODE_OFF},
     {"asked", go_to_asked,
-     WAITING | EOF_CLIENT | BIT(FACT_CHALLENGE) | BIT(FACT_GRANTED) | BIT(FACT_REFUSED)},
-    {"dialing", go_to_dialing, CONNECTING | BIT(FACT_CONNECTED)},
-    {"greeting", go_to_greeting, CONNECTING},
-    {"capability", go_to_capability, CONNECTING},
-    {"authenticate", go_to_authenticate, CONNECTING},
-    {"asked", go_to_asked_again, WAITING | EOF_CLIENT | BIT(FACT_GRANTED) | BIT(FACT_REFUSED)},
-    {"confirm", go_to_confirm, CONNECTING},
-    {"relay", go_to_relay, 0},
-    {"over", go_over, 0},
+     WAITING | EOF_CLIENT | BIT(FACT_CHALLENGE) | BIT(FACT_GRANTED) | BIT(FACT_REFUSED),
+     TLS_MODE_OFF},
+    {"dialing", go_to_dialing, CONNECTING | BIT(FACT_CONNECTED), TLS_MODE_OFF},
+    {"greeting", go_to_greeting, CONNECTING, TLS_MODE_OFF},
+    {"upgrade", go_to_upgrade, CONNECTING, TLS_MODE_OFF},
+    {"securing", go_to_securing, CONNECTING | TLS_SERVER, TLS_MODE_OFF},
+    {"capability", go_to_capability, CONNECTING, TLS_MODE_OFF},
+    {"authenticate", go_to_authenticate, CONNECTING, TLS_MODE_OFF},
+    {"asked", go_to_asked_again, WAITING | EOF_CLIENT | BIT(FACT_GRANTED) | BIT(FACT_REFUSED),
+     TLS_MODE_OFF},
+    {"confirm", go_to_confirm, CONNECTING, TLS_MODE_OFF},
+    {"relay", go_to_relay, 0, TLS_MODE_OFF},
+    {"over", go_over, 0, TLS_MODE_OFF},
 };
 
 static unsigned bit_of(const struct fact *fact)
 {
     if (fact->kind == FACT_EOF)
         return fact->side == SIDE_CLIENT ? EOF_CLIENT : EOF_SERVER;
+    if (fact->kind == FACT_TLS_UP)
+        return fact->side == SIDE_CLIENT ? TLS_CLIENT : TLS_SERVER;
     return BIT(fact->kind);
 }
 
@@ -252,6 +55,9 @@ static const struct fact all_facts[] = {
     {.kind = FACT_GRANTED, .text = ""},
     {.kind = FACT_REFUSED, .why = WHY_AUTH_REJECTED, .text = "no"},
     {.kind = FACT_CONNECTED, .is_secure = true, .text = ""},
+    {.kind = FACT_CONNECTED, .text = ""},
+    {.kind = FACT_TLS_UP, .side = SIDE_CLIENT, .text = ""},
+    {.kind = FACT_TLS_UP, .side = SIDE_UPSTREAM, .text = ""},
     {.kind = FACT_FAILED, .why = WHY_UNREACHABLE, .text = "reset"},
     {.kind = FACT_EOF, .side = SIDE_CLIENT, .text = ""},
     {.kind = FACT_EOF, .side = SIDE_UPSTREAM, .text = ""},
@@ -266,7 +72,7 @@ static void test_facts_that_do_not_belong_are_ignored(void **state)
     for (size_t p = 0; p < LENGTH_OF(places); p++)
         for (size_t f = 0; f < LENGTH_OF(all_facts); f++) {
             struct owner owner;
-            owner_init(&owner);
+            owner_init_tls(&owner, places[p].client_tls);
             places[p].go(&owner);
             assert_string_equal(engine_phase_name(owner.engine), places[p].phase);
             struct owner before = owner;
@@ -289,7 +95,7 @@ static void test_dismissal_ends_from_everywhere(void **state)
     (void)state;
     for (size_t p = 0; p < LENGTH_OF(places); p++) {
         struct owner owner;
-        owner_init(&owner);
+        owner_init_tls(&owner, places[p].client_tls);
         places[p].go(&owner);
         bool was_over = owner.deeds[DEED_END] + owner.deeds[DEED_PASS] > 0;
         for (int i = 0; i < 3; i++)
@@ -337,7 +143,8 @@ static const char *const client_says[] = {"a LOGIN alice secret\r\n",
                                           "g LOGIN {5}\r\n",
                                           "alice secret\r\n",
                                           "h LOGIN {5+}\r\nalice \"x\"\r\n",
-                                          "i SELECT INBOX\r\n"};
+                                          "i SELECT INBOX\r\n",
+                                          "j STARTTLS\r\n"};
 /* "%s" is our tag of the moment. */
 static const char *const upstream_says[] = {"* OK hello\r\n",
                                             GREETING,
@@ -372,8 +179,16 @@ static void let_upstream_say(struct owner *owner, const char *form)
 static void good_step(struct owner *owner)
 {
     switch (owner->engine->phase) {
+    case PHASE_CLIENT_TLS:
+        tell(owner, (struct fact){.kind = FACT_TLS_UP, .side = SIDE_CLIENT});
+        return;
     case PHASE_COMMAND:
-        feed(owner, SIDE_CLIENT, slice_of_string(client_says[0]));
+        feed(owner, SIDE_CLIENT,
+             engine_offers_tls(owner->engine) ? SLICE_LITERAL("a STARTTLS\r\n")
+                                              : slice_of_string(client_says[0]));
+        return;
+    case PHASE_SECURING:
+        tell(owner, (struct fact){.kind = FACT_TLS_UP, .side = SIDE_UPSTREAM});
         return;
     case PHASE_EXCHANGE:
         feed(owner, SIDE_CLIENT, slice_of_string("YWxpY2U=\r\n"));
@@ -382,7 +197,7 @@ static void good_step(struct owner *owner)
         tell(owner, (struct fact){.kind = FACT_GRANTED});
         return;
     case PHASE_DIALING:
-        tell(owner, (struct fact){.kind = FACT_CONNECTED, .is_secure = true});
+        tell(owner, (struct fact){.kind = FACT_CONNECTED, .is_secure = owner->deeds[DEED_ASK] % 2});
         return;
     case PHASE_GREETING:
         let_upstream_say(owner, GREETING);
@@ -415,11 +230,11 @@ static void random_step(struct owner *owner, unsigned *random)
 
 static void test_random_walks_end_once(void **state)
 {
-    unsigned random = 1, passed = 0, ended = 0, asked_again = 0;
+    unsigned random = 1, passed = 0, ended = 0, asked_again = 0, secured = 0;
     (void)state;
-    for (int walk = 0; walk < 4000; walk++) {
+    for (int walk = 0; walk < 12000; walk++) {
         struct owner owner;
-        owner_init(&owner);
+        owner_init_tls(&owner, (enum tls_mode)(walk % TLS_MODE_COUNT));
         for (int i = 0; i < 60; i++) {
             random_step(&owner, &random);
             assert_true(kept(owner.engine) <= KEPT_MAX);
@@ -429,12 +244,15 @@ static void test_random_walks_end_once(void **state)
         passed += owner.deeds[DEED_PASS];
         ended += owner.deeds[DEED_END];
         asked_again += owner.deeds[DEED_AGAIN];
+        secured += owner.client_tls == TLS_MODE_OFF && owner.upstream_is_secure &&
+                   owner.deeds[DEED_START_TLS] > 0;
         owner_fini(&owner);
     }
     /* The walks are worth something: they got everywhere. */
     assert_true(passed > 500);
     assert_true(ended > 500);
     assert_true(asked_again > 100);
+    assert_true(secured > 100);
 }
 
 /* ---- bounds ---- */
