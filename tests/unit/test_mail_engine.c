@@ -393,6 +393,28 @@ static void test_token_is_not_kept(void **state)
     }
 }
 
+/* Nor when the login fails before it was sent. */
+static void test_unsent_token_is_not_kept(void **state)
+{
+    static const struct fact facts[] = {
+        {.kind = FACT_EOF, .side = SIDE_UPSTREAM, .text = ""},
+        {.kind = FACT_FAILED, .why = WHY_UNREACHABLE, .text = "reset"},
+        {.kind = FACT_TICK, .text = ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(facts); i++) {
+        struct owner owner;
+        owner_init(&owner);
+        go_to_greeting(&owner);
+        feed_string(&owner, SIDE_UPSTREAM, "* OK [CAPABILITY AUTH=XOAUTH2] two steps\r\n");
+        assert_non_null(owner.engine->first_message.memory);
+        tell(&owner, facts[i]);
+        assert_string_equal(engine_phase_name(owner.engine), "command");
+        assert_null(owner.engine->first_message.memory);
+        owner_fini(&owner);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_largest_password_login),
         cmocka_unit_test(test_password_is_not_kept),
         cmocka_unit_test(test_token_is_not_kept),
+        cmocka_unit_test(test_unsent_token_is_not_kept),
     };
     return cmocka_run_group_tests_name("mail/engine", tests, NULL, NULL);
 }
