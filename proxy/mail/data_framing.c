@@ -13,6 +13,7 @@
 struct piece {
     struct slice input;
     size_t run_start;
+    size_t line_feed; /* the first one that was not come to yet: each octet is looked at once */
     void (*pass)(void *owner, struct slice bytes);
     void *owner;
 };
@@ -59,8 +60,9 @@ static size_t begin_line(struct data_framing *framing, struct piece *piece, size
 static size_t go_on_in_line(struct data_framing *framing, struct piece *piece, size_t at)
 {
     struct slice rest = slice_skip(piece->input, at);
-    size_t line_feed = slice_find(rest, '\n');
-    size_t end = at + slice_find(slice_take(rest, line_feed), '\r');
+    if (piece->line_feed < at)
+        piece->line_feed = at + slice_find(rest, '\n');
+    size_t end = at + slice_find(slice_take(rest, piece->line_feed - at), '\r');
     if (end == piece->input.size)
         return end;
     if (piece->input.data[end] == '\n')
@@ -127,6 +129,7 @@ static struct slice held_in(enum data_place place)
 static size_t feed_piece(struct data_framing *framing, struct piece *piece)
 {
     size_t at = 0;
+    piece->line_feed = slice_find(piece->input, '\n');
     while (at < piece->input.size && framing->place != DATA_OVER)
         at = go_on(framing, piece, at);
     pass_run(piece, at - held_in(framing->place).size);
