@@ -26,7 +26,7 @@ enum data_place {
 /* Embedded; all zero at the start. */
 struct data_framing {
     enum data_place place;
-    bool has_bare_newline; /* one was met */
+    bool has_bare_newline; /* one was met; what came before it was passed */
 };
 
 /* Returns how much was consumed: all, or as far as the end; the place is then DATA_OVER. Calls

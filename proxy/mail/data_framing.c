@@ -1,7 +1,7 @@
 /*
  * Happy path: lines are found by memchr, and the piece is passed on as it is, in one.
  *
- *   a bare CR or LF           what came before it is passed, then CRLF in its place
+ *   a bare CR or LF           CRLF in its place; short runs between such are passed together
  *   a dot, or a CR, last      held back (`place` says which) until it is known what follows
  *   cut anywhere              the same output
  */
@@ -9,39 +9,62 @@
 
 #include <string.h>
 
+#define GATHERED_MAX 4096u
+
+/* Who writes short pieces pays for each of them: a message of bare LFs would be two a line. */
+struct outlet {
+    void (*pass)(void *owner, struct slice bytes);
+    void *owner;
+    size_t size; /* of what is gathered */
+    uint8_t gathered[GATHERED_MAX];
+};
+
+static void flush(struct outlet *outlet)
+{
+    if (outlet->size > 0)
+        outlet->pass(outlet->owner, slice_of(outlet->gathered, outlet->size));
+    outlet->size = 0;
+}
+
+static void put(struct outlet *outlet, struct slice bytes)
+{
+    if (bytes.size > sizeof(outlet->gathered) - outlet->size)
+        flush(outlet);
+    if (bytes.size > sizeof(outlet->gathered)) {
+        outlet->pass(outlet->owner, bytes);
+    } else if (bytes.size > 0) {
+        memcpy(outlet->gathered + outlet->size, bytes.data, bytes.size);
+        outlet->size += bytes.size;
+    }
+}
+
 /* A piece on its way: input from run_start to the octet in hand is yet to be passed. */
 struct piece {
     struct slice input;
     size_t run_start;
     size_t line_feed; /* the first one that was not come to yet: each octet is looked at once */
-    void (*pass)(void *owner, struct slice bytes);
-    void *owner;
+    struct outlet *outlet;
 };
 
-static void pass_run(struct piece *piece, size_t end)
+static void put_run(struct piece *piece, size_t end)
 {
-    struct slice run = slice_skip(slice_take(piece->input, end), piece->run_start);
-    if (run.size > 0)
-        piece->pass(piece->owner, run);
+    put(piece->outlet, slice_skip(slice_take(piece->input, end), piece->run_start));
     piece->run_start = end;
 }
 
-static void put(struct piece *piece, const char *text)
+/* A newline that is none of SMTP's stands at `at`: a lone dot before it would look like the end, so
+ * that it gets another one. Goes on behind it. */
+static size_t mend(struct data_framing *framing, struct piece *piece, size_t at, bool is_behind_dot)
 {
-    piece->pass(piece->owner, slice_of_string(text));
-}
-
-/* A newline that is none of SMTP's stands in input[at..at + size): a lone dot before it would
- * look like the end, so that it gets another one. Goes on behind it. */
-static size_t mend(struct data_framing *framing, struct piece *piece, size_t at, size_t size,
-                   bool is_behind_dot)
-{
-    pass_run(piece, at);
-    put(piece, is_behind_dot ? ".\r\n" : "\r\n");
-    piece->run_start = at + size;
+    put_run(piece, at);
+    /* Who refuses such a message drops all from here on, wherever the pieces were cut. */
+    if (!framing->has_bare_newline)
+        flush(piece->outlet);
     framing->has_bare_newline = true;
+    put(piece->outlet, slice_of_string(is_behind_dot ? ".\r\n" : "\r\n"));
+    piece->run_start = at + 1;
     framing->place = DATA_MENDED_START;
-    return at + size;
+    return at + 1;
 }
 
 /* Each of these looks at the octet at `at` and returns where to go on. */
@@ -51,8 +74,8 @@ static size_t begin_line(struct data_framing *framing, struct piece *piece, size
     bool is_true = framing->place == DATA_LINE_START;
     framing->place = is_dot && is_true ? DATA_DOT : DATA_WITHIN_LINE;
     if (is_dot && !is_true) {
-        pass_run(piece, at);
-        put(piece, ".");
+        put_run(piece, at);
+        put(piece->outlet, SLICE_LITERAL("."));
     }
     return is_dot ? at + 1 : at;
 }
@@ -66,7 +89,7 @@ static size_t go_on_in_line(struct data_framing *framing, struct piece *piece, s
     if (end == piece->input.size)
         return end;
     if (piece->input.data[end] == '\n')
-        return mend(framing, piece, end, 1, false);
+        return mend(framing, piece, end, false);
     framing->place = DATA_CR;
     return end + 1;
 }
@@ -75,7 +98,7 @@ static size_t go_on_behind_dot(struct data_framing *framing, struct piece *piece
 {
     uint8_t byte = piece->input.data[at];
     if (byte == '\n')
-        return mend(framing, piece, at, 1, true);
+        return mend(framing, piece, at, true);
     framing->place = byte == '\r' ? DATA_DOT_CR : DATA_WITHIN_LINE;
     return byte == '\r' ? at + 1 : at;
 }
@@ -84,7 +107,7 @@ static size_t go_on_behind_cr(struct data_framing *framing, struct piece *piece,
 {
     bool is_behind_dot = framing->place == DATA_DOT_CR;
     if (piece->input.data[at] != '\n')
-        return mend(framing, piece, at - 1, 1, is_behind_dot);
+        return mend(framing, piece, at - 1, is_behind_dot);
     framing->place = is_behind_dot ? DATA_OVER : DATA_LINE_START;
     return at + 1;
 }
@@ -132,7 +155,7 @@ static size_t feed_piece(struct data_framing *framing, struct piece *piece)
     piece->line_feed = slice_find(piece->input, '\n');
     while (at < piece->input.size && framing->place != DATA_OVER)
         at = go_on(framing, piece, at);
-    pass_run(piece, at - held_in(framing->place).size);
+    put_run(piece, at - held_in(framing->place).size);
     return at;
 }
 
@@ -151,9 +174,10 @@ static void feed_behind_held(struct data_framing *framing, struct piece *piece, 
 size_t data_framing_feed(struct data_framing *framing, struct slice bytes,
                          void (*pass)(void *owner, struct slice bytes), void *owner)
 {
+    struct outlet outlet = {.pass = pass, .owner = owner};
     size_t consumed = 0;
     while (consumed < bytes.size && framing->place != DATA_OVER) {
-        struct piece piece = {.input = slice_skip(bytes, consumed), .pass = pass, .owner = owner};
+        struct piece piece = {.input = slice_skip(bytes, consumed), .outlet = &outlet};
         if (held_in(framing->place).size > 0) {
             feed_behind_held(framing, &piece, bytes.data[consumed]);
             consumed++;
@@ -161,5 +185,6 @@ size_t data_framing_feed(struct data_framing *framing, struct slice bytes,
             consumed += feed_piece(framing, &piece);
         }
     }
+    flush(&outlet);
     return consumed;
 }
