@@ -300,18 +300,23 @@ static void learn(struct engine *engine, struct slice line)
 }
 
 /* The first line has the server's name. */
-static bool reply_extension(struct engine *engine, const struct unit *unit)
+static void take_extension(struct engine *engine, const struct unit *unit)
 {
     if (engine_reply_text(engine).size == 0)
         engine_set_capabilities(engine, SLICE_NONE);
     else
         learn(engine, unit->arguments);
+}
+
+static bool reply_extension(struct engine *engine, const struct unit *unit)
+{
+    take_extension(engine, unit);
     return reply_more(engine, unit);
 }
 
 static bool reply_extensions_end(struct engine *engine, const struct unit *unit)
 {
-    (void)reply_extension(engine, unit);
+    take_extension(engine, unit);
     if (!reply_is_whole(engine, unit))
         return false;
     engine_clear_reply_text(engine);
