@@ -25,6 +25,7 @@ enum own_answer {
     OWN_LOGGED_IN = PASSAGE_OWN_ANSWER,
     OWN_NOT_AVAILABLE,
     OWN_CONTROL,
+    OWN_UNKNOWN,
     OWN_TOO_LARGE,
     OWN_BDAT
 };
@@ -33,6 +34,7 @@ static const char *const own_answers[] = {
     "503 5.5.1 you are logged in already\r\n",
     "502 5.5.1 not available here\r\n",
     "501 5.5.2 control characters in a command\r\n",
+    "500 5.5.2 unknown command\r\n",
     "552 5.3.4 the message is larger than the mail server takes\r\n",
     "502 5.5.1 BDAT is not offered\r\n",
 };
@@ -149,6 +151,7 @@ static uint8_t judge_mail(struct passage_lines *lines, struct slice arguments)
     return ANSWER_REPLY;
 }
 
+/* A line that begins with a blank has the empty verb: some servers look for one behind it. */
 static const struct passage_command commands[] = {
     {"MAIL", 0, judge_mail, NULL},
     {"RCPT", ANSWER_REPLY, NULL, NULL},
@@ -162,6 +165,7 @@ static const struct passage_command commands[] = {
     {"XCLIENT", OWN_NOT_AVAILABLE, NULL, NULL},
     {"XFORWARD", OWN_NOT_AVAILABLE, NULL, NULL},
     {"X-EXPS", OWN_NOT_AVAILABLE, NULL, NULL},
+    {"", OWN_UNKNOWN, NULL, NULL},
     {NULL, ANSWER_REPLY, NULL, NULL},
 };
 
