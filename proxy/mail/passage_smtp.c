@@ -254,6 +254,7 @@ static void pass_ehlo_reply(struct smtp_passage *self, const struct passage_sink
     struct buf out;
     unsigned code;
     bool is_last, is_first = true;
+    self->size_max = 0;
     buf_init(&out, 2 * REPLY_MAX);
     while (slice_next_word(&rest, '\n', &line)) {
         ENSURE(smtp_read_reply(wire_trim_line_end(line), &code, &is_last, &text));
