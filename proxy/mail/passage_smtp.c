@@ -7,6 +7,7 @@
  *   for its newlines           drops it; the client is told, and the session ends
  *   BDAT                       the client is told, and the session ends: its chunk is no command
  *   a reply that is none       ends the session: from there nobody knows which reply is to what
+ *   354 that is to no DATA     likewise: what the client sends then could not be followed
  */
 #include "mail/passage_smtp.h"
 
@@ -283,6 +284,11 @@ static void begin_message(struct smtp_passage *self)
 static void end_reply(struct smtp_passage *self, unsigned code, const struct passage_sink *sink)
 {
     uint8_t answer = passage_lines_expected(&self->lines);
+    if (code == 354 && answer != ANSWER_DATA) {
+        passage_end(&self->passage, WHY_UPSTREAM_PROTOCOL,
+                    "the mail server wants a message that nobody offered");
+        return;
+    }
     if (answer == ANSWER_EHLO && code == 250)
         pass_ehlo_reply(self, sink);
     if (answer == ANSWER_DATA) {
