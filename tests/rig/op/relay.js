@@ -12,7 +12,7 @@ function onLines(socket, take) {
   socket.on('data', (text) => {
     const lines = (rest + text).split('\r\n');
     rest = lines.pop();
-    if (rest.length > 65536) socket.destroy();
+    if (rest.length > 1048576) socket.destroy();
     lines.forEach(take);
   });
 }
