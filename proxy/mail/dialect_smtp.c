@@ -22,6 +22,13 @@ static bool split_command(struct slice bytes, struct unit *unit)
     return true;
 }
 
+/* The lines of a reply have one code: the engine keeps it before their text. */
+static bool belongs_to_reply(const struct engine *engine, struct slice line)
+{
+    struct slice before = engine_reply_text(engine);
+    return before.size == 0 || slice_equal(slice_take(before, 3), slice_take(line, 3));
+}
+
 /* The verb of a line that is not the last of its reply is "more"; of the last one it is the code
  * where a rule knows it, else its class. */
 static bool split_reply(const struct engine *engine, struct slice bytes, struct unit *unit)
@@ -33,8 +40,8 @@ static bool split_reply(const struct engine *engine, struct slice bytes, struct 
                  {334, "334"}, {400, "4yz"}, {500, "5yz"}};
     unsigned code;
     bool is_last;
-    (void)engine;
-    if (!smtp_read_reply(wire_trim_line_end(bytes), &code, &is_last, &unit->arguments))
+    if (!smtp_read_reply(wire_trim_line_end(bytes), &code, &is_last, &unit->arguments) ||
+        !belongs_to_reply(engine, bytes))
         return false;
     unsigned known = code >= 400 ? code / 100 * 100 : code;
     for (size_t i = 0; i < LENGTH_OF(verbs); i++)
@@ -235,29 +242,18 @@ static void authenticate(struct engine *engine, const char *mechanism, const str
     engine_send_format(engine, SIDE_UPSTREAM, "AUTH %s\r\n", mechanism);
 }
 
-/* A line of a reply that has more. The code goes before the text, and is the same in each line. */
-static bool reply_more(struct engine *engine, const struct unit *unit)
+/* A line of a reply, which may have more. */
+static bool reply_line(struct engine *engine, const struct unit *unit)
 {
-    struct slice code = slice_take(unit->bytes, 3), before = engine_reply_text(engine);
-    if (before.size == 0)
-        engine_add_reply_text(engine, code);
-    else if (!slice_equal(slice_take(before, 3), code))
-        return engine_upstream_nonsense(engine, unit);
+    if (engine_reply_text(engine).size == 0)
+        engine_add_reply_text(engine, slice_take(unit->bytes, 3));
     engine_add_reply_text(engine, unit->arguments);
     return false;
 }
 
-/* The last line. False: it does not belong to the lines before it, and that was said. */
-static bool reply_is_whole(struct engine *engine, const struct unit *unit)
-{
-    (void)reply_more(engine, unit);
-    return slice_equal(slice_take(engine_reply_text(engine), 3), slice_take(unit->bytes, 3));
-}
-
 static bool reply_greeting(struct engine *engine, const struct unit *unit)
 {
-    if (!reply_is_whole(engine, unit))
-        return false;
+    (void)unit;
     engine_clear_reply_text(engine);
     return engine_upstream_greeted(engine);
 }
@@ -265,8 +261,8 @@ static bool reply_greeting(struct engine *engine, const struct unit *unit)
 static bool fail_with_reply(struct engine *engine, const struct unit *unit, enum why why,
                             const char *text)
 {
-    if (reply_is_whole(engine, unit))
-        engine_fail_quoting(engine, why, text, engine_reply_text(engine));
+    (void)reply_line(engine, unit);
+    engine_fail_quoting(engine, why, text, engine_reply_text(engine));
     return false;
 }
 
@@ -280,9 +276,9 @@ static bool reply_stranger(struct engine *engine, const struct unit *unit)
     return fail_with_reply(engine, unit, WHY_UPSTREAM_PROTOCOL, "the mail server refuses EHLO");
 }
 
-static bool reply_agreed_to_tls(struct engine *engine, const struct unit *unit)
+static bool reply_no_tls(struct engine *engine, const struct unit *unit)
 {
-    return reply_is_whole(engine, unit) && engine_upstream_agreed_to_tls(engine, unit);
+    return fail_with_reply(engine, unit, WHY_UPSTREAM_TLS, "the mail server refuses TLS");
 }
 
 /* "AUTH A B", and "AUTH=A B" of servers that are kind to old clients. */
@@ -300,25 +296,18 @@ static void learn(struct engine *engine, struct slice line)
 }
 
 /* The first line has the server's name. */
-static void take_extension(struct engine *engine, const struct unit *unit)
+static bool reply_extension(struct engine *engine, const struct unit *unit)
 {
     if (engine_reply_text(engine).size == 0)
         engine_set_capabilities(engine, SLICE_NONE);
     else
         learn(engine, unit->arguments);
-}
-
-static bool reply_extension(struct engine *engine, const struct unit *unit)
-{
-    take_extension(engine, unit);
-    return reply_more(engine, unit);
+    return reply_line(engine, unit);
 }
 
 static bool reply_extensions_end(struct engine *engine, const struct unit *unit)
 {
-    take_extension(engine, unit);
-    if (!reply_is_whole(engine, unit))
-        return false;
+    (void)reply_extension(engine, unit);
     engine_clear_reply_text(engine);
     engine_upstream_known(engine);
     return false;
@@ -331,15 +320,14 @@ static bool may_be_offered(struct slice line)
 
 static bool reply_logged_in(struct engine *engine, const struct unit *unit)
 {
-    if (reply_is_whole(engine, unit))
-        engine_pass(engine, may_be_offered);
+    (void)unit;
+    engine_pass(engine, may_be_offered);
     return false;
 }
 
 static bool reply_refused(struct engine *engine, const struct unit *unit)
 {
-    if (!reply_is_whole(engine, unit))
-        return false;
+    (void)reply_line(engine, unit);
     engine_token_refused(engine, engine_reply_text(engine));
     engine_clear_reply_text(engine);
     return false;
@@ -364,7 +352,7 @@ static const struct rule rules[] = {
     {PHASE_COMMAND, SIDE_CLIENT, NULL, command_unknown, PHASE_SAME},
     {PHASE_EXCHANGE, SIDE_CLIENT, NULL, engine_exchange_line, PHASE_ASKED},
 
-    {PHASE_GREETING, SIDE_UPSTREAM, "more", reply_more, PHASE_SAME},
+    {PHASE_GREETING, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "220", reply_greeting, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "4yz", reply_unavailable, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "5yz", reply_unavailable, PHASE_SAME},
@@ -376,14 +364,14 @@ static const struct rule rules[] = {
     {PHASE_CAPABILITY, SIDE_UPSTREAM, "5yz", reply_stranger, PHASE_SAME},
     {PHASE_CAPABILITY, SIDE_UPSTREAM, NULL, engine_upstream_nonsense, PHASE_SAME},
 
-    {PHASE_UPGRADE, SIDE_UPSTREAM, "more", reply_more, PHASE_SAME},
-    {PHASE_UPGRADE, SIDE_UPSTREAM, "220", reply_agreed_to_tls, PHASE_SAME},
-    {PHASE_UPGRADE, SIDE_UPSTREAM, "4yz", engine_upstream_refused_tls, PHASE_SAME},
-    {PHASE_UPGRADE, SIDE_UPSTREAM, "5yz", engine_upstream_refused_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "220", engine_upstream_agreed_to_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "4yz", reply_no_tls, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "5yz", reply_no_tls, PHASE_SAME},
     {PHASE_UPGRADE, SIDE_UPSTREAM, NULL, engine_upstream_nonsense, PHASE_SAME},
 
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "334", engine_upstream_challenge, PHASE_SAME},
-    {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "more", reply_more, PHASE_SAME},
+    {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "235", reply_logged_in, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "4yz", reply_unavailable, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "5yz", reply_refused, PHASE_SAME},

@@ -152,6 +152,7 @@ def test_postfix_alone_takes_two(rig):
     with smtp:
         smtp.ehlo()
         smtp.auth("XOAUTH2", lambda: f"user={ALICE}\x01auth=Bearer {token}\x01\x01")
+        assert smtp.docmd(" NOOP")[0] == 250
         letter = Letter(b"before\n.\n" + BEHIND + b"\r\n")
         begin(smtp, ALICE)
         smtp.send(letter.content + b".\r\n")
