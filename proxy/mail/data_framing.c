@@ -166,7 +166,7 @@ static void feed_behind_held(struct data_framing *framing, struct piece *piece, 
     struct slice held = held_in(framing->place);
     memcpy(joint, held.data, held.size);
     joint[held.size] = byte;
-    framing->place = framing->place == DATA_CR ? DATA_WITHIN_LINE : DATA_LINE_START;
+    framing->place = DATA_LINE_START; /* which makes a difference to a dot alone */
     piece->input = slice_of(joint, held.size + 1);
     (void)feed_piece(framing, piece);
 }
