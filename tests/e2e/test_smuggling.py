@@ -79,8 +79,10 @@ def logged_in(one, name, port=None):
 
 
 class Closing:
+    """What ecluse's last look hangs up."""
+
     def __init__(self, smtp):
-        self.shutdown = smtp.close
+        self.shutdown = self.close = smtp.close
 
 
 def begin(smtp, sender, *options):
