@@ -4,6 +4,7 @@ Alice's mail goes to Dovecot's submission, carol's to Postfix, which takes a bar
 end as Debian has it: what is smuggled to it arrives as a second message.
 """
 
+import base64
 import hashlib
 import re
 import secrets
@@ -281,6 +282,29 @@ def test_in_small_pieces(unharmed, rig, name):
     after = Letter(b"behind it\r\n")
     assert submit(logged_in(unharmed, name), sender, after.content + b".\r\n")[0] == 250
     assert text_of(only(letter, rig, after)) == b"a\n.\nb\n.c\n.\n\n"
+
+
+@pytest.mark.parametrize("behind", ["greeting", "login"])
+def test_all_at_once(unharmed, rig, name, behind):
+    """Nothing is waited for: the content is held until the server wants it."""
+    letter, after = Letter(b"a line of text\r\n" * 150_000), Letter(b"behind it\r\n")
+    sender = unharmed.address_of(name)
+    smtp = smtplib.SMTP("127.0.0.1", unharmed.smtp_port, "client.example.test", PATIENCE)
+    unharmed.clients.append(Closing(smtp))
+    plain = base64.b64encode(f"\0{sender}\0{unharmed.passwords[name]}".encode()).decode()
+    login = f"EHLO x\r\nAUTH PLAIN {plain}\r\n".encode()
+    if behind == "login":
+        smtp.send(login)
+        assert [smtp.getreply()[0] for _ in range(2)] == [250, 235]
+    whole = f"MAIL FROM:<{sender}>\r\nRCPT TO:<{BOB}>\r\nDATA\r\n".encode() + \
+        letter.content + b".\r\nQUIT\r\n"
+    smtp.send(whole if behind == "login" else login + whole)
+    if behind == "greeting":
+        assert [smtp.getreply()[0] for _ in range(2)] == [250, 235]
+    assert [smtp.getreply()[0] for _ in range(5)] == [250, 250, 354, 250, 221]
+    assert smtp.file.read() == b""
+    assert submit(logged_in(unharmed, name), sender, after.content + b".\r\n")[0] == 250
+    assert text_of(only(letter, rig, after)) == with_line_feeds(letter.text)
 
 
 def test_curl_ends_what_has_no_end(unharmed, rig, name, tmp_path):
