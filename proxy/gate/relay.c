@@ -11,6 +11,9 @@
  */
 #include "gate/relay.h"
 
+/* One read, and at the beginning what the login had left. */
+#define HELD_MAX (2 * LOOP_SCRATCH_SIZE)
+
 static void over(struct relay *relay, enum why why, const char *text)
 {
     if (relay->is_over)
@@ -90,7 +93,7 @@ static void feed_held(struct relay *relay)
     if (relay->is_over || buf_size(&relay->held) == 0)
         return;
     struct buf held = relay->held;
-    buf_init(&relay->held, LOOP_SCRATCH_SIZE);
+    buf_init(&relay->held, HELD_MAX);
     feed_client(relay, buf_bytes(&held));
     buf_fini(&held);
     if (relay->is_over || buf_size(&relay->held) > 0)
@@ -241,7 +244,7 @@ static void on_deadline(struct deadline *deadline)
 void relay_start(struct relay *relay, const struct relay_settings *settings)
 {
     *relay = (struct relay){.settings = *settings};
-    buf_init(&relay->held, 2 * LOOP_SCRATCH_SIZE);
+    buf_init(&relay->held, HELD_MAX);
     deadline_init(&relay->deadline, on_deadline);
     stream_set_owner(settings->client, &client_ops, relay);
     stream_set_owner(settings->upstream, &upstream_ops, relay);

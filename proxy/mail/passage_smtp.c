@@ -69,7 +69,7 @@ static struct smtp_passage *self_of_lines(struct passage_lines *lines)
 
 bool smtp_hides_extension(struct slice line)
 {
-    static const char *const words[] = {"STARTTLS", "AUTH",     "CHUNKING", "BINARYMIME",
+    static const char *const words[] = {"STARTTLS", "AUTH",     "CHUNKING", "BINARYMIME",    "BURL",
                                         "XCLIENT",  "XFORWARD", "X-EXPS",   "X-ANONYMOUSTLS"};
     struct slice word = wire_take_word(&line);
     if (slice_starts_with_ignoring_case(word, "AUTH="))
@@ -163,6 +163,7 @@ static const struct passage_command commands[] = {
     {"AUTH", OWN_LOGGED_IN, NULL, NULL},
     {"STARTTLS", OWN_NOT_AVAILABLE, NULL, NULL},
     {"LHLO", OWN_NOT_AVAILABLE, NULL, NULL},
+    {"BURL", OWN_NOT_AVAILABLE, NULL, NULL},
     {"XCLIENT", OWN_NOT_AVAILABLE, NULL, NULL},
     {"XFORWARD", OWN_NOT_AVAILABLE, NULL, NULL},
     {"X-EXPS", OWN_NOT_AVAILABLE, NULL, NULL},
