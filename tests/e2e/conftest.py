@@ -18,7 +18,11 @@ from attack_support import settled_gates, watched
 from cli_support import BINARY
 from ecluse_support import Ecluse
 from rig_support import Rig
-from scripted_upstream import ScriptedUpstream
+from scripted_pop3 import Pop3Connection
+from scripted_smtp import SmtpConnection
+from scripted_upstream import ImapConnection, ScriptedUpstream
+
+SCRIPTED = {kind.protocol: kind for kind in (ImapConnection, Pop3Connection, SmtpConnection)}
 
 
 def pytest_configure():
@@ -57,8 +61,8 @@ def upstreams(running_rig):
     """Makes scripted servers."""
     made = []
 
-    def make(script, **more):
-        made.append(ScriptedUpstream(running_rig, script, **more))
+    def make(script, protocol="imap"):
+        made.append(ScriptedUpstream(running_rig, script, SCRIPTED[protocol]))
         return made[-1]
 
     yield make
@@ -90,9 +94,9 @@ def fresh(ecluse):
 @pytest.fixture
 def serve(unharmed, upstreams):
     """Puts carol's mail behind a script."""
-    def start(script):
-        upstream = upstreams(script)
-        unharmed.serve_from(upstream)
+    def start(script, protocol="imap", scheme="tls"):
+        upstream = upstreams(script, protocol)
+        unharmed.serve_from(upstream, scheme=scheme)
         mark = unharmed.log_size()
         assert unharmed.ecluse("reload").status == 0
         unharmed.wait_log("ready with the new configuration", since=mark)

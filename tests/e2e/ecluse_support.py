@@ -1,21 +1,24 @@
-"""One ecluse with its own configuration, folders and port; started, used and looked over."""
+"""One ecluse with its own configuration, folders and ports; started, used and looked over."""
 
 import imaplib
 import json
 import os
+import poplib
 import re
 import select
 import signal
+import smtplib
 import socket
 import subprocess
 
 import canaries
 from cli_support import BINARY, PATIENCE, Place, free_port
-from imap_support import RawImap
 from processes import children, is_alive
+from protocols import PROTOCOLS
 from waiting import wait_until
 
 ALICE = "alice@example.test"
+BOB = "bob@example.test"
 CAROL = "carol@example.test"
 WRONG = "NO [AUTHENTICATIONFAILED] wrong user name or password"
 IS_SANITIZED = b"__asan_init" in BINARY.read_bytes() if BINARY.exists() else False
@@ -63,8 +66,11 @@ class Ecluse(Place):
         self.set(f"listen {protocol}", protocol=protocol, address=f"127.0.0.1:{port}", **more)
         return port
 
-    def add_provider(self, name, place, **more):
-        self.set(f"provider {name}", imap=f"tls://{place}",
+    def add_provider(self, name, place=None, **more):
+        """`place` is that of its IMAP server."""
+        if place is not None:
+            more["imap"] = f"tls://{place}"
+        self.set(f"provider {name}",
                  authorization_endpoint=self.rig.state["endpoints"]["authorization"],
                  **{"token_endpoint": self.rig.state["endpoints"]["token"], **more})
 
@@ -76,9 +82,10 @@ class Ecluse(Place):
     def address_of(self, name):
         return self.sections[f"account {name}"]["address"]
 
-    def serve_from(self, upstream, name="carol", **more):
+    def serve_from(self, upstream, name="carol", scheme="tls", **more):
         """An account whose mail is at a scripted server."""
-        self.add_provider(f"of-{name}", f"localhost:{upstream.port}", **more)
+        place = f"{scheme}://localhost:{upstream.port}"
+        self.add_provider(f"of-{name}", **{upstream.protocol: place}, **more)
         self.add_account(name, provider=f"of-{name}")
 
     def environment(self, **more):
@@ -126,7 +133,7 @@ class Ecluse(Place):
     def hang_up(self):
         for client in self.clients:
             try:
-                client.close() if isinstance(client, RawImap) else client.shutdown()
+                (client.shutdown if isinstance(client, imaplib.IMAP4) else client.close)()
             except OSError:
                 pass
         self.clients.clear()
@@ -202,23 +209,48 @@ class Ecluse(Place):
         client.login(self.address_of(name), self.passwords[name])
         return client
 
-    def raw(self, greet=True):
-        client = RawImap(self.port, greet=greet)
+    def pop3(self):
+        client = poplib.POP3("127.0.0.1", self.pop3_port, PATIENCE)
         self.clients.append(client)
         return client
 
-    def try_login(self, name, password=None):
-        """The tagged reply of a connection of its own, which is closed again."""
-        client = RawImap(self.port)
+    def pop3_session(self, name):
+        client = self.pop3()
+        client.user(self.address_of(name))
+        client.pass_(self.passwords[name])
+        return client
+
+    def smtp(self):
+        client = smtplib.SMTP("127.0.0.1", self.smtp_port, "client.example", PATIENCE)
+        self.clients.append(client)
+        return client
+
+    def smtp_session(self, name):
+        client = self.smtp()
+        client.login(self.address_of(name), self.passwords[name])
+        client.ehlo()
+        return client
+
+    def port_of(self, protocol):
+        return {"imap": self.port, "pop3": self.pop3_port, "smtp": self.smtp_port}[protocol]
+
+    def raw(self, greet=True, protocol="imap"):
+        client = PROTOCOLS[protocol].client(self.port_of(protocol), greet=greet)
+        self.clients.append(client)
+        return client
+
+    def try_login(self, name, password=None, protocol="imap"):
+        """The reply on a connection of its own, which is closed again."""
+        client = PROTOCOLS[protocol].client(self.port_of(protocol))
         try:
             return client.login(self.address_of(name), password or self.passwords[name])
         finally:
             client.close()
 
-    def raw_session(self, name):
-        client = self.raw()
+    def raw_session(self, name, protocol="imap"):
+        client = self.raw(protocol=protocol)
         reply = client.login(self.address_of(name), self.passwords[name])
-        assert reply.startswith("OK "), reply
+        assert reply.startswith(PROTOCOLS[protocol].logged_in), reply
         return client
 
     # ---- the last look ----

@@ -1,11 +1,8 @@
-"""A client that shows each octet, for what imaplib hides."""
+"""IMAP, octet by octet."""
 
 import base64
-import select
-import socket
-import struct
 
-from cli_support import PATIENCE
+from raw_support import RawClient
 
 
 def quoted(text):
@@ -20,23 +17,10 @@ def plain(user, password, authorization=""):
     return base64.b64encode(b"\0".join(parts))
 
 
-class RawImap:
-    def __init__(self, port, host="127.0.0.1", greet=True):
-        self.socket = socket.create_connection((host, port), PATIENCE)
-        self.socket.settimeout(PATIENCE)
-        self.file = self.socket.makefile("rb")
+class RawImap(RawClient):
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
         self.tags = 0
-        self.greeting = self.line() if greet else None
-
-    def send(self, data):
-        self.socket.sendall(data if isinstance(data, bytes) else data.encode())
-
-    def line(self):
-        line = self.file.readline()
-        if line == b"":
-            raise EOFError("the server closed")
-        assert line.endswith(b"\r\n"), line
-        return line[:-2]
 
     def until_tagged(self, tag):
         """The tagged reply without its tag, and the lines before it."""
@@ -72,25 +56,3 @@ class RawImap:
                 assert line.startswith(tag + b" "), line
                 return line[len(tag) + 1:].decode()
             self.send(left.pop(0) + b"\r\n")
-
-    def rest(self):
-        """Everything until the server closes; a reset is an end too."""
-        received = b""
-        try:
-            while data := self.file.read(65536):
-                received += data
-        except ConnectionError:
-            pass
-        return received
-
-    def is_quiet(self):
-        return not select.select([self.socket], [], [], 0)[0]
-
-    def reset(self):
-        """Closed by a RST."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()

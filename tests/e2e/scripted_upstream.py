@@ -1,7 +1,16 @@
-"""An IMAP server that does what a test says, behind a certificate that ecluse trusts.
+"""A mail server that does what a test says, behind a certificate that ecluse trusts.
 
 A script is a function that gets the connection and plays the server. Everything that ecluse sends
-is kept: the octets on the wire (`raw`) and what was inside TLS (`plain`).
+is kept: the octets on the wire (`raw`), those of them before the handshake (`bare`), and what was
+inside TLS (`plain`). What differs between the protocols stands below, in scripted_pop3 and in
+scripted_smtp, by the same names:
+
+    hello              the first words
+    tell_capabilities  the answer to the question for them
+    greet              all that is said before the login
+    read_starttls      the command, after the hello; agree is the answer
+    read_token         the login; accept or refuse is the answer
+    answer_commands    everything after it
 """
 
 import base64
@@ -31,6 +40,7 @@ class Connection:
         self.raw = bytearray()
         self.plain = bytearray()
         self.tls = None
+        self.bare_size = None  # octets of `raw` before the handshake
         self.resumed = None
         self.unread = b""
         self.mechanism = self.user = self.token = None
@@ -77,7 +87,12 @@ class Connection:
                 self._flush()  # the alert
                 raise Gone from error
 
+    @property
+    def bare(self):
+        return bytes(self.raw[:self.bare_size])
+
     def handshake(self, context=None):
+        self.bare_size = len(self.raw)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = (context or self.server.context).wrap_bio(self.incoming, self.outgoing,
                                                              server_side=True)
@@ -85,30 +100,34 @@ class Connection:
         self.resumed = self.tls.session_reused
 
     def send(self, data):
-        self.tls.write(data if isinstance(data, bytes) else data.encode())
+        data = data if isinstance(data, bytes) else data.encode()
+        if self.tls is None:
+            self.send_raw(data)
+            return
+        self.tls.write(data)
         self._flush()
 
     def receive(self):
-        data = self._with_tls(lambda: self.tls.read(65536))
+        data = self._with_tls(lambda: self.tls.read(65536)) if self.tls else self.receive_raw()
         if data == b"":
             raise Gone
-        self.plain += data
+        if self.tls:
+            self.plain += data
         return data
 
-    def line(self):
-        while b"\r\n" not in self.unread:
+    def until(self, end):
+        while end not in self.unread:
             self.unread += self.receive()
-        line, self.unread = self.unread.split(b"\r\n", 1)
-        return line
+        before, self.unread = self.unread.split(end, 1)
+        return before
+
+    def line(self):
+        return self.until(b"\r\n")
 
     def until_gone(self):
         try:
             while True:
-                if self.tls is None:
-                    if self.receive_raw() == b"":
-                        return
-                else:
-                    self.receive()
+                self.receive()
         except Gone:
             pass
 
@@ -121,10 +140,47 @@ class Connection:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    # ---- IMAP ----
+    # ---- what the protocols share ----
 
-    def greet(self, offer=OFFER):
+    def start_tls(self):
+        self.hello()
+        self.agree(self.read_starttls())
+        self.handshake()
+
+    def learn(self, message):
+        """What the login tells."""
+        message = base64.b64decode(message, validate=True)
+        self.user = USER.search(message)[1].decode()
+        self.token = TOKEN.search(message)[1].decode()
+
+    def log_in(self, **more):
+        self.greet(**more)
+        self.accept(self.read_token())
+
+
+class ImapConnection(Connection):
+    protocol = alpn = "imap"
+
+    def hello(self, offer=OFFER):
         self.send(f"* OK [CAPABILITY {offer}] scripted\r\n")
+
+    greet = hello
+
+    def command(self, verb):
+        """Its tag."""
+        tag, said = self.line().decode().split(" ")
+        assert said == verb, said
+        return tag
+
+    def tell_capabilities(self, offer=OFFER):
+        tag = self.command("CAPABILITY")
+        self.send(f"* CAPABILITY {offer}\r\n{tag} OK done\r\n")
+
+    def read_starttls(self):
+        return self.command("STARTTLS")
+
+    def agree(self, tag, behind=""):
+        self.send(f"{tag} OK go ahead\r\n{behind}")
 
     def read_token(self):
         """Takes the AUTHENTICATE; returns its tag."""
@@ -134,17 +190,14 @@ class Connection:
         if len(words) == 3:
             self.send("+ \r\n")
             words.append(self.line())
-        message = base64.b64decode(words[3], validate=True)
-        self.user = USER.search(message)[1].decode()
-        self.token = TOKEN.search(message)[1].decode()
+        self.learn(words[3])
         return words[0].decode()
 
     def accept(self, tag, capabilities=CAPABILITIES):
         self.send(f"{tag} OK [CAPABILITY {capabilities}] Logged in\r\n")
 
-    def log_in(self, **more):
-        self.greet(**more)
-        self.accept(self.read_token())
+    def refuse(self, tag):
+        self.send(f"{tag} NO [AUTHENTICATIONFAILED] not with that\r\n")
 
     def answer_commands(self):
         """OK to all of them, until the client logs out."""
@@ -170,11 +223,20 @@ def polite(connection):
     connection.answer_commands()
 
 
+def polite_behind_starttls(connection):
+    connection.start_tls()
+    connection.tell_capabilities()
+    connection.accept(connection.read_token())
+    connection.answer_commands()
+
+
 class ScriptedUpstream:
-    def __init__(self, rig, script=polite):
+    def __init__(self, rig, script=polite, kind=ImapConnection):
         self.script = script
+        self.kind = kind
+        self.protocol = kind.protocol
         self.context = server_context(rig.state["certs"]["good"])
-        self.context.set_alpn_protocols(["imap"])
+        self.context.set_alpn_protocols([kind.alpn])
         self.connections = []
         self.failures = []
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -190,7 +252,7 @@ class ScriptedUpstream:
                 return  # closed
             plug.settimeout(None)
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(self, plug)
+            connection = self.kind(self, plug)
             self.connections.append(connection)
             threading.Thread(target=self._play, args=(connection,), daemon=True).start()
 
