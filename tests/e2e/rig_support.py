@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 from cli_support import ROOT
 
@@ -98,6 +99,19 @@ class Rig:
         kinds = ("AccessToken", "RefreshToken", "ClientCredentials")
         keys = [key.split(":", 1) for key, _ in saved["items"]]
         return {name for kind, name in keys if kind in kinds}
+
+    def put_mail(self, user, mail):
+        """With the line ends of files."""
+        maildir = pathlib.Path(self.state["users"][user]["maildir"])
+        path = maildir / "new" / f"{time.time():.6f}.put.localhost"
+        made = maildir / "tmp" / path.name
+        made.write_bytes(mail)
+        made.chmod(0o644)
+        made.rename(path)
+
+    def context(self):
+        """Of a client that trusts the rig."""
+        return client.context(self.state)
 
     def mails(self, user):
         """The mails that lie in a mailbox, as they were delivered."""
