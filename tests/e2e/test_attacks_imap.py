@@ -7,7 +7,6 @@ import concurrent.futures
 import os
 import random
 import socket
-import ssl
 import subprocess
 import sys
 
@@ -22,14 +21,6 @@ from scripted_upstream import polite
 from waiting import wait_until
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: run as root")
-
-
-def tls_hello():
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    return outgoing.read()
 
 
 # ---- hostile clients: memory and time ----
@@ -338,34 +329,6 @@ def test_59_format_strings_are_words(unharmed):
     assert client.authenticate("PLAIN", plain(words, words)) == WRONG
     client.send(f"{words} NOOP\r\n")
     assert client.line() == b"* BAD invalid tag"
-
-
-# ---- browsers and other protocols ----
-
-@pytest.mark.parametrize("first", ["POST / HTTP/1.1", "GET /imap HTTP/1.0", "put /x http/1.1",
-                                   "OPTIONS * HTTP/1.1", "CONNECT mail:993 HTTP/1.1",
-                                   "PRI * HTTP/2.0", "a BREW /pot HTTP/1.1"])
-def test_60_a_web_page_posts_to_us(serve, unharmed, first):
-    upstream = serve(polite)
-    body = f"a LOGIN {CAROL} {unharmed.passwords['carol']}\r\nb SELECT INBOX\r\n"
-    mark = unharmed.log_size()
-    client = unharmed.raw(greet=False)
-    client.send(f"{first}\r\nHost: 127.0.0.1:{unharmed.port}\r\nContent-Length: {len(body)}\r\n"
-                f"\r\n{body}")
-    lines = client.rest().split(b"\r\n")
-    assert lines[0].startswith(b"* OK ")
-    assert lines[1:] in ([b"* BYE this is not an HTTP server", b""], [b""]), lines
-    unharmed.wait_log("cross-protocol .*HTTP", since=mark)
-    unharmed.wait_log("session-close", since=mark)
-    assert upstream.connections == []
-
-
-def test_61_a_tls_client(unharmed):
-    mark = unharmed.log_size()
-    client = unharmed.raw()
-    client.send(tls_hello())
-    assert client.rest() in (b"* BYE a TLS client on a plaintext port\r\n", b"")
-    unharmed.wait_log("cross-protocol .*a TLS client on a plaintext port", since=mark)
 
 
 # ---- neighbours ----
