@@ -52,10 +52,11 @@ class Rig:
     def revive(self, part):
         self.call("revive", part)
         self.dead.discard(part)
-        if part == "op":
-            # For a minute Dovecot may ask on connections to the one that died, and wait in vain.
-            self.kill("dovecot")
-            self.revive("dovecot")
+        # Who asks it may go on for a while on connections to the one that died, and in vain.
+        asking = {"op": "dovecot", "dovecot": "postfix"}.get(part)
+        if asking and (asking != "postfix" or self.state["postfix"]):
+            self.kill(asking)
+            self.revive(asking)
 
     def reset(self):
         """As at the start, whatever the test before has done."""
