@@ -7,84 +7,7 @@
 #ifndef ECLUSE_TESTS_GATE_WORLD_H
 #define ECLUSE_TESTS_GATE_WORLD_H
 
-#include <stdio.h>
-
-#include "far.h"
-#include "gate/gate.h"
-
-#define CLIENTS_MAX   8
-#define UPSTREAMS_MAX 8
-#define SESSIONS_MAX  32
-#define SETTLE_TURNS  60
-#define A_LONG_TIME   (PATIENCE_SECONDS * 1000)
-
-/* ---- what the test wishes ---- */
-
-/* How far a server goes by itself. */
-enum reach { REACH_TCP, REACH_TLS, REACH_GREETING, REACH_ALL };
-
-struct world_wish {
-    int64_t patience[PATIENCE_NONE]; /* 0: a long time */
-    int64_t flush, login, idle, content;
-    uint32_t max_sessions;
-    bool is_of_other_user;
-    const char *bundle; /* instead of the root's certificate */
-};
-
-/* ---- what was seen ---- */
-
-/* What the keeper was told of one session. */
-struct seen {
-    unsigned opens, closes, forgets, asks, answers, agains;
-    uint64_t generation; /* of the last AGAIN */
-    enum why why;        /* of the close */
-    char account[64], detail[200];
-    uint64_t client_bytes, server_bytes;
-    char mechanism[32], peer[64];
-    struct buf secret;         /* of the last ASK or ANSWER */
-    unsigned connects, logins; /* upstream-connect and upstream-auth without a reason against it */
-    char connected[200];
-};
-
-struct upstream {
-    struct far far;
-    enum reach reach;
-    bool has_greeted;
-    unsigned logins;
-    char authenticate[4096]; /* the last such line */
-};
-
-struct world {
-    struct loop loop;
-    bool is_over;
-    struct far keeper;
-    struct seen seen[SESSIONS_MAX]; /* by number */
-    unsigned ready, rejected;
-    char rejection[200];
-
-    int client_listener; /* the keeper's own descriptor of it, which stays open */
-    uint16_t client_port;
-    struct far clients[CLIENTS_MAX];
-    size_t client_count;
-
-    struct test_certificates certificates;
-    SSL_CTX *server;
-    int upstream_listener;
-    uint16_t upstream_port;
-    struct upstream upstreams[UPSTREAMS_MAX];
-    size_t upstream_count;
-
-    /* how those around the gate behave */
-    bool is_keeper_silent;
-    unsigned tokens_refused; /* so many AUTHENTICATEs are answered by NO */
-    enum reach reach;        /* of servers that are accepted from now on */
-    int64_t next_grant;
-    const char *user;
-    struct dial_place {
-        uint8_t bytes[4];
-        uint16_t port;
-    } place; /* where the keeper says the server is */
-};
+#include "gate_servers.h"
 
 /* ---- the keeper's words ---- */
 
@@ -135,7 +58,7 @@ static inline void keeper_grant(struct world *world, uint64_t number)
                                       .grant = world->next_grant,
                                       .host = host,
                                       .port = world->place.port,
-                                      .tls = TLS_MODE_ON,
+                                      .tls = world->has_starttls ? TLS_MODE_STARTTLS : TLS_MODE_ON,
                                       .address_count = 1,
                                       .mechanisms = mechanisms,
                                       .user = user,
@@ -155,7 +78,7 @@ static inline void keeper_configure(struct world *world, const struct world_wish
     char *bundle = wish->bundle != NULL ? mem_copy_string(wish->bundle)
                                         : certificate_text(world->certificates.root);
     struct message_listener listener = {.name = name,
-                                        .protocol = PROTOCOL_IMAP,
+                                        .protocol = wish->protocol,
                                         .descriptors = 1,
                                         .account = account,
                                         .mechanisms = mechanisms,
@@ -229,10 +152,20 @@ static inline void take_ask(struct world *world, const struct message *message)
     message_ask_clear(&ask);
     if (world->is_keeper_silent)
         return;
-    if (has_bytes)
+    if (world->is_keeper_refusing)
+        keeper_refuse(world, message->session, WHY_AUTH_REJECTED);
+    else if (has_bytes)
         keeper_grant(world, message->session);
     else
         keeper_challenge(world, message->session, SLICE_LITERAL("User Name"));
+}
+
+static inline void take_learned(struct seen *seen, const struct message *message)
+{
+    char *lines;
+    assert_int_equal(message_read_learned(message, &lines), 0);
+    snprintf(seen->learned, sizeof(seen->learned), "%s", lines);
+    mem_free(lines);
 }
 
 static inline void take_message(struct world *world, const struct message *message)
@@ -262,6 +195,9 @@ static inline void take_message(struct world *world, const struct message *messa
         if (!world->is_keeper_silent)
             keeper_grant(world, message->session);
         return;
+    case MESSAGE_LEARNED:
+        take_learned(seen_of(world, message->session), message);
+        return;
     case MESSAGE_FORGET:
         assert_int_equal(seen_of(world, message->session)->closes, 1);
         seen_of(world, message->session)->forgets++;
@@ -283,56 +219,6 @@ static inline void keeper_turn(struct world *world)
         take_message(world, &message);
         buf_consume(&world->keeper.got, size);
     }
-}
-
-/* ---- servers ---- */
-
-static inline void upstream_answer(struct world *world, struct upstream *upstream)
-{
-    struct slice got = far_got(&upstream->far);
-    size_t end = slice_find(got, '\n');
-    if (end == got.size)
-        return;
-    struct slice line = slice_take(got, end + 1), rest = line, tag;
-    assert_true(slice_next_word(&rest, ' ', &tag));
-    if (!slice_starts_with(rest, "AUTHENTICATE "))
-        return;
-    snprintf(upstream->authenticate, sizeof(upstream->authenticate), "%.*s", SLICE_PRINT(rest));
-    if (upstream->reach < REACH_ALL)
-        return;
-    char answer[200];
-    bool is_refused = world->tokens_refused > 0;
-    world->tokens_refused -= is_refused;
-    upstream->logins += !is_refused;
-    snprintf(answer, sizeof(answer), "%.*s %s\r\n", SLICE_PRINT(tag),
-             is_refused ? "NO expired" : "OK [CAPABILITY IMAP4rev1 IDLE] in");
-    buf_consume(&upstream->far.tls->plain, line.size);
-    far_send(&upstream->far, slice_of_string(answer));
-}
-
-static inline void upstream_turn(struct world *world, struct upstream *upstream)
-{
-    far_turn(&upstream->far);
-    if (upstream->far.tls == NULL || !SSL_is_init_finished(upstream->far.tls->ssl))
-        return;
-    if (!upstream->has_greeted && upstream->reach >= REACH_GREETING) {
-        upstream->has_greeted = true;
-        far_send(&upstream->far,
-                 SLICE_LITERAL("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hello\r\n"));
-    }
-    if (upstream->logins == 0)
-        upstream_answer(world, upstream);
-}
-
-static inline void accept_upstreams(struct world *world)
-{
-    int descriptor = accept4(world->upstream_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (descriptor < 0)
-        return;
-    assert_true(world->upstream_count < UPSTREAMS_MAX);
-    struct upstream *upstream = &world->upstreams[world->upstream_count++];
-    *upstream = (struct upstream){.reach = world->reach};
-    far_init(&upstream->far, descriptor, world->reach == REACH_TCP ? NULL : world->server);
 }
 
 /* ---- turns ---- */
@@ -441,7 +327,7 @@ static inline void client_say(struct far *client, const char *text)
 static inline struct far *client_greeted(struct world *world)
 {
     struct far *client = client_connect(world);
-    wait_for_text(world, client, "] ecluse ready\r\n");
+    wait_for_text(world, client, world->speech->greeting);
     return client;
 }
 
@@ -450,8 +336,8 @@ static inline struct far *client_relayed(struct world *world)
 {
     struct far *client = client_greeted(world);
     world->reach = REACH_ALL;
-    client_say(client, "in LOGIN alice secret\r\n");
-    wait_for_text(world, client, "in OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n");
+    client_say(client, world->speech->login);
+    wait_for_text(world, client, world->speech->logged_in);
     return client;
 }
 
@@ -464,10 +350,11 @@ static inline struct upstream *newest_upstream(struct world *world)
 /* A line there and a line back. */
 static inline void check_relay(struct world *world, struct far *client, struct upstream *upstream)
 {
-    client_say(client, "x NOOP\r\n");
-    wait_for_text(world, &upstream->far, "x NOOP\r\n");
-    far_send(&upstream->far, SLICE_LITERAL("x OK fine\r\n"));
-    wait_for_text(world, client, "x OK fine\r\n");
+    const struct speech *speech = world->speech;
+    client_say(client, speech->alive);
+    wait_for_text(world, &upstream->far, speech->alive);
+    far_send(&upstream->far, slice_of_string(speech->alive_answer));
+    wait_for_text(world, client, speech->alive_answer);
 }
 
 /* ---- the beginning and the end ---- */
@@ -506,8 +393,10 @@ static inline struct world *world_open(const struct world_wish *wish)
     struct world *world = mem_new(sizeof(*world));
     assert_int_equal(loop_init(&world->loop, NULL), 0);
     test_certificates_init(&world->certificates);
-    world->server =
-        server_new(&(struct server_wish){.certificate = world->certificates.good, .alpn = "imap"});
+    world->speech = &speeches[wish->protocol];
+    world->has_starttls = wish->has_starttls;
+    world->server = server_new(&(struct server_wish){.certificate = world->certificates.good,
+                                                     .alpn = world->speech->alpn});
     for (size_t i = 0; i < SESSIONS_MAX; i++)
         buf_init(&world->seen[i].secret, MESSAGE_SIZE_MAX);
     world->client_listener = listen_on("127.0.0.1", 64, &world->client_port);

@@ -1,7 +1,8 @@
 /*
  * The gate in one process with the keeper, the clients and the servers: logins, what the keeper
  * orders, and who gets in. What is kept and passed on is in test_gate_relay, what happens when
- * somebody leaves in test_gate_phases.
+ * somebody leaves in test_gate_phases, when somebody is slow in test_gate_deadlines, and before TLS
+ * in test_gate_starttls.
  */
 #include <setjmp.h>
 #include <stdarg.h>
