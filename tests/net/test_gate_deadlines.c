@@ -293,11 +293,9 @@ static void test_a_message_that_the_server_does_not_take_is_waited_for(void **st
     struct far *client = client_with_message(world);
     struct far *server = &newest_upstream(world)->far;
     server->is_stalled = true;
-    size_t sent = 0;
     for (size_t idle = 0; idle < 100; idle++) {
         if (buf_size(&client->to_send) == 0) {
             far_send(client, slice_of(octets, sizeof(octets)));
-            sent += sizeof(octets);
             idle = 0;
         }
         world_turn(world);
@@ -307,7 +305,6 @@ static void test_a_message_that_the_server_does_not_take_is_waited_for(void **st
     server->is_stalled = false;
     finish_message(world, client);
     leave(world, client);
-    assert_true(seen_of(world, 1)->client_bytes > sent);
 }
 
 /* For silence in a message there is one deadline: that of messages. */
