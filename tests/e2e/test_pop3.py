@@ -23,14 +23,11 @@ def mailbox(request, ecluse, rig):
 
 
 @pytest.fixture
-def user5(ecluse, rig):
+def user5(ecluse):
     """Somebody whose mailbox is the test's own."""
-    address = "user5@example.test"
-    rig.remove_mails(address)
     ecluse.add_account("user5")
     ecluse.ready("user5")
-    yield address
-    rig.remove_mails(address)
+    return ecluse.address_of("user5")
 
 
 def on_the_wire(mail):

@@ -33,7 +33,6 @@ def submission(request, ecluse, rig):
     Dovecot stands in."""
     scheme, port = servers(rig)[request.param]
     ecluse.set("provider local", smtp=f"{scheme}://localhost:{port}")
-    rig.remove_mails(BOB)
     return ecluse.ready("alice")
 
 
@@ -113,7 +112,6 @@ def test_the_list_is_the_servers_without_what_leads_around_us(submission, rig):
 def test_a_mail_of_30_megabytes(ecluse, rig):
     """Dovecot's submission takes it, and Postfix 10 MB."""
     ecluse.set("provider local", smtp=f"tls://localhost:{rig.ports['submissions']}")
-    rig.remove_mails(BOB)
     mail = HEAD + base64.encodebytes(os.urandom(23 << 20)).replace(
         b"\n", b"\r\n") + TRICKY
     assert len(mail) > 30_000_000
@@ -121,7 +119,6 @@ def test_a_mail_of_30_megabytes(ecluse, rig):
     assert client.submit(ALICE, BOB, stuffed(mail)).startswith("250 ")
     [received] = wait_until(lambda: rig.mails(BOB), "the mail")
     assert received.endswith(as_file(mail))
-    rig.remove_mails(BOB)
 
 
 def test_a_mail_arrives_octet_for_octet(scripted):
@@ -277,7 +274,6 @@ def test_parameters_are_relayed_as_they_are(scripted):
 def test_dsn_and_smtputf8(ecluse, rig):
     """With Postfix; without root there is a server that offers neither."""
     sender = "user6@example.test"
-    rig.remove_mails(sender)
     ecluse.add_account("user6")
     ecluse.ready("user6")
     client = ecluse.smtp_session("user6")
