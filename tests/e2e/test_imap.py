@@ -11,7 +11,6 @@ import pytest
 
 from ecluse_support import ALICE, CAROL, WRONG
 from imap_support import plain, quoted
-from scripted_upstream import polite
 from waiting import wait_until
 
 
@@ -251,28 +250,7 @@ def test_a_listener_for_one_account(ecluse):
     assert ecluse.try_login("alice").startswith("OK ")
 
 
-# ---- tokens of all sizes ----
-
-def test_tokens_of_2_kib_at_dovecot(ecluse, rig):
-    rig.knob("token_size", 2048)
-    ecluse.ready("alice")
-    assert len(ecluse.access_token("alice")) == 2048
-    assert ecluse.session("alice").select("INBOX", readonly=True) == ("OK", [b"3"])
-
-
-@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
-@pytest.mark.parametrize("size", [22, 5000, 6000, 16384])
-def test_tokens_of_any_size_arrive_whole(ecluse, rig, upstreams, mechanism, size):
-    upstream = upstreams(polite)
-    ecluse.serve_from(upstream, mechanisms=mechanism)
-    rig.knob("token_size", size)
-    ecluse.ready("carol")
-    session = ecluse.raw_session("carol")
-    assert session.command("NOOP")[0] == "OK NOOP completed for carol@example.test"
-    connection, = upstream.connections
-    assert connection.mechanism == mechanism
-    assert connection.token == ecluse.access_token("carol") and len(connection.token) == size
-
+# ---- mechanisms upstream ----
 
 @pytest.mark.parametrize("offer, expected", [
     ("IMAP4rev1 AUTH=XOAUTH2", "XOAUTH2"),

@@ -17,8 +17,7 @@ HEAD = (b"From: alice@example.test\r\nDate: Fri, 13 Nov 2026 12:00:00 +0000\r\n"
         b"Message-ID: <letter@example.test>\r\nSubject: a letter\r\n\r\n")
 # What smuggling would need, and what careless programs lose.
 TRICKY = HEAD + b".\r\n..\r\n.dot\r\n...\r\n\r\nMAIL FROM:<x@y>\r\nDATA\r\n.end\r\n"
-HIDDEN = ("AUTH", "STARTTLS", "CHUNKING", "BINARYMIME", "XCLIENT", "XFORWARD",
-          "BURL")
+HIDDEN = ("AUTH", "STARTTLS", "CHUNKING", "BINARYMIME", "XCLIENT", "XFORWARD", "BURL")
 
 
 def servers(rig):
