@@ -25,7 +25,7 @@ enum reach { REACH_TCP, REACH_TLS, REACH_GREETING, REACH_ALL };
 struct world_wish {
     enum protocol protocol;
     bool has_starttls;               /* the servers: no TLS before they are asked for it */
-    int64_t patience[PATIENCE_NONE]; /* 0: a long time */
+    int64_t patience[PATIENCE_NONE]; /* 0: for ever */
     int64_t flush, login, idle, content;
     uint32_t max_sessions;
     bool is_of_other_user;

@@ -375,14 +375,14 @@ static inline void open_gate(struct world *world, const struct world_wish *wish)
     int listener = dup(world->client_listener);
     struct gate_settings settings = {.channel = pair[0],
                                      .listeners = listener,
-                                     .flush = wish->flush == 0 ? A_LONG_TIME : wish->flush,
-                                     .login = wish->login == 0 ? A_LONG_TIME : wish->login,
-                                     .idle = wish->idle == 0 ? A_LONG_TIME : wish->idle,
-                                     .content = wish->content == 0 ? A_LONG_TIME : wish->content,
+                                     .flush = wish->flush == 0 ? NEVER : wish->flush,
+                                     .login = wish->login == 0 ? NEVER : wish->login,
+                                     .idle = wish->idle == 0 ? NEVER : wish->idle,
+                                     .content = wish->content == 0 ? NEVER : wish->content,
                                      .on_over = on_gate_over,
                                      .owner = world};
     for (size_t i = 0; i < PATIENCE_NONE; i++)
-        settings.patience[i] = wish->patience[i] == 0 ? A_LONG_TIME : wish->patience[i];
+        settings.patience[i] = wish->patience[i] == 0 ? NEVER : wish->patience[i];
     if (gate_open(&world->loop, &settings, &err) != 0)
         fail_msg("%s", err.text);
     keeper_configure(world, wish);
