@@ -178,7 +178,7 @@ bool engine_upstream_challenge(struct engine *engine, const struct unit *unit);
 void engine_token_refused(struct engine *engine, struct slice reason);
 /* The login failed: tell the client why, which may then try again. */
 void engine_fail(struct engine *engine, enum why why, const char *text);
-/* As engine_fail, with what the server said behind it, escaped and cut. */
+/* As engine_fail, with what the server said over TLS behind it, escaped and cut. */
 void engine_fail_quoting(struct engine *engine, enum why why, const char *text,
                          struct slice server_words);
 /* Logged in: the client is told, and the relay begins. Of the capabilities the lines that

@@ -34,6 +34,7 @@ struct passage_command {
 struct passage_lines_kind {
     const struct passage_command *commands;
     uint8_t control_answer;         /* to a line with control characters in it: one of ours */
+    const char *length_answer;      /* to one that is too long, with its line end */
     const char *const *own_answers; /* by number, less PASSAGE_OWN_ANSWER; with their line ends */
 };
 

@@ -325,8 +325,13 @@ static bool reply_logged_in(struct engine *engine, const struct unit *unit)
     return false;
 }
 
+/* 500 to 504 are about the command: too long, too large a token, not known. Another token would be
+ * none the better. */
 static bool reply_refused(struct engine *engine, const struct unit *unit)
 {
+    if (slice_starts_with(unit->bytes, "50"))
+        return fail_with_reply(engine, unit, WHY_UPSTREAM_PROTOCOL,
+                               "the mail server does not take the login");
     (void)reply_line(engine, unit);
     engine_token_refused(engine, engine_reply_text(engine));
     engine_clear_reply_text(engine);

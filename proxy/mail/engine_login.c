@@ -106,7 +106,8 @@ void engine_fail_quoting(struct engine *engine, enum why why, const char *text,
                          struct slice server_words)
 {
     char words[200], sentence[DEED_TEXT_MAX];
-    slice_escape(server_words, words, sizeof(words));
+    /* Before TLS they may be anybody's, and are not brought before the user. */
+    slice_escape(engine->upstream_is_secure ? server_words : SLICE_NONE, words, sizeof(words));
     snprintf(sentence, sizeof(sentence), "%s: %s", text, words);
     engine_fail(engine, why, words[0] == '\0' ? text : sentence);
 }

@@ -134,6 +134,9 @@ static size_t collect(struct passage_lines *lines, struct slice bytes,
     size_t end = slice_find(bytes, '\n');
     struct slice piece = slice_take(bytes, end < bytes.size ? end + 1 : end);
     if (buf_append(&lines->line, piece) != 0) {
+        /* It is told where it does not have to wait for its turn. */
+        if (buf_size(&lines->answers) == 0 && !lines->is_within_reply)
+            sink->pass(sink->owner, SIDE_CLIENT, slice_of_string(lines->kind->length_answer));
         passage_end(lines->passage, WHY_CLIENT_PROTOCOL, "a command is too long");
         return 0;
     }

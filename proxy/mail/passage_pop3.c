@@ -70,8 +70,11 @@ static const struct passage_command commands[] = {
     {NULL, ANSWER_LINE, NULL, NULL},
 };
 
-static const struct passage_lines_kind lines_kind = {
-    .commands = commands, .control_answer = OWN_CONTROL, .own_answers = own_answers};
+static const struct passage_lines_kind lines_kind = {.commands = commands,
+                                                     .control_answer = OWN_CONTROL,
+                                                     .length_answer =
+                                                         "-ERR a command is too long\r\n",
+                                                     .own_answers = own_answers};
 
 /* ---- answers ---- */
 

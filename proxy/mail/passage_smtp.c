@@ -171,8 +171,11 @@ static const struct passage_command commands[] = {
     {NULL, ANSWER_REPLY, NULL, NULL},
 };
 
-static const struct passage_lines_kind lines_kind = {
-    .commands = commands, .control_answer = OWN_CONTROL, .own_answers = own_answers};
+static const struct passage_lines_kind lines_kind = {.commands = commands,
+                                                     .control_answer = OWN_CONTROL,
+                                                     .length_answer =
+                                                         "500 5.5.2 a command is too long\r\n",
+                                                     .own_answers = own_answers};
 
 /* ---- the message ---- */
 
