@@ -9,6 +9,7 @@ import ssl
 import pytest
 
 from scripted_upstream import Gone, polite, server_context
+from waiting import wait_until
 
 BAD_CERTIFICATES = {
     "wrong_name": (r"127\.0\.0\.3|mismatch", "{wrong_name}:{imaps}"),
@@ -211,9 +212,10 @@ def test_a_second_login_resumes_and_another_account_does_not(ecluse, upstreams, 
         upstream.wait_over()
         assert len(connections) == count
     assert [c.resumed for c in connections] == [False, True, False, True]
-    resumed = re.findall(r"upstream-connect account=(\w+) .* detail=\"TLSv1\.\d \S+( resumed)?\"",
-                         ecluse.log())
-    assert resumed == [("alice", ""), ("alice", " resumed"), ("bob", ""), ("bob", " resumed")]
+    line = r"upstream-connect account=(\w+) .* detail=\"TLSv1\.\d \S+( resumed)?\""
+    wait_until(lambda: len(re.findall(line, ecluse.log())) == count, "the log's lines")
+    assert re.findall(line, ecluse.log()) == [("alice", ""), ("alice", " resumed"),
+                                              ("bob", ""), ("bob", " resumed")]
 
 
 def test_a_ticket_of_another_certificate_is_not_asked_for_trust(ecluse, rig, upstreams):
