@@ -123,8 +123,12 @@ static void welcome(struct listener *listener, int descriptor)
                                         .on_over = on_session_over,
                                         .owner = listener};
     struct err err;
-    if (peer_address(descriptor, &settings.peer) != 0 ||
-        !is_welcome(listener, descriptor, &settings.peer)) {
+    bool is_there = peer_address(descriptor, &settings.peer) == 0;
+    if (!is_there) {
+        snprintf(settings.peer.text, sizeof(settings.peer.text), "gone");
+        note_rejected(listener, &settings.peer, "it has left already");
+    }
+    if (!is_there || !is_welcome(listener, descriptor, &settings.peer)) {
         close(descriptor);
         return;
     }

@@ -10,6 +10,7 @@ from ecluse_support import ALICE, CAROL
 from imap_support import plain
 from scripted_pop3 import CAPABILITIES, SASL
 from scripted_upstream import polite
+from waiting import wait_until
 
 DOTS = b"Subject: dots\n\n.\n..\n.a line\n...\nno dot\n.\n"
 
@@ -192,6 +193,7 @@ def test_what_the_server_could_do_is_shown_the_next_time(ecluse, upstreams):
     ecluse.serve_from(upstreams(script, "pop3"))
     ecluse.set("listen pop3", account="carol")
     ecluse.ready("carol").raw_session("carol", "pop3").command("QUIT")
+    wait_until(lambda: "EXPIRE" in ecluse.pop3().capa(), "what the server can do")
     shown = ecluse.pop3().capa()
     assert shown["EXPIRE"] == ["60", "USER"] and shown["LOGIN-DELAY"] == ["10"]
     assert {"TOP", "UIDL", "PIPELINING", "USER"} <= shown.keys()
