@@ -68,6 +68,9 @@ $(OUT)/%.o: %.c
 	$(say) CC $<
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# It holds the table of providers: see there.
+$(OUT)/proxy/conf/provider_table.o: config/providers.ini
+
 # The pure archive is floor 0 and 1 and nothing else: a unit test that needs more does not link.
 $(OUT)/pure.a: $(call object,$(PURE_SOURCES))
 	rm -f $@ && ar rcs $@ $^
@@ -123,6 +126,7 @@ lint: ## clang-format and clang-tidy find nothing
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1
+	install -D -m 644 config/providers.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/providers.ini
 	install -D -m 644 config/ecluse.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/ecluse.ini
 clean: ## remove what was built
 	rm -rf $(BUILD)

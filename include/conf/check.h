@@ -14,6 +14,9 @@
 /* All of the below over the whole draft. */
 void check_draft(struct draft *draft);
 
+/* Every provider of the draft, and nothing else. */
+void check_providers(struct draft *draft);
+
 /* One section each; the others of the draft must have been read. Providers come before accounts,
  * accounts before listeners: a later one looks at what an earlier one worked out. */
 void check_provider(struct draft *draft, const struct draft_section *section);
@@ -22,6 +25,8 @@ void check_listener(struct draft *draft, const struct draft_section *section);
 /* Refuses what the grammar knows and this version does not do. */
 void check_served(struct draft *draft, const struct draft_section *section);
 
+/* A part of a URL: letters, digits, '.' and '-'. */
+bool tenant_is_valid(const char *tenant);
 bool mechanism_takes_token(const char *name);
 bool mechanism_takes_password(const char *name);
 

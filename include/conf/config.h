@@ -45,6 +45,8 @@ enum flow {
     FLOW_NONE
 };
 
+enum confidence { CONFIDENCE_UNKNOWN, CONFIDENCE_LOW, CONFIDENCE_MEDIUM, CONFIDENCE_HIGH };
+
 /* ---- The option lists are in conf/option.h; the structs below are what they fill. ---- */
 #include "conf/option.h"
 
@@ -81,7 +83,7 @@ struct listener_config {
 
 struct provider_config {
     char *name;
-    int line;
+    int line; /* 0: only in the built-in table */
     PROVIDER_OPTIONS(OPTION_FIELD)
     struct endpoint endpoints[PROTOCOL_COUNT];
 };
@@ -90,6 +92,7 @@ struct account_config {
     char *name; /* the short label */
     int line;
     ACCOUNT_OPTIONS(OPTION_FIELD)
+    /* `provider`, `flow` and `tenant` are filled in from the provider where the file has none. */
     const struct provider_config *provider_row; /* borrowed from the same config */
 };
 
@@ -98,7 +101,7 @@ struct config {
     GLOBAL_OPTIONS(OPTION_FIELD)
     struct listener_config **listeners;
     size_t listener_count;
-    struct provider_config **providers;
+    struct provider_config **providers; /* those of the file, then the built-in ones */
     size_t provider_count;
     struct account_config **accounts;
     size_t account_count;
@@ -140,6 +143,8 @@ MUST_CHECK int config_read(const char *file, const struct config_surroundings *s
 MUST_CHECK int config_read_stream(FILE *stream, const char *file,
                                   const struct config_surroundings *surroundings,
                                   struct config **config_out, struct config_problems *problems);
+/* The built-in providers and nothing else. */
+struct config *config_of_table(void);
 void config_free(struct config *config);
 void config_problems_free(struct config_problems *problems);
 
@@ -151,6 +156,10 @@ void config_print_defaults(FILE *stream);
 const struct account_config *config_account(const struct config *config, const char *name);
 const struct account_config *config_account_by_address(const struct config *config,
                                                        struct slice address);
+/* The provider whose domains hold that domain, in any case of letters; the most exact of them, and
+ * the user's before a built-in one. NULL when there is none. */
+const struct provider_config *config_provider_by_domain(const struct config *config,
+                                                        struct slice domain);
 /* The SASL user upstream: imap_user and so on, else user, else address. */
 const char *account_upstream_user(const struct account_config *account, enum protocol protocol);
 

@@ -23,6 +23,7 @@
 #define OPTION_FIELD_choice_newline(key)       enum bare_newline key;
 #define OPTION_FIELD_choice_auth(key)          enum listener_auth key;
 #define OPTION_FIELD_choice_flow(key)          enum flow key;
+#define OPTION_FIELD_choice_confidence(key)    enum confidence key;
 
 /* [ecluse]. `workers` is 0 for "auto"; state_dir and runtime_dir are filled from the surroundings.
  */
@@ -59,8 +60,8 @@
 
 #define ACCOUNT_OPTIONS(X)                                                                         \
     X(text, address, "", "what the client types as user name")                                     \
-    X(text, provider, "", "a [provider NAME]")                                                     \
-    X(choice_flow, flow, "code", "how to sign in: code device client_credentials password …")      \
+    X(text, provider, "", "a [provider NAME] or row of ecluse providers; default: by domain")      \
+    X(choice_flow, flow, "code", "how to sign in: code device none …; default: the provider's")    \
     X(text, client_id, "", "OAuth2 client identifier")                                             \
     X(secret, client_secret, "", "OAuth2 client secret; the file must then be 0600")               \
     X(path, client_secret_file, "", "or a file that holds it")                                     \
@@ -71,14 +72,14 @@
     X(text, smtp_user, "", "for SMTP only")                                                        \
     X(text, login_hint, "", "account name to suggest on the sign-in page")                         \
     X(text, scope, "", "scopes to ask for; default: the provider's")                               \
-    X(text, tenant, "", "directory (Microsoft); replaces {tenant} in endpoints")                   \
+    X(text, tenant, "", "directory (Microsoft) for {tenant} in URLs; default: the provider's")     \
     X(path, jwt_key_file, "", "key for client assertions, PEM")                                    \
     X(path, jwt_cert_file, "", "its certificate, PEM")                                             \
     X(text, token_command, "", "flow command: prints an access token")                             \
     X(text, password_command, "", "flow none: prints the password; else ecluse login stores it")
 
 #define PROVIDER_OPTIONS(X)                                                                        \
-    X(words, domains, "", "mail domains that this provider serves")                                \
+    X(words, domains, "", "mail domains that this provider serves; *.NAME: all below NAME")        \
     X(text, imap, "", "tls://HOST:993 or starttls://HOST:143")                                     \
     X(text, pop3, "", "tls://HOST:995 or starttls://HOST:110")                                     \
     X(text, smtp, "", "tls://HOST:465 or starttls://HOST:587")                                     \
@@ -89,6 +90,8 @@
     X(text, device_authorization_endpoint, "", "https URL")                                        \
     X(text, revocation_endpoint, "", "https URL")                                                  \
     X(text, registration_endpoint, "", "https URL")                                                \
+    X(choice_flow, flow, "code", "how its accounts sign in unless they say otherwise")             \
+    X(text, tenant, "", "for {tenant} in its URLs where the account has none")                     \
     X(text, scope, "", "scopes of a sign-in")                                                      \
     X(text, scope_imap, "", "scopes added for IMAP")                                               \
     X(text, scope_pop3, "", "scopes added for POP3")                                               \
@@ -96,6 +99,8 @@
     X(text, authorize_params, "", "parameters added to the authorization request")                 \
     X(text, redirect_host, "127.0.0.1", "host part of the loopback redirect")                      \
     X(path, ca_file, "", "certificate authorities for this provider alone")                        \
-    X(text, pin_sha256, "", "SPKI hashes, base64, of which one must match")
+    X(text, pin_sha256, "", "SPKI hashes, base64, of which one must match")                        \
+    X(choice_confidence, confidence, "unknown", "how sure the row is: unknown low medium high")    \
+    X(text, hint, "", "what has to be done at the provider first")
 
 #endif

@@ -16,5 +16,10 @@
 /* Reads to the end of `stream`, which stays the caller's; what is wrong goes to the draft's
  * problems. */
 void reader_run(FILE *stream, struct draft *draft);
+/*
+ * The same for a text that stands below one that was read: sections that are there go on, keys that
+ * have a line keep their value, and nothing gets a line. Sections past the maximum are left out.
+ */
+void reader_run_below(FILE *stream, struct draft *draft);
 
 #endif

@@ -51,6 +51,8 @@ struct number_range {
 };
 
 const struct option_table *option_table(enum section_kind kind);
+/* The word of a value of a choice. ENSURE: the table has the key, and it is a choice. */
+const char *option_word(const struct option_table *table, const char *key, unsigned value);
 /* NULL when the table has no such key. */
 const struct option *option_find(const struct option_table *table, const char *key);
 /* Position of a row of `table` in it. */

@@ -143,10 +143,15 @@ static void check_each(struct draft *draft, enum section_kind kind,
             check(draft, draft->sections[i]);
 }
 
+void check_providers(struct draft *draft)
+{
+    check_each(draft, SECTION_PROVIDER, check_provider);
+}
+
 void check_draft(struct draft *draft)
 {
     check_global(draft, draft->sections[0]);
-    check_each(draft, SECTION_PROVIDER, check_provider);
+    check_providers(draft);
     check_each(draft, SECTION_ACCOUNT, check_account);
     check_each(draft, SECTION_LISTENER, check_listener);
     for (enum section_kind kind = 0; kind < SECTION_KIND_COUNT; kind++)

@@ -1,11 +1,12 @@
 /*
- * The address gets its one spelling, the provider is found, and then the flow is asked whether it
- * has what it needs.
+ * The address gets its one spelling, the provider is found, by name or by the domain of the
+ * address, and then the flow is asked whether it has what it needs.
  *
  * Failures are problems of the draft: no address, one that is none or another account's; a user
- * name that is too long; no provider or an unknown one; a flow without endpoint, client_id, key or
- * command, or with a command of another flow; mechanisms that do not fit the flow; two sources of a
- * secret; a {tenant} to be filled in and nothing, or nothing fitting, to fill it with.
+ * name that is too long; no provider for its domain or an unknown one; a flow without endpoint,
+ * client_id, key or command, or with a command of another flow; mechanisms that do not fit the
+ * flow; two sources of a secret; a {tenant} to be filled in and nothing, or nothing fitting, to
+ * fill it with.
  */
 #include <string.h>
 
@@ -81,6 +82,33 @@ static void check_users(struct draft *draft, const struct draft_section *section
                          "%s is longer than %d octets; shorten it", users[i].key, ADDRESS_MAXIMUM);
 }
 
+static void replace(char **field, const char *text)
+{
+    mem_free(*field);
+    *field = mem_copy_string(text);
+}
+
+/* By the domain of the address. Without one, that is what has to be put right first. */
+static void find_provider_by_domain(struct draft *draft, const struct draft_section *section)
+{
+    struct account_config *account = section->target;
+    char shown[64];
+
+    if (!address_is_valid(account->address))
+        return;
+    struct slice domain = slice_of_string(strrchr(account->address, '@') + 1);
+    account->provider_row = config_provider_by_domain(draft->config, domain);
+    if (account->provider_row != NULL) {
+        replace(&account->provider, account->provider_row->name);
+        return;
+    }
+    slice_escape(domain, shown, sizeof(shown));
+    problems_add(draft->problems, draft_line(section, "provider"),
+                 "account %s has no provider, and none is known for %s; add provider = NAME, one "
+                 "of ecluse providers or of a [provider NAME] section of yours",
+                 account->name, shown);
+}
+
 static void find_provider(struct draft *draft, const struct draft_section *section)
 {
     struct account_config *account = section->target;
@@ -89,8 +117,7 @@ static void find_provider(struct draft *draft, const struct draft_section *secti
     if (draft_value(section, "provider")->bad)
         return;
     if (!is_set(account->provider)) {
-        problems_add(draft->problems, draft_line(section, "provider"),
-                     "account %s has no provider; add provider = NAME", account->name);
+        find_provider_by_domain(draft, section);
         return;
     }
     const struct draft_section *row =
@@ -101,13 +128,37 @@ static void find_provider(struct draft *draft, const struct draft_section *secti
     }
     slice_escape(slice_of_string(account->provider), shown, sizeof(shown));
     problems_add(draft->problems, draft_line(section, "provider"),
-                 "provider \"%s\" is unknown; add a [provider %s] section", shown, shown);
+                 "provider \"%s\" is unknown; add a [provider %s] section, or name one of ecluse "
+                 "providers",
+                 shown, shown);
 }
 
-/* The client_id comes from the file, or is got by registration (RFC 7591). */
+static void take_flow_of_provider(const struct draft_section *section)
+{
+    struct account_config *account = section->target;
+
+    if (draft_value(section, "flow")->line == 0 && account->provider_row != NULL)
+        account->flow = account->provider_row->flow;
+}
+
+/* The client_id comes from the file, or is got by registration (RFC 7591), whose endpoint may have
+ * to be discovered. With the endpoints given one by one it would be among them. */
 static bool registers_itself(const struct provider_config *provider)
 {
-    return is_set(provider->registration_endpoint) || is_set(provider->issuer);
+    return is_set(provider->registration_endpoint) ||
+           (is_set(provider->issuer) && !is_set(provider->authorization_endpoint));
+}
+
+static void refuse_missing_client(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    const char *hint = account->provider_row->hint;
+
+    problems_add(draft->problems, draft_line(section, "client_id"),
+                 "account %s has no client_id; add the one under which the provider knows this "
+                 "program, %s%s",
+                 account->name, is_set(hint) ? "to get it: " : "",
+                 is_set(hint) ? hint : "or give the provider an issuer or registration_endpoint");
 }
 
 static void check_client(struct draft *draft, const struct draft_section *section)
@@ -126,10 +177,7 @@ static void check_client(struct draft *draft, const struct draft_section *sectio
     if (needs_identifier && !is_set(account->client_id) &&
         !draft_value(section, "client_id")->bad && account->provider_row != NULL &&
         !registers_itself(account->provider_row))
-        problems_add(draft->problems, draft_line(section, "client_id"),
-                     "account %s has no client_id; add the one under which the provider knows this "
-                     "program, or give the provider an issuer or registration_endpoint",
-                     account->name);
+        refuse_missing_client(draft, section);
 }
 
 static void check_token_source(struct draft *draft, const struct draft_section *section)
@@ -181,11 +229,12 @@ static void check_mechanisms_fit(struct draft *draft, const struct draft_section
     const struct words *words = &account->provider_row->mechanisms;
     const struct draft_section *row =
         draft_find_section(draft, SECTION_PROVIDER, account->provider);
+    int row_line = draft_line(row, "mechanisms"); /* 0 of the built-in table */
     for (size_t i = 0; i < words->count; i++) {
         const char *name = words->items[i];
         if (has_password ? !mechanism_takes_token(name) : !mechanism_takes_password(name))
             continue;
-        problems_add(draft->problems, draft_line(row, "mechanisms"),
+        problems_add(draft->problems, row_line != 0 ? row_line : account->line,
                      "mechanisms: %s takes a %s, and account %s on line %d has a %s; name %s, or "
                      "give the account a provider of its own",
                      name, has_password ? "token" : "password", account->name, account->line,
@@ -212,13 +261,13 @@ static bool wants_tenant(const struct provider_config *provider)
 
 static void check_tenant(struct draft *draft, const struct draft_section *section)
 {
-    const struct account_config *account = section->target;
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+    struct account_config *account = section->target;
 
     if (draft_value(section, "tenant")->bad)
         return;
-    if (account->tenant[strspn(account->tenant, allowed)] != '\0')
+    if (!is_set(account->tenant) && account->provider_row != NULL)
+        replace(&account->tenant, account->provider_row->tenant);
+    if (!tenant_is_valid(account->tenant))
         problems_add(draft->problems, draft_line(section, "tenant"),
                      "tenant becomes part of a URL: letters, digits, '.' and '-' only");
     else if (!is_set(account->tenant) && account->provider_row != NULL &&
@@ -233,6 +282,7 @@ void check_account(struct draft *draft, const struct draft_section *section)
     check_address(draft, section);
     check_users(draft, section);
     find_provider(draft, section);
+    take_flow_of_provider(section);
     check_client(draft, section);
     if (!draft_value(section, "flow")->bad) {
         check_token_source(draft, section);

@@ -3,7 +3,7 @@
  *
  * Failures are problems of the draft: an endpoint or URL of the wrong form, a provider without any
  * mail server, a domain that is none or that two providers claim, a redirect that leaves the
- * machine, a mechanism or a pin that is none.
+ * machine, a mechanism, a pin or a tenant that is none.
  */
 #include <string.h>
 
@@ -64,17 +64,33 @@ static void check_urls(struct draft *draft, const struct draft_section *section)
                          err.text);
 }
 
-/* The provider before `section` that claims the domain too. */
-static const struct provider_config *
-other_owner(const struct draft *draft, const struct provider_config *provider, const char *domain)
+static bool claims(const struct provider_config *provider, const char *domain)
 {
-    for (size_t i = 0; draft->config->providers[i] != provider; i++) {
-        const struct words *domains = &draft->config->providers[i]->domains;
-        for (size_t j = 0; j < domains->count; j++)
-            if (strcmp(domains->items[j], domain) == 0)
-                return draft->config->providers[i];
+    for (size_t i = 0; i < provider->domains.count; i++)
+        if (strcmp(provider->domains.items[i], domain) == 0)
+            return true;
+    return false;
+}
+
+/* The provider before `section` that claims the domain too. What the built-in table claims, the
+ * file may claim for another. */
+static const struct provider_config *
+other_owner(const struct draft *draft, const struct draft_section *section, const char *domain)
+{
+    if (draft_value(section, "domains")->line == 0)
+        return NULL;
+    for (size_t i = 0; draft->sections[i] != section; i++) {
+        const struct draft_section *other = draft->sections[i];
+        if (other->kind == SECTION_PROVIDER && claims(other->target, domain) &&
+            draft_value(other, "domains")->line != 0)
+            return other->target;
     }
     return NULL;
+}
+
+static bool domain_is_valid(const char *domain)
+{
+    return host_name_is_valid(strncmp(domain, "*.", 2) == 0 ? domain + 2 : domain);
 }
 
 static void check_domains(struct draft *draft, const struct draft_section *section)
@@ -86,17 +102,34 @@ static void check_domains(struct draft *draft, const struct draft_section *secti
     for (size_t i = 0; i < provider->domains.count; i++) {
         char *domain = provider->domains.items[i];
         text_to_lower(domain);
-        const struct provider_config *other = other_owner(draft, provider, domain);
-        if (!host_name_is_valid(domain)) {
+        const struct provider_config *other = other_owner(draft, section, domain);
+        if (!domain_is_valid(domain)) {
             slice_escape(slice_of_string(domain), shown, sizeof(shown));
             problems_add(draft->problems, line,
-                         "domains: \"%s\" is no domain; give names such as example.org", shown);
+                         "domains: \"%s\" is no domain; give names such as example.org, or "
+                         "*.example.org for all below it",
+                         shown);
         } else if (other != NULL) {
             problems_add(draft->problems, line,
                          "domains: %.64s belongs to provider %s already; leave it to one of them",
                          domain, other->name);
         }
     }
+}
+
+bool tenant_is_valid(const char *tenant)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+
+    return tenant[strspn(tenant, allowed)] == '\0';
+}
+
+static void check_default_tenant(struct draft *draft, const struct draft_section *section)
+{
+    if (!tenant_is_valid(((const struct provider_config *)section->target)->tenant))
+        problems_add(draft->problems, draft_line(section, "tenant"),
+                     "tenant becomes part of a URL: letters, digits, '.' and '-' only");
 }
 
 static void check_redirect(struct draft *draft, const struct draft_section *section)
@@ -177,6 +210,7 @@ void check_provider(struct draft *draft, const struct draft_section *section)
     check_endpoints(draft, section);
     check_urls(draft, section);
     check_domains(draft, section);
+    check_default_tenant(draft, section);
     check_redirect(draft, section);
     check_mechanisms(draft, section);
     check_pins(draft, section);

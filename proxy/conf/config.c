@@ -94,6 +94,37 @@ const struct account_config *config_account_by_address(const struct config *conf
     return NULL;
 }
 
+/* How many octets of `domain` a name, or a "*.name" below it, says; 0 when it is another one. */
+static size_t domain_match(const char *name, struct slice domain)
+{
+    bool is_pattern = strncmp(name, "*.", 2) == 0;
+    struct slice tail = slice_of_string(is_pattern ? name + 1 : name);
+
+    if (is_pattern ? tail.size >= domain.size : tail.size != domain.size)
+        return 0;
+    struct slice end = slice_skip(domain, domain.size - tail.size);
+    return slice_equal_ignoring_case(end, tail) ? tail.size : 0;
+}
+
+const struct provider_config *config_provider_by_domain(const struct config *config,
+                                                        struct slice domain)
+{
+    const struct provider_config *provider = NULL;
+    size_t best = 0;
+
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct words *domains = &config->providers[i]->domains;
+        for (size_t j = 0; j < domains->count; j++) {
+            size_t match = domain_match(domains->items[j], domain);
+            if (match <= best)
+                continue;
+            best = match;
+            provider = config->providers[i];
+        }
+    }
+    return provider;
+}
+
 const char *account_upstream_user(const struct account_config *account, enum protocol protocol)
 {
     const char *own = protocol == PROTOCOL_IMAP   ? account->imap_user

@@ -17,11 +17,13 @@
 #include "conf/check.h"
 #include "conf/config.h"
 #include "conf/problem.h"
+#include "conf/provider_table.h"
 #include "conf/reader.h"
 
 static void read_and_check(FILE *stream, struct draft *draft)
 {
     reader_run(stream, draft);
+    provider_table_add(draft);
     check_draft(draft);
 }
 

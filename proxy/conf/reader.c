@@ -28,6 +28,7 @@
 struct reader {
     FILE *stream;
     struct draft *draft;
+    bool is_below;
     struct draft_section *section;     /* NULL above the first heading and below a refused one */
     char heading[HEADING_MAXIMUM + 1]; /* of `section`, as inih has it */
     bool heading_seen;
@@ -157,7 +158,7 @@ static struct draft_section *begin_named(struct reader *reader, enum section_kin
                                          const char *label)
 {
     const char *word = option_table(kind)->section;
-    const struct draft_section *other = draft_find_section(reader->draft, kind, label);
+    struct draft_section *other = draft_find_section(reader->draft, kind, label);
 
     if (!label_is_valid(label)) {
         problems_add(problems_of(reader), reader->line,
@@ -165,6 +166,8 @@ static struct draft_section *begin_named(struct reader *reader, enum section_kin
                      LABEL_MAXIMUM);
         return NULL;
     }
+    if (reader->is_below)
+        return other != NULL ? other : draft_add_section(reader->draft, kind, label, 0);
     if (other != NULL) {
         problems_add(problems_of(reader), reader->line,
                      "[%s %s] stands on line %d already; rename or remove one of them", word, label,
@@ -341,6 +344,17 @@ static void set_option(struct reader *reader, const struct option *option, const
         place->bad = false;
 }
 
+/* A value that was refused has a line too: it is its line's problem, not made good here. */
+static void set_option_below(struct reader *reader, const struct option *option, const char *value)
+{
+    struct draft_section *section = reader->section;
+    struct err err = {0};
+
+    if (section->values[option_index(option_table(section->kind), option)].line == 0 &&
+        value_set(option, section->target, value, NULL, &err) != 0)
+        problems_add(problems_of(reader), reader->line, "%s %s", option->key, err.text);
+}
+
 /* inih's handler: its answer 1 is "go on". */
 static int handle_pair(void *user, const char *heading, const char *key, const char *value)
 {
@@ -360,6 +374,8 @@ static int handle_pair(void *user, const char *heading, const char *key, const c
         problems_add(problems_of(reader), reader->line, "the key before the '=' is missing");
     else if (option == NULL)
         refuse_unknown_key(reader, key);
+    else if (reader->is_below)
+        set_option_below(reader, option, value);
     else
         set_option(reader, option, value);
     return 1;
@@ -447,9 +463,9 @@ static char *feed_line(char *memory, int capacity, void *stream)
     return memory;
 }
 
-void reader_run(FILE *stream, struct draft *draft)
+static void run(FILE *stream, struct draft *draft, bool is_below)
 {
-    struct reader reader = {.stream = stream, .draft = draft};
+    struct reader reader = {.stream = stream, .draft = draft, .is_below = is_below};
 
     /* A setting of inih's own: 200 otherwise. A line comes with its end and a NUL. */
     ini_max_line = LINE_MAXIMUM + 2;
@@ -459,4 +475,14 @@ void reader_run(FILE *stream, struct draft *draft)
     if (ferror(stream))
         problems_add(draft->problems, 0, "cannot be read to its end: %s", strerror(errno));
     mem_wipe(&reader, sizeof(reader));
+}
+
+void reader_run(FILE *stream, struct draft *draft)
+{
+    run(stream, draft, false);
+}
+
+void reader_run_below(FILE *stream, struct draft *draft)
+{
+    run(stream, draft, true);
 }

@@ -39,6 +39,11 @@ static const char *const flow_words[] = {[FLOW_CODE] = "code",
                                          [FLOW_COMMAND] = "command",
                                          [FLOW_NONE] = "none",
                                          NULL};
+static const char *const confidence_words[] = {[CONFIDENCE_UNKNOWN] = "unknown",
+                                               [CONFIDENCE_LOW] = "low",
+                                               [CONFIDENCE_MEDIUM] = "medium",
+                                               [CONFIDENCE_HIGH] = "high",
+                                               NULL};
 #define WORD(name, text) [name] = text,
 static const char *const protocol_words[] = {PROTOCOLS(WORD) NULL};
 static const char *const tls_words[] = {TLS_MODES(WORD) NULL};
@@ -62,6 +67,7 @@ static const char *const tls_words[] = {TLS_MODES(WORD) NULL};
 #define KIND_choice_newline       VALUE_CHOICE, newline_words
 #define KIND_choice_auth          VALUE_CHOICE, auth_words
 #define KIND_choice_flow          VALUE_CHOICE, flow_words
+#define KIND_choice_confidence    VALUE_CHOICE, confidence_words
 
 #define ROW(owner, type, key, initial, help)                                                       \
     {#key, initial, help, KIND_##type, offsetof(struct owner, key)},
@@ -104,6 +110,14 @@ const struct option *option_find(const struct option_table *table, const char *k
         if (strcmp(table->rows[i].key, key) == 0)
             return &table->rows[i];
     return NULL;
+}
+
+const char *option_word(const struct option_table *table, const char *key, unsigned value)
+{
+    const struct option *option = option_find(table, key);
+
+    ENSURE(option != NULL && option->kind == VALUE_CHOICE);
+    return option->choices[value];
 }
 
 size_t option_index(const struct option_table *table, const struct option *option)

@@ -166,9 +166,9 @@ static void test_defaults_can_be_read(void **state)
     }
     /* It reads as a file in which only what has no default is missing. */
     struct reading reading = conf_read(text);
-    static const char *const missing[] = {
-        "listener name has no address", "account name has no address",
-        "account name has no provider", "provider name has no mail server"};
+    static const char *const missing[] = {"listener name has no address",
+                                          "account name has no address",
+                                          "provider name has no mail server"};
     for (size_t i = 0; i < reading.problems.count; i++)
         if (i >= LENGTH_OF(missing) || strstr(reading.problems.items[i].text, missing[i]) == NULL)
             print_error("%d: %s\n", reading.problems.items[i].line, reading.problems.items[i].text);
