@@ -12,5 +12,9 @@
  * "file:line: what, and the fix". Warnings are printed too when `with_warnings`. */
 MUST_CHECK int configuration_read(const struct arguments *arguments, bool with_warnings,
                                   struct config **config_out);
+/* The same without warnings; where no file is named and none is there, the built-in providers
+ * alone. */
+MUST_CHECK int configuration_read_or_table(const struct arguments *arguments,
+                                           struct config **config_out);
 
 #endif

@@ -39,6 +39,7 @@ extern const struct subcommand subcommand_grant;
 extern const struct subcommand subcommand_grants;
 extern const struct subcommand subcommand_help;
 extern const struct subcommand subcommand_login;
+extern const struct subcommand subcommand_providers;
 extern const struct subcommand subcommand_reload;
 extern const struct subcommand subcommand_revoke;
 extern const struct subcommand subcommand_run;

@@ -1,5 +1,6 @@
 /*
- * What the file says by itself, then the certificates and keys that its listeners name.
+ * What the file says by itself, then the certificates and keys that its listeners name, and last
+ * what is known of the providers that its accounts have.
  */
 #include <stdio.h>
 #include <sysexits.h>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/configuration.h"
 #include "cli/print.h"
+#include "conf/table.h"
 #include "keeper/listener_tls.h"
 #include "net/tls_certificate.h"
 
@@ -48,6 +50,26 @@ static int check_certificates(const struct config *config)
     return are_fine ? EX_OK : EX_CONFIG;
 }
 
+static bool is_used(const struct config *config, const struct provider_config *provider)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (config->accounts[i]->provider_row == provider)
+            return true;
+    return false;
+}
+
+static void print_hints(const struct config *config)
+{
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct provider_config *provider = config->providers[i];
+        if (*provider->hint != '\0' && is_used(config, provider))
+            print_line(
+                "provider %s (confidence: %s): %s", provider->name,
+                option_word(option_table(SECTION_PROVIDER), "confidence", provider->confidence),
+                provider->hint);
+    }
+}
+
 static int run(const struct arguments *arguments)
 {
     if (arguments_value(arguments, "--defaults") != NULL) {
@@ -58,8 +80,10 @@ static int run(const struct arguments *arguments)
     int exit_code = configuration_read(arguments, true, &config);
     if (exit_code == EX_OK)
         exit_code = check_certificates(config);
-    if (exit_code == EX_OK)
+    if (exit_code == EX_OK) {
         print_line("%s: fine", config->file);
+        print_hints(config);
+    }
     config_free(config);
     return exit_code;
 }

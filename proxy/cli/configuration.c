@@ -32,7 +32,7 @@ static char *user_file(const struct config_surroundings *surroundings)
                                       : join(surroundings->home, "/.config/ecluse/ecluse.ini");
 }
 
-/* NULL after it was said that there is none. For mem_free. */
+/* NULL when none is named and none is there. For mem_free. */
 static char *find_file(const struct arguments *arguments,
                        const struct config_surroundings *surroundings)
 {
@@ -44,16 +44,19 @@ static char *find_file(const struct arguments *arguments,
     char *own = user_file(surroundings);
     if (own != NULL && access(own, F_OK) == 0)
         return own;
-    if (access(SYSTEM_FILE, F_OK) != 0) {
-        print_failure(EX_CONFIG,
-                      "no configuration: neither %s nor " SYSTEM_FILE
-                      " is there; write one, or name it with -c FILE",
-                      own == NULL ? "ecluse.ini in a home folder" : own);
-        mem_free(own);
-        return NULL;
-    }
     mem_free(own);
-    return mem_copy_string(SYSTEM_FILE);
+    return access(SYSTEM_FILE, F_OK) == 0 ? mem_copy_string(SYSTEM_FILE) : NULL;
+}
+
+static int refuse_absence(const struct config_surroundings *surroundings)
+{
+    char *own = user_file(surroundings);
+    print_failure(EX_CONFIG,
+                  "no configuration: neither %s nor " SYSTEM_FILE
+                  " is there; write one, or name it with -c FILE",
+                  own == NULL ? "ecluse.ini in a home folder" : own);
+    mem_free(own);
+    return EX_CONFIG;
 }
 
 static void print_problem(const char *file, const struct config_problem *problem)
@@ -83,8 +86,23 @@ int configuration_read(const struct arguments *arguments, bool with_warnings,
     struct surroundings surroundings;
     surroundings_read(&surroundings);
     char *file = find_file(arguments, &surroundings.values);
-    int exit_code =
-        file == NULL ? EX_CONFIG : read_file(file, &surroundings.values, with_warnings, config_out);
+    int exit_code = file == NULL ? refuse_absence(&surroundings.values)
+                                 : read_file(file, &surroundings.values, with_warnings, config_out);
+    mem_free(file);
+    surroundings_clear(&surroundings);
+    return exit_code;
+}
+
+int configuration_read_or_table(const struct arguments *arguments, struct config **config_out)
+{
+    struct surroundings surroundings;
+    int exit_code = EX_OK;
+    surroundings_read(&surroundings);
+    char *file = find_file(arguments, &surroundings.values);
+    if (file == NULL)
+        *config_out = config_of_table();
+    else
+        exit_code = read_file(file, &surroundings.values, false, config_out);
     mem_free(file);
     surroundings_clear(&surroundings);
     return exit_code;

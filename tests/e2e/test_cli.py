@@ -19,8 +19,8 @@ import pytest
 from cli_support import (BINARY, PASSWORD, PATIENCE, accounts, endpoint, grant, grants, login,
                          one_line, place, rotating)  # noqa: F401 (fixtures)
 
-COMMANDS = ["run", "check", "login", "accounts", "grant", "grants", "revoke", "token", "status",
-            "cert", "reload", "stop", "version", "help"]
+COMMANDS = ["run", "check", "providers", "login", "accounts", "grant", "grants", "revoke", "token",
+            "status", "cert", "reload", "stop", "version", "help"]
 ABSENT = ["add", "logout", "import", "sessions", "audit", "doctor", "vault"]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
@@ -62,6 +62,7 @@ def test_absent_commands_say_so(place, command):
     (["run", "x"], "x is one word too many"),
     (["run", "--json"], "--json is no option"),
     (["--json", "run"], "--json is no option"),
+    (["providers", "x"], "x is one word too many"),
     (["check", "--default"], "--default is no option"),
     (["check", "--defaults=1"], "--defaults takes no value"),
     (["check", "--defaults", "--defaults"], "--defaults stands twice"),
