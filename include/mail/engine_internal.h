@@ -37,43 +37,44 @@ struct engine {
     struct unit_reader readers[2]; /* by enum side */
     size_t reply_total;            /* octets of the upstream since it was dialed */
     struct buf out[2];             /* what a queued SEND will carry */
-    bool out_is_lent[2];           /* out[side] was handed out: to be cleared at the next call */
     struct queued_deed queue[QUEUE_MAX];
     size_t queue_start, queue_count;
     struct queued_deed lent; /* the deed handed out last, whose text is borrowed */
     char *local_mechanisms, *local_capabilities, *timestamp, *refusal; /* of the settings */
-    bool client_is_secure;
 
     /* the client's login */
+    struct buf asked;        /* SASL bytes on their way to the keeper */
+    struct buf user;         /* USER, before PASS */
+    struct buf said_already; /* the command that begins a session without a login */
     char tag[40];
-    struct buf asked; /* SASL bytes on their way to the keeper */
     char asked_mechanism[MECHANISM_MAX];
     unsigned failures;
     unsigned bad_commands;
-    struct buf user;         /* USER, before PASS */
-    struct buf said_already; /* the command that begins a session without a login */
 
     /* the login upstream */
     char *mechanism_order; /* as GRANTED said */
-    bool has_password;     /* and not a token */
     struct buf capabilities;
-    bool capabilities_are_new;
     struct buf mechanisms; /* that the upstream offers, words */
-    bool allows_initial_response;
     struct buf reply_text;
     struct buf learned;
-    char mechanism[MECHANISM_MAX];
     struct buf
         first_message; /* base64, kept for the second step when there is no initial response */
-    bool first_message_is_due;
+    char mechanism[MECHANISM_MAX];
+    char upstream_tag[16];
     unsigned challenges;
     unsigned upstream_command;
-    char upstream_tag[16];
+    bool has_password; /* and not a token */
+    bool capabilities_are_new;
+    bool allows_initial_response;
+    bool first_message_is_due;
     bool upstream_is_connected;
     bool upstream_is_secure;
     bool upstream_is_stale;  /* it closed, or spoke unasked, while a new token was fetched */
     bool upstream_is_reused; /* the second login attempt goes over the first one's connection */
     bool token_was_refused;  /* one refresh was asked for; there is no second one */
+
+    bool client_is_secure;
+    bool out_is_lent[2]; /* out[side] was handed out: to be cleared at the next call */
 };
 
 void engine_enter(struct engine *engine, enum phase phase);

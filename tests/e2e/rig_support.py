@@ -86,7 +86,7 @@ class Rig:
         self.clear()
         for path in self.mail_files():
             if path.name.split(":")[0] not in self.first_mails:
-                path.unlink()
+                self.remove_mail(path)
 
     def knob(self, name, *values):
         return client.knob(self.state, name, *values)
@@ -138,6 +138,13 @@ class Rig:
         """The mails that lie in a mailbox, as they were delivered."""
         maildir = pathlib.Path(self.state["users"][user]["maildir"])
         return [path.read_bytes() for sub in ("new", "cur") for path in (maildir / sub).iterdir()]
+
+    @staticmethod
+    def remove_mail(path):
+        """And what Dovecot remembers of the folder: within one second it might not look again."""
+        path.unlink()
+        for index in path.parent.parent.glob("dovecot.index*"):
+            index.unlink(missing_ok=True)
 
     def mail_files(self):
         """Of all users and all their folders."""
