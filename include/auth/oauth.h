@@ -20,12 +20,22 @@
 #define OAUTH_ANSWER_MAX (64ul * 1024)
 #define OAUTH_TOKEN_MAX  (16ul * 1024) /* of either kind */
 
-enum oauth_client_authentication { OAUTH_CLIENT_NONE, OAUTH_CLIENT_POST, OAUTH_CLIENT_BASIC };
+enum oauth_client_authentication {
+    OAUTH_CLIENT_NONE,
+    OAUTH_CLIENT_POST,
+    OAUTH_CLIENT_BASIC,
+    OAUTH_CLIENT_ASSERTION
+};
 
 struct oauth_client {
     const char *identifier;
-    const struct secret *secret; /* not set: a public client */
+    const struct secret *secret; /* for ASSERTION a JWT (RFC 7523); not set: a public client */
     enum oauth_client_authentication authentication;
+};
+
+struct oauth_field {
+    const char *name;
+    struct slice value;
 };
 
 enum oauth_outcome { OAUTH_GRANTED, OAUTH_SIGNED_OUT, OAUTH_MISTAKEN, OAUTH_TRY_LATER };
@@ -42,9 +52,16 @@ struct oauth_answer {
     char *description; /* what the provider says, printable, at most 300 octets; or NULL */
 };
 
-/* The body of a refresh (RFC 6749 section 6), application/x-www-form-urlencoded. `scope` may be "".
- * *body_out holds secrets. With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value,
- * else it is empty. ERR_FULL: something is over its maximum; ERR_SYNTAX: no refresh token. */
+/* The body of a token request, application/x-www-form-urlencoded: grant_type, the grant's own
+ * fields, the scope, which may be "", and whatever says who the client is. *body_out holds secrets.
+ * With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value, else it is empty. ERR_FULL:
+ * something is over its maximum. */
+MUST_CHECK int oauth_token_request(const struct oauth_client *client, const char *grant_type,
+                                   const struct oauth_field *fields, size_t count,
+                                   const char *scope, struct secret *body_out,
+                                   struct secret *authorization_out);
+
+/* The same for a refresh (RFC 6749 section 6). ERR_SYNTAX: no refresh token. */
 MUST_CHECK int oauth_refresh_request(const struct oauth_client *client,
                                      const struct secret *refresh_token, const char *scope,
                                      struct secret *body_out, struct secret *authorization_out);

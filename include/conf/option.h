@@ -24,6 +24,7 @@
 #define OPTION_FIELD_choice_auth(key)          enum listener_auth key;
 #define OPTION_FIELD_choice_flow(key)          enum flow key;
 #define OPTION_FIELD_choice_confidence(key)    enum confidence key;
+#define OPTION_FIELD_choice_client_auth(key)   enum client_auth key;
 
 /* [ecluse]. `workers` is 0 for "auto"; state_dir and runtime_dir are filled from the surroundings.
  */
@@ -66,6 +67,8 @@
     X(secret, client_secret, "", "OAuth2 client secret; the file must then be 0600")               \
     X(path, client_secret_file, "", "or a file that holds it")                                     \
     X(text, client_secret_command, "", "or a command that prints it")                              \
+    X(choice_client_auth, client_auth, "auto",                                                     \
+      "none post basic; auto: post when there is a secret")                                        \
     X(text, user, "", "SASL user upstream; default: address")                                      \
     X(text, imap_user, "", "the same for IMAP only (shared mailboxes)")                            \
     X(text, pop3_user, "", "for POP3 only")                                                        \

@@ -14,7 +14,11 @@
  * An account with flow none has the provider's password for a token, from the vault or from its
  * password_command, which is run once for all who wait. It is read anew after an hour, and at once
  * when the provider has refused it; when it is the same then, nobody gets it for a while, since
- * providers lock accounts for that.
+ * providers lock accounts for that. With flow command it is token_command that prints a token: the
+ * same, but after half an hour.
+ *
+ * With flow client_credentials there is no refresh token: the account is its own client's, and each
+ * access token is asked for by the client's proof alone.
  */
 #ifndef ECLUSE_KEEPER_BROKER_H
 #define ECLUSE_KEEPER_BROKER_H
@@ -67,7 +71,8 @@ struct broker_state {
     int64_t expires;  /* wall seconds, 0 without */
     int64_t retry_at; /* wall seconds, 0 when not backing off */
     unsigned waiting;
-    uint64_t requests; /* token requests, and runs of password_command, since start */
+    uint64_t
+        requests; /* token requests, and runs of token_command and password_command, since start */
 };
 /* ERR_NOT_FOUND: no such account is configured. */
 MUST_CHECK int broker_state(const struct broker *broker, const char *account,

@@ -6,6 +6,7 @@
 
 #include "keeper/broker.h"
 #include "keeper/secret_command.h"
+#include "keeper/token_inputs.h"
 
 #define BROKER_TEXT_MAX 480
 
@@ -31,9 +32,11 @@ struct broker_account {
     struct secret next_refresh;
 
     struct fetch *fetch;
-    struct secret_command *command; /* flow none has this, the others have fetch */
-    char *issuer;                   /* of the request under way, and of next_refresh */
-    bool answer_is_foreign;         /* the configuration has changed under the request */
+    struct token_collection *collection; /* what comes before fetch */
+    struct secret_command *command;      /* flows none and command have this, the others those */
+    char *issuer;                        /* of the request under way, and of next_refresh */
+    bool keeps_refresh_token;            /* the flow of the request under way has one */
+    bool answer_is_foreign;              /* the configuration has changed under the request */
 
     bool is_signed_out;
     enum why failure; /* of the last try */
@@ -108,9 +111,9 @@ void broker_account_sign_out(struct broker_account *account);
 /* No further try for a while: `retry_after` is the server's word in seconds, or 0. */
 void broker_account_pause(struct broker_account *account, int64_t retry_after);
 
-/* ---- broker_password.c: flow none ---- */
+/* ---- broker_password.c: flows none and command ---- */
 
-/* As broker_account_refresh; `options` has flow none. */
+/* As broker_account_refresh; `options` has such a flow. */
 void broker_password_refresh(struct broker_account *account, const struct account_config *options);
 
 /* Both take the ticket out of its list and free it before its owner hears of it. */

@@ -1,6 +1,6 @@
 /*
- * A command of the configuration that prints a secret, such as password_command: run by /bin/sh -c,
- * asynchronously, with a limit of time.
+ * A command of the configuration that prints a secret, such as password_command, or nothing of
+ * interest, such as notify_command: run by /bin/sh -c, asynchronously, with a limit of time.
  *
  * It has /dev/null as input and for its errors (which may quote the secret), none of our
  * descriptors, "/" as folder and a small environment: what finds programs, the user's agents and a
@@ -30,6 +30,16 @@ typedef void secret_command_done(void *owner, int status, struct secret *output,
 struct secret_command *secret_command_start(struct loop *loop, const char *command,
                                             int64_t milliseconds, secret_command_done *on_done,
                                             void *owner);
+/* The same with limits of its own, for a secret that is no password. */
+struct secret_command_options {
+    size_t output_max;            /* octets of the line; 0: its output goes to /dev/null, and
+                                   * `output` is empty */
+    const char *const *variables; /* NAME=value, besides the usual ones; at most 4 and a NULL */
+};
+struct secret_command *secret_command_start_with(struct loop *loop, const char *command,
+                                                 int64_t milliseconds,
+                                                 const struct secret_command_options *options,
+                                                 secret_command_done *on_done, void *owner);
 /* The loop lives on until the killed command is gone, which is at once. */
 void secret_command_cancel(struct secret_command *command);
 

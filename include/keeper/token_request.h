@@ -1,11 +1,13 @@
 /*
- * The request that refreshes an account's access token (RFC 6749 section 6), put together from the
- * configuration, the vault and the client secret's file.
+ * The request that brings an account an access token (RFC 6749): a refresh for the flows in which
+ * somebody signs in, else the grant of the flow; put together from the configuration, the vault,
+ * and the files and commands that hold secrets.
  */
 #ifndef ECLUSE_KEEPER_TOKEN_REQUEST_H
 #define ECLUSE_KEEPER_TOKEN_REQUEST_H
 
 #include "conf/config.h"
+#include "keeper/token_inputs.h"
 #include "keeper/vault.h"
 
 struct token_request {
@@ -15,19 +17,16 @@ struct token_request {
     struct secret authorization; /* not set: none */
 };
 
-/* ERR_NOT_FOUND: there is no refresh token, somebody must sign in. Others: the configuration (no
- * token endpoint, a client secret that cannot be read) or the vault; the text says which and what
- * to do. Nothing is allocated then. */
+/* `inputs` are those of token_inputs_collect. ERR_NOT_FOUND: there is no refresh token, somebody
+ * must sign in. Others: the configuration (no token endpoint, a client secret that cannot be read)
+ * or the vault; the text says which and what to do. Nothing is allocated then. */
 MUST_CHECK int token_request_make(const struct account_config *account, struct vault *vault,
+                                  const struct token_inputs *inputs,
                                   struct token_request *request_out, struct err *err);
 void token_request_clear(struct token_request *request);
 
 /* True when a token that was had for `a` is as good for `b`: same endpoint, client and scope; of a
  * password: same provider and command. */
 bool token_request_is_same(const struct account_config *a, const struct account_config *b);
-
-/* A secret in a file: regular, ours or root's, closed to group and others, at most 4 KiB; the line
- * end is left out. ERR_DENIED, ERR_SYSTEM or ERR_SYNTAX with a text. */
-MUST_CHECK int client_secret_read(const char *path, struct secret *secret_out, struct err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What is sent: the body of a refresh, the header that goes with it, and the URLs that it may be
- * sent to. What comes back is read in oauth_answer.c.
+ * What is sent: the body of a token request, the header that goes with it, and the URLs that it may
+ * be sent to. What comes back is read in oauth_answer.c.
  */
 #include "auth/oauth.h"
 
@@ -14,6 +14,8 @@
 #define REQUEST_MAX (4 * OAUTH_TOKEN_MAX)
 #define CLIENT_MAX  4096u /* of "id:secret", which then grows by base64 */
 #define URL_MAX     2048u
+
+#define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 /* application/x-www-form-urlencoded; RFC 6749 appendix B. */
 static int append_encoded(struct buf *out, struct slice value)
@@ -51,20 +53,30 @@ static enum oauth_client_authentication authentication_of(const struct oauth_cli
     return has_secret ? client->authentication : OAUTH_CLIENT_NONE;
 }
 
-static int write_body(struct buf *out, const struct oauth_client *client,
-                      const struct secret *refresh_token, const char *scope)
+static int append_client(struct buf *out, const struct oauth_client *client)
 {
     enum oauth_client_authentication authentication = authentication_of(client);
-    int status = append_field(out, "grant_type", SLICE_LITERAL("refresh_token"));
-    if (status == 0)
-        status = append_field(out, "refresh_token", secret_bytes(refresh_token));
-    if (status == 0 && scope != NULL && scope[0] != '\0')
-        status = append_field(out, "scope", slice_of_string(scope));
-    if (status == 0 && authentication != OAUTH_CLIENT_BASIC)
+    int status = 0;
+    if (authentication != OAUTH_CLIENT_BASIC && *client->identifier != '\0')
         status = append_field(out, "client_id", slice_of_string(client->identifier));
     if (status == 0 && authentication == OAUTH_CLIENT_POST)
         status = append_field(out, "client_secret", secret_bytes(client->secret));
+    if (status == 0 && authentication == OAUTH_CLIENT_ASSERTION)
+        status = append_field(out, "client_assertion_type", SLICE_LITERAL(ASSERTION_TYPE));
+    if (status == 0 && authentication == OAUTH_CLIENT_ASSERTION)
+        status = append_field(out, "client_assertion", secret_bytes(client->secret));
     return status;
+}
+
+static int write_body(struct buf *out, const struct oauth_client *client, const char *grant_type,
+                      const struct oauth_field *fields, size_t count, const char *scope)
+{
+    int status = append_field(out, "grant_type", slice_of_string(grant_type));
+    for (size_t i = 0; i < count && status == 0; i++)
+        status = append_field(out, fields[i].name, fields[i].value);
+    if (status == 0 && scope != NULL && scope[0] != '\0')
+        status = append_field(out, "scope", slice_of_string(scope));
+    return status != 0 ? status : append_client(out, client);
 }
 
 /* "Basic " and base64 of the encoded "id:secret" (RFC 6749 section 2.3.1). */
@@ -88,23 +100,34 @@ static int write_authorization(const struct oauth_client *client, struct secret 
     return status;
 }
 
-int oauth_refresh_request(const struct oauth_client *client, const struct secret *refresh_token,
-                          const char *scope, struct secret *body_out,
-                          struct secret *authorization_out)
+int oauth_token_request(const struct oauth_client *client, const char *grant_type,
+                        const struct oauth_field *fields, size_t count, const char *scope,
+                        struct secret *body_out, struct secret *authorization_out)
 {
     struct buf body;
     secret_wipe(body_out);
     secret_wipe(authorization_out);
-    if (!secret_is_set(refresh_token) || refresh_token->size == 0)
-        return ERR_SYNTAX;
     buf_init(&body, REQUEST_MAX);
-    int status = write_body(&body, client, refresh_token, scope);
+    int status = write_body(&body, client, grant_type, fields, count, scope);
     if (status == 0 && authentication_of(client) == OAUTH_CLIENT_BASIC)
         status = write_authorization(client, authorization_out);
     if (status == 0)
         secret_set(body_out, buf_bytes(&body));
     buf_fini(&body);
     return status;
+}
+
+int oauth_refresh_request(const struct oauth_client *client, const struct secret *refresh_token,
+                          const char *scope, struct secret *body_out,
+                          struct secret *authorization_out)
+{
+    const struct oauth_field field = {"refresh_token", secret_bytes(refresh_token)};
+    if (secret_is_set(refresh_token) && refresh_token->size > 0)
+        return oauth_token_request(client, "refresh_token", &field, 1, scope, body_out,
+                                   authorization_out);
+    secret_wipe(body_out);
+    secret_wipe(authorization_out);
+    return ERR_SYNTAX;
 }
 
 static bool port_is_valid(struct slice port)

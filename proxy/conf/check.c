@@ -29,12 +29,7 @@ static bool has_other_flow(const void *account)
 {
     enum flow flow = ((const struct account_config *)account)->flow;
 
-    return flow != FLOW_CODE && flow != FLOW_DEVICE && flow != FLOW_NONE;
-}
-
-static bool has_secret_command(const void *account)
-{
-    return *((const struct account_config *)account)->client_secret_command != '\0';
+    return flow == FLOW_PASSWORD || flow == FLOW_SERVICE_ACCOUNT;
 }
 
 static bool has_assertion_key(const void *account)
@@ -66,8 +61,8 @@ static const struct {
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
-    {SECTION_ACCOUNT, "flow", has_other_flow, "use code, device or none"},
-    {SECTION_ACCOUNT, "client_secret_command", has_secret_command, "use client_secret_file"},
+    {SECTION_ACCOUNT, "flow", has_other_flow,
+     "use code, device, client_credentials, command or none"},
     {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},
     {SECTION_PROVIDER, "mechanisms", has_other_mechanism,
      "name " MECHANISMS_WITH_TOKEN " or, for flow = none, " MECHANISMS_WITH_PASSWORD},

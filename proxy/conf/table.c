@@ -44,6 +44,11 @@ static const char *const confidence_words[] = {[CONFIDENCE_UNKNOWN] = "unknown",
                                                [CONFIDENCE_MEDIUM] = "medium",
                                                [CONFIDENCE_HIGH] = "high",
                                                NULL};
+static const char *const client_auth_words[] = {[CLIENT_AUTH_AUTO] = "auto",
+                                                [CLIENT_AUTH_NONE] = "none",
+                                                [CLIENT_AUTH_POST] = "post",
+                                                [CLIENT_AUTH_BASIC] = "basic",
+                                                NULL};
 #define WORD(name, text) [name] = text,
 static const char *const protocol_words[] = {PROTOCOLS(WORD) NULL};
 static const char *const tls_words[] = {TLS_MODES(WORD) NULL};
@@ -68,6 +73,7 @@ static const char *const tls_words[] = {TLS_MODES(WORD) NULL};
 #define KIND_choice_auth          VALUE_CHOICE, auth_words
 #define KIND_choice_flow          VALUE_CHOICE, flow_words
 #define KIND_choice_confidence    VALUE_CHOICE, confidence_words
+#define KIND_choice_client_auth   VALUE_CHOICE, client_auth_words
 
 #define ROW(owner, type, key, initial, help)                                                       \
     {#key, initial, help, KIND_##type, offsetof(struct owner, key)},

@@ -14,7 +14,8 @@
  *   under the request               and who waits gets another request
  *   everybody cancelled             the request goes on, and its result is kept
  *
- * Of an account with flow none the password is given out instead: see broker_password.c.
+ * Of an account with flow none the password is given out instead, of one with flow command what
+ * that prints: see broker_password.c.
  */
 #include "keeper/broker.h"
 
@@ -173,7 +174,7 @@ void broker_signed_in(struct broker *broker, const char *label)
  * matter any more. */
 static void account_changed(struct broker_account *account)
 {
-    if (account->command != NULL) {
+    if (account->command != NULL || account->collection != NULL) {
         broker_account_interrupt(account);
         broker_account_ask_again(account);
         broker_wake(account->broker);

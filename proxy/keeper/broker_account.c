@@ -201,8 +201,9 @@ bool broker_account_store_next(struct broker_account *account)
 static void account_note_refresh(struct broker_account *account)
 {
     struct err err;
-    if (vault_token_note(account->broker->vault, account->label, clock_wall_seconds(), "", &err) !=
-        0)
+    int status =
+        vault_token_note(account->broker->vault, account->label, clock_wall_seconds(), "", &err);
+    if (status != 0 && status != ERR_NOT_FOUND)
         log_warn(account->broker->log, "account %s: %s", account->label, err.text);
 }
 
@@ -211,9 +212,11 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
 {
     int64_t life = answer->expires_in * 1000, now = clock_steady_milliseconds();
     int64_t early = life / EARLY_PART;
-    bool rotated = secret_is_set(&answer->refresh_token);
-
     broker_account_forgive(account);
+    /* What can be asked for anew at any time is not kept. */
+    if (!account->keeps_refresh_token)
+        secret_wipe(&answer->refresh_token);
+    bool rotated = secret_is_set(&answer->refresh_token);
     if (!account->answer_is_foreign) {
         if (early > EARLY_MAX_MILLISECONDS)
             early = EARLY_MAX_MILLISECONDS;
@@ -315,8 +318,10 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         break;
     case OAUTH_SIGNED_OUT:
         /* It may be the client of the old configuration that the token was not for. */
-        if (!account->answer_is_foreign)
+        if (!account->answer_is_foreign && account->keeps_refresh_token)
             account_take_refusal(account, &read);
+        else if (!account->answer_is_foreign)
+            account_take_failure(account, WHY_INTERNAL, read.error, answer->retry_after);
         break;
     case OAUTH_MISTAKEN:
         account_take_failure(account, needs_user(read.error) ? WHY_TOKEN_NEEDS_USER : WHY_INTERNAL,
@@ -327,7 +332,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
                              quotes_token(account, read.error) ? "unknown error" : read.error,
                              answer->retry_after);
         /* An answer of no use may bring a new refresh token, and then the old one is dead. */
-        if (secret_is_set(&read.refresh_token)) {
+        if (secret_is_set(&read.refresh_token) && account->keeps_refresh_token) {
             secret_move(&account->next_refresh, &read.refresh_token);
             (void)broker_account_store_next(account);
         }
@@ -341,7 +346,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
 
 bool broker_account_is_busy(const struct broker_account *account)
 {
-    return account->fetch != NULL || account->command != NULL;
+    return account->fetch != NULL || account->collection != NULL || account->command != NULL;
 }
 
 void broker_account_interrupt(struct broker_account *account)
@@ -349,6 +354,9 @@ void broker_account_interrupt(struct broker_account *account)
     if (account->fetch != NULL)
         fetch_cancel(account->fetch);
     account->fetch = NULL;
+    if (account->collection != NULL)
+        token_inputs_cancel(account->collection);
+    account->collection = NULL;
     if (account->command != NULL)
         secret_command_cancel(account->command);
     account->command = NULL;
@@ -386,21 +394,16 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     broker_account_answer_waiting(account, false);
 }
 
-void broker_account_refresh(struct broker_account *account)
+/* As account_refresh_failed when it cannot be made. */
+static void account_request(struct broker_account *account, const struct token_inputs *inputs)
 {
     struct broker *broker = account->broker;
     const struct account_config *options = config_account(broker->config, account->label);
     struct token_request request = {0};
     struct err err = {0};
-
-    if (broker_account_is_busy(account))
-        return;
-    if (options != NULL && options->flow == FLOW_NONE) {
-        broker_password_refresh(account, options);
-        return;
-    }
-    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                                 : token_request_make(options, broker->vault, &request, &err);
+    int status = options == NULL
+                     ? err_set(&err, ERR_CONFIG, "it is not configured any more")
+                     : token_request_make(options, broker->vault, inputs, &request, &err);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);
         return;
@@ -418,6 +421,44 @@ void broker_account_refresh(struct broker_account *account)
               request.url);
     account->requests++;
     account->answer_is_foreign = false;
+    account->keeps_refresh_token = endpoint_has_sign_in(options);
     account->fetch = fetch_start(broker->fetcher, &fetch, on_fetched, account);
     token_request_clear(&request);
+}
+
+static void on_collected(void *owner, int status, struct token_inputs *inputs, const char *reason)
+{
+    struct broker_account *account = owner;
+    struct broker *broker = account->broker;
+    account->collection = NULL;
+    broker_hold(broker);
+    if (status == 0) {
+        account_request(account, inputs);
+    } else {
+        broker_account_set_failure(account, WHY_UNREACHABLE,
+                                   "no token for account %s: %s; see that it prints one line, or "
+                                   "try again later",
+                                   account->label, reason);
+        broker_account_pause(account, 0);
+        broker_account_answer_waiting(account, false);
+    }
+    broker_drop(broker);
+}
+
+void broker_account_refresh(struct broker_account *account)
+{
+    struct broker *broker = account->broker;
+    const struct account_config *options = config_account(broker->config, account->label);
+    const struct token_inputs nothing = {0};
+
+    if (broker_account_is_busy(account))
+        return;
+    if (options != NULL && (options->flow == FLOW_NONE || options->flow == FLOW_COMMAND)) {
+        broker_password_refresh(account, options);
+        return;
+    }
+    if (options != NULL)
+        account->collection = token_inputs_collect(broker->loop, options, on_collected, account);
+    if (account->collection == NULL)
+        account_request(account, &nothing);
 }

@@ -1,9 +1,11 @@
 /*
- * Accounts with flow none: what is given out is the provider's password.
+ * Accounts with flow none, where what is given out is the provider's password, and with flow
+ * command, where it is a token that nobody has told the age of.
  *
- * Happy path: it comes out of the vault, there and then, or from the account's password_command,
- * which runs once for all who wait. It is good for an hour, so that one that was changed is found;
- * the same one again is no new token: its generation stays.
+ * Happy path: it comes out of the vault, there and then, or from the account's password_command or
+ * token_command, which runs once for all who wait. A password is good for an hour, so that one that
+ * was changed is found; after a token is asked again at half an hour. The same one again is no new
+ * token: its generation stays.
  *
  * Failure modes:
  *   none in the vault                  answered so until broker_signed_in
@@ -13,11 +15,13 @@
  *   it is still the same               would lock the account there
  *   the configuration changes          the command is ended, and who waits gets the new one
  */
+#include "auth/credential.h"
 #include "base/clock.h"
 #include "keeper/broker_account.h"
 #include "keeper/endpoint.h"
 
-#define LIFE_SECONDS         3600
+#define PASSWORD_SECONDS     3600
+#define TOKEN_SECONDS        2400
 #define EARLY_SECONDS        600 /* it is read again in the background */
 #define COMMAND_MILLISECONDS (30 * 1000)
 
@@ -36,6 +40,11 @@ static bool account_was_refused(const struct broker_account *account)
     return false;
 }
 
+static const char *secret_word(const struct broker_account *account)
+{
+    return options_of(account)->flow == FLOW_COMMAND ? "token" : "password";
+}
+
 static void account_refuse_password(struct broker_account *account)
 {
     /* It stays to be compared with what is found next. */
@@ -47,9 +56,9 @@ static void account_refuse_password(struct broker_account *account)
                                    account->label, account->label);
     else
         broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                                   "the provider refused the password of account %s; have its "
-                                   "password_command print the right one",
-                                   account->label);
+                                   "the provider refused the %s of account %s; have its "
+                                   "%s_command print the right one",
+                                   secret_word(account), account->label, secret_word(account));
     broker_account_pause(account, 0);
 }
 
@@ -68,9 +77,10 @@ static bool account_take_password(struct broker_account *account, struct secret 
         broker_account_forgive(account);
     secret_move(&account->access.token, password);
     int64_t now = clock_steady_milliseconds();
-    account->access.expires = now + LIFE_SECONDS * 1000;
+    int64_t life = options_of(account)->flow == FLOW_COMMAND ? TOKEN_SECONDS : PASSWORD_SECONDS;
+    account->access.expires = now + life * 1000;
     account->access.early = account->access.expires - EARLY_SECONDS * 1000;
-    account->access.wall_expires = clock_wall_seconds() + LIFE_SECONDS;
+    account->access.wall_expires = clock_wall_seconds() + life;
     return true;
 }
 
@@ -101,21 +111,28 @@ static bool account_load_password(struct broker_account *account,
 
 /* ---- by a command ---- */
 
+static void account_command_failed(struct broker_account *account, const char *reason)
+{
+    const char *word = secret_word(account);
+    broker_account_set_failure(account, WHY_UNREACHABLE,
+                               "no %s for account %s: its %s_command %s; see that it prints one "
+                               "line, or try again later",
+                               word, account->label, word, reason);
+    broker_account_pause(account, 0);
+}
+
 static void on_command_done(void *owner, int status, struct secret *output, const char *reason)
 {
     struct broker_account *account = owner;
     struct broker *broker = account->broker;
-    bool is_fresh = false;
+    bool is_token = options_of(account)->flow == FLOW_COMMAND, is_fresh = false;
     account->command = NULL;
-    if (status == 0) {
+    if (status == 0 && is_token && !credential_token_is_valid(secret_bytes(output)))
+        account_command_failed(account, "printed what cannot stand in a token");
+    else if (status == 0)
         is_fresh = account_take_password(account, output);
-    } else {
-        broker_account_set_failure(account, WHY_UNREACHABLE,
-                                   "no password for account %s: its password_command %s; see that "
-                                   "it prints one line, or try again later",
-                                   account->label, reason);
-        broker_account_pause(account, 0);
-    }
+    else
+        account_command_failed(account, reason);
     broker_hold(broker);
     broker_account_answer_waiting(account, is_fresh);
     broker_drop(broker);
@@ -128,8 +145,15 @@ void broker_password_refresh(struct broker_account *account, const struct accoun
         broker_account_answer_waiting(account, account_load_password(account, options));
         return;
     }
-    log_debug(broker->log, "account %s: running its password_command", account->label);
+    const struct secret_command_options limits = {
+        .output_max =
+            options->flow == FLOW_COMMAND ? CREDENTIAL_TOKEN_MAX : CREDENTIAL_PASSWORD_MAX,
+    };
+    log_debug(broker->log, "account %s: running its %s_command", account->label,
+              secret_word(account));
     account->requests++;
-    account->command = secret_command_start(broker->loop, options->password_command,
-                                            COMMAND_MILLISECONDS, on_command_done, account);
+    account->command = secret_command_start_with(
+        broker->loop,
+        options->flow == FLOW_COMMAND ? options->token_command : options->password_command,
+        COMMAND_MILLISECONDS, &limits, on_command_done, account);
 }

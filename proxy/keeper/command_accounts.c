@@ -33,7 +33,8 @@ const char *command_sign_in_state(const struct account_config *account,
                                   const struct vault_token *tokens, size_t count)
 {
     const struct vault_token *token = find_token(tokens, count, account->name);
-    if (account->flow == FLOW_NONE && !endpoint_has_stored_password(account))
+    if (account->flow == FLOW_COMMAND ||
+        (account->flow == FLOW_NONE && !endpoint_has_stored_password(account)))
         return "by command";
     if (!endpoint_has_sign_in(account) && !endpoint_has_stored_password(account))
         return "not needed";
@@ -58,7 +59,7 @@ static json_t *account_row(const struct broker *broker, const struct account_con
     struct broker_state state = {0};
     if (broker_state(broker, account->name, &state) != 0)
         state = (struct broker_state){0};
-    bool expires = state.has_token && account->flow != FLOW_NONE;
+    bool expires = state.has_token && account->flow != FLOW_NONE && account->flow != FLOW_COMMAND;
     const char *error = token == NULL || *token->last_error == '\0' ? NULL : token->last_error;
     return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "name",
                      command_text_string(account->name), "address",

@@ -8,8 +8,7 @@
 
 bool endpoint_has_sign_in(const struct account_config *account)
 {
-    return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE ||
-           account->flow == FLOW_PASSWORD;
+    return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE;
 }
 
 bool endpoint_has_stored_password(const struct account_config *account)

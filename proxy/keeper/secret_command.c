@@ -26,10 +26,11 @@
 
 #include "auth/credential.h"
 
-#define OUTPUT_MAX    (CREDENTIAL_PASSWORD_MAX + 2u) /* and a CRLF */
+#define LINE_END_MAX  2u /* CRLF */
 #define REASON_MAX    120u
 #define DEFAULT_PATH  "/usr/local/bin:/usr/bin:/bin"
 #define VARIABLES_MAX 16u
+#define MORE_MAX      4u /* of them, which the caller adds */
 
 struct secret_command {
     uv_process_t process;
@@ -42,8 +43,8 @@ struct secret_command {
     secret_command_done *on_done;
     void *owner;
     char start_error[REASON_MAX]; /* "": it was started */
-    size_t size;
-    uint8_t bytes[OUTPUT_MAX + 1u]; /* one more, so that too much is noticed */
+    size_t output_max, size, capacity;
+    uint8_t bytes[]; /* a line, its end, and one more, so that too much is noticed */
 };
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -51,7 +52,7 @@ static void on_handle_closed(uv_handle_t *handle)
     struct secret_command *command = handle->data;
     if (--command->open_handles > 0)
         return;
-    mem_wipe(command->bytes, sizeof(command->bytes));
+    mem_wipe(command->bytes, command->capacity);
     mem_free(command);
 }
 
@@ -93,14 +94,14 @@ static void PRINTF_LIKE(3, 4)
 
 static void fail_for_too_much(struct secret_command *command)
 {
-    fail(command, ERR_SYNTAX, "printed more than %u octets", CREDENTIAL_PASSWORD_MAX);
+    fail(command, ERR_SYNTAX, "printed more than %zu octets", command->output_max);
 }
 
 static void succeed(struct secret_command *command, struct slice line)
 {
     struct secret output = {0};
     secret_set(&output, line);
-    mem_wipe(command->bytes, sizeof(command->bytes));
+    mem_wipe(command->bytes, command->capacity);
     end(command);
     command->on_done(command->owner, 0, &output, "");
     secret_wipe(&output);
@@ -113,13 +114,15 @@ static void judge_output(struct secret_command *command)
     bool has_more = all.size > line.size + 1;
     if (line.size < all.size && line.size > 0 && line.data[line.size - 1] == '\r')
         line.size--;
-    if (line.size > CREDENTIAL_PASSWORD_MAX)
+    if (command->output_max == 0)
+        succeed(command, SLICE_NONE);
+    else if (line.size > command->output_max)
         fail_for_too_much(command);
     else if (has_more)
         fail(command, ERR_SYNTAX, "printed more than one line");
     else if (line.size == 0)
         fail(command, ERR_SYNTAX, "printed nothing");
-    else if (!credential_password_is_valid(line))
+    else if (slice_find(line, '\0') < line.size || slice_find(line, '\r') < line.size)
         fail(command, ERR_SYNTAX, "printed a NUL or a carriage return");
     else
         succeed(command, line);
@@ -131,9 +134,8 @@ static void drain_output(struct secret_command *command)
     uv_os_fd_t descriptor;
     ssize_t count = 1;
     ENSURE(uv_fileno((uv_handle_t *)&command->output, &descriptor) == 0);
-    while (count > 0 && command->size < sizeof(command->bytes)) {
-        count = read(descriptor, command->bytes + command->size,
-                     sizeof(command->bytes) - command->size);
+    while (count > 0 && command->size < command->capacity) {
+        count = read(descriptor, command->bytes + command->size, command->capacity - command->size);
         if (count > 0)
             command->size += (size_t)count;
     }
@@ -173,7 +175,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *room
     struct secret_command *command = handle->data;
     (void)suggested;
     *room_out = uv_buf_init((char *)command->bytes + command->size,
-                            (unsigned)(sizeof(command->bytes) - command->size));
+                            (unsigned)(command->capacity - command->size));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
@@ -186,7 +188,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
         return;
     }
     command->size += (size_t)count;
-    if (command->size == sizeof(command->bytes))
+    if (command->size == command->capacity)
         fail_for_too_much(command);
 }
 
@@ -207,7 +209,7 @@ static const char *const variables[] = {
 };
 
 /* NULL-terminated; its strings are for mem_free. */
-static void fill_environment(char *environment[VARIABLES_MAX])
+static void fill_environment(char *environment[VARIABLES_MAX], const char *const *more)
 {
     size_t count = 0;
     for (size_t i = 0; i < LENGTH_OF(variables); i++) {
@@ -220,6 +222,10 @@ static void fill_environment(char *environment[VARIABLES_MAX])
         environment[count] = mem_new(size);
         snprintf(environment[count++], size, "%s=%s", variables[i], value);
     }
+    for (size_t i = 0; more != NULL && more[i] != NULL; i++) {
+        ENSURE(i < MORE_MAX);
+        environment[count++] = mem_copy_string(more[i]);
+    }
     ENSURE(count < VARIABLES_MAX);
     environment[count] = NULL;
 }
@@ -231,13 +237,16 @@ static void keep_descriptors_from_children(void)
         uv_disable_stdio_inheritance();
 }
 
-static int spawn(struct secret_command *command, struct loop *loop, const char *text, int output)
+static int spawn(struct secret_command *command, struct loop *loop, const char *text,
+                 const struct secret_command_options *more, int output)
 {
     char *environment[VARIABLES_MAX];
     char *copy = mem_copy_string(text);
     char *arguments[] = {(char[]){"sh"}, (char[]){"-c"}, copy, NULL};
     uv_stdio_container_t stdio[] = {
         {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = output}, {.flags = UV_IGNORE}};
+    if (more->output_max == 0)
+        stdio[1].flags = UV_IGNORE;
     const uv_process_options_t options = {
         .exit_cb = on_process_exit,
         .file = "/bin/sh",
@@ -248,7 +257,7 @@ static int spawn(struct secret_command *command, struct loop *loop, const char *
         .stdio_count = (int)LENGTH_OF(stdio),
         .stdio = stdio,
     };
-    fill_environment(environment);
+    fill_environment(environment, more->variables);
     keep_descriptors_from_children();
     int status = uv_spawn(&loop->uv, &command->process, &options);
     for (size_t i = 0; environment[i] != NULL; i++)
@@ -259,7 +268,8 @@ static int spawn(struct secret_command *command, struct loop *loop, const char *
 
 /* Timer and pipe are in use afterwards, whatever the outcome, and the process's handle if it was
  * tried. */
-static int start(struct secret_command *command, struct loop *loop, const char *text)
+static int start(struct secret_command *command, struct loop *loop, const char *text,
+                 const struct secret_command_options *options)
 {
     int ends[2];
     ENSURE(uv_timer_init(&loop->uv, &command->limit) == 0);
@@ -270,7 +280,7 @@ static int start(struct secret_command *command, struct loop *loop, const char *
     if (status != 0)
         return status;
     ENSURE(uv_pipe_open(&command->output, ends[0]) == 0);
-    status = spawn(command, loop, text, ends[1]);
+    status = spawn(command, loop, text, options, ends[1]);
     close(ends[1]);
     command->state = status == 0 ? ALIVE : GONE;
     command->open_handles++;
@@ -278,19 +288,31 @@ static int start(struct secret_command *command, struct loop *loop, const char *
                        : status;
 }
 
-struct secret_command *secret_command_start(struct loop *loop, const char *command_text,
-                                            int64_t milliseconds, secret_command_done *on_done,
-                                            void *owner)
+struct secret_command *secret_command_start_with(struct loop *loop, const char *command_text,
+                                                 int64_t milliseconds,
+                                                 const struct secret_command_options *options,
+                                                 secret_command_done *on_done, void *owner)
 {
     ENSURE(milliseconds >= 1);
-    struct secret_command *command = mem_new(sizeof(*command));
+    size_t capacity = options->output_max + LINE_END_MAX + 1;
+    struct secret_command *command = mem_new(sizeof(*command) + capacity);
+    command->output_max = options->output_max;
+    command->capacity = capacity;
     command->milliseconds = milliseconds;
     command->on_done = on_done;
     command->owner = owner;
-    int status = start(command, loop, command_text);
+    int status = start(command, loop, command_text, options);
     if (status != 0)
         snprintf(command->start_error, sizeof(command->start_error), "%s", uv_strerror(status));
     ENSURE(uv_timer_start(&command->limit, on_limit, status == 0 ? (uint64_t)milliseconds : 0, 0) ==
            0);
     return command;
+}
+
+struct secret_command *secret_command_start(struct loop *loop, const char *command,
+                                            int64_t milliseconds, secret_command_done *on_done,
+                                            void *owner)
+{
+    static const struct secret_command_options options = {.output_max = CREDENTIAL_PASSWORD_MAX};
+    return secret_command_start_with(loop, command, milliseconds, &options, on_done, owner);
 }

@@ -107,6 +107,9 @@ class Rig:
     def refresh_token(self, user):
         return client.grant(self.state, user)["refresh_token"]
 
+    def access_token(self, user):
+        return client.grant(self.state, user)["access_token"]
+
     def capabilities(self, user, token):
         """Dovecot's own words after a login."""
         mail = client.login(self.state, user, token)

@@ -74,6 +74,43 @@ static void requests(void **state)
     }
 }
 
+static void requests_of_other_grants(void **state)
+{
+    (void)state;
+    const struct oauth_field fields[] = {{"username", SLICE_LITERAL("a@b")},
+                                         {"password", SLICE_LITERAL("p&w=d")}};
+    static const struct {
+        enum oauth_client_authentication authentication;
+        const char *identifier, *proof, *grant;
+        size_t count;
+        const char *body;
+    } cases[] = {
+        {OAUTH_CLIENT_POST, "c", "s", "client_credentials", 0,
+         "grant_type=client_credentials&scope=m&client_id=c&client_secret=s"},
+        {OAUTH_CLIENT_NONE, "c", NULL, "password", 2,
+         "grant_type=password&username=a%40b&password=p%26w%3Dd&scope=m&client_id=c"},
+        /* The assertion alone says who it is (RFC 7523 section 2.1). */
+        {OAUTH_CLIENT_NONE, "", NULL, "urn:ietf:params:oauth:grant-type:jwt-bearer", 0,
+         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&scope=m"},
+        {OAUTH_CLIENT_ASSERTION, "c", "h.c.s", "client_credentials", 0,
+         "grant_type=client_credentials&scope=m&client_id=c&client_assertion_type="
+         "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=h.c.s"},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct secret proof = {0}, body = {0}, authorization = {0};
+        if (cases[i].proof != NULL)
+            secret_set(&proof, slice_of_string(cases[i].proof));
+        const struct oauth_client client = {cases[i].identifier, &proof, cases[i].authentication};
+        assert_int_equal(oauth_token_request(&client, cases[i].grant, fields, cases[i].count, "m",
+                                             &body, &authorization),
+                         0);
+        assert_string_equal((const char *)body.bytes, cases[i].body);
+        assert_false(secret_is_set(&authorization));
+        secret_wipe(&proof);
+        secret_wipe(&body);
+    }
+}
+
 static void requests_have_limits(void **state)
 {
     (void)state;
@@ -447,6 +484,7 @@ int main(void)
     oauth_use_wiping_allocator();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
+        cmocka_unit_test(requests_of_other_grants),
         cmocka_unit_test(requests_have_limits),
         cmocka_unit_test(grants),
         cmocka_unit_test(unreadable_grants),

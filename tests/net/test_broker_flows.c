@@ -1,0 +1,239 @@
+/*
+ * The broker with accounts that nobody signs in to: the client's own token, and one that a command
+ * prints. Commands are real ones; the token endpoint is scripted.
+ */
+#include "broker_world.h"
+
+#include <sys/stat.h>
+
+#define SERVICE(more)                                                                              \
+    "[account work]\n"                                                                             \
+    "address = alice@example.test\n"                                                               \
+    "provider = local\n"                                                                           \
+    "client_id = test-client\n" more PROVIDER
+#define CREDENTIALS "flow = client_credentials\n"
+#define BY_COMMAND  "flow = command\ntoken_command = echo run >>@/runs; "
+
+static int set_up_credentials(void **state)
+{
+    (void)state;
+    open_broker(SERVICE(CREDENTIALS "client_secret_command = echo run >>@/runs; cat @/secret\n"));
+    return 0;
+}
+
+static int set_up_command(void **state)
+{
+    (void)state;
+    open_broker(SERVICE(BY_COMMAND "cat @/secret\n"));
+    return 0;
+}
+
+static void keep(const char *text)
+{
+    char *path = scratch_path(test.world.folder, "secret");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "%s\n", text);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+static unsigned runs(void)
+{
+    struct stat stat_of_runs;
+    char *path = scratch_path(test.world.folder, "runs");
+    int status = stat(path, &stat_of_runs);
+    free(path);
+    return status == 0 ? (unsigned)stat_of_runs.st_size / (unsigned)strlen("run\n") : 0;
+}
+
+/* Until the command is gone: what follows it has begun. */
+static void settle(void)
+{
+    loop_run(&test.world.loop);
+}
+
+static void change_config(const char *text)
+{
+    struct config *config = world_config(&test.world, text);
+    broker_set_config(test.broker, config);
+    config_free(test.world.config);
+    test.world.config = config;
+}
+
+/* ---- client credentials ---- */
+
+static void test_client_asks_for_itself(void **state)
+{
+    struct asker askers[5] = {0};
+    (void)state;
+    keep("s&cret");
+    for (size_t i = 0; i < LENGTH_OF(askers); i++)
+        ask(&askers[i], "work", 0);
+    settle();
+    assert_true(fetch_has("grant_type=client_credentials&scope=openid+mail+imap"));
+    assert_true(fetch_has("&client_id=test-client&client_secret=s%26cret"));
+    answer_token("first", 3600, NULL);
+    for (size_t i = 0; i < LENGTH_OF(askers); i++)
+        assert_given(&askers[i], "first");
+    assert_int_equal(script.started, 1);
+    assert_int_equal(runs(), 1);
+    assert_now_given("first");
+}
+
+static void test_refresh_token_that_nobody_needs_is_not_kept(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    keep("secret");
+    try(&asker, 0);
+    settle();
+    answer_token("first", 3600, "refresh-of-a-client");
+    assert_given(&asker, "first");
+    assert_vault_has(&test.world, "work", NULL);
+}
+
+static void test_invalid_grant_signs_nobody_out(void **state)
+{
+    struct asker asker = {0}, later = {0};
+    (void)state;
+    keep("secret");
+    try(&asker, 0);
+    settle();
+    answer_status(400, "{\"error\":\"invalid_grant\"}", 0);
+    assert_failed(&asker, WHY_INTERNAL);
+    assert_now_failed(WHY_INTERNAL);
+    pass_seconds(2);
+    ask(&later, "work", 0);
+    settle();
+    answer_token("second", 3600, NULL);
+    assert_given(&later, "second");
+}
+
+static void test_secret_command_that_fails(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    ask(&asker, "work", 0);
+    settle();
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_non_null(strstr(asker.text, "its client_secret_command ended with status 1"));
+    assert_int_equal(script.started, 0);
+    assert_now_failed(WHY_UNREACHABLE);
+    assert_int_equal(runs(), 1);
+}
+
+static void test_reload_under_the_secret_command(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    change_config(SERVICE(CREDENTIALS "client_secret_command = sleep 1000\n"));
+    try(&asker, 0);
+    keep("other");
+    change_config(SERVICE(CREDENTIALS "client_secret_command = cat @/secret\n"));
+    settle();
+    assert_true(fetch_has("client_secret=other"));
+    answer_token("first", 3600, NULL);
+    assert_given(&asker, "first");
+}
+
+static void test_close_under_the_secret_command(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    change_config(SERVICE(CREDENTIALS "client_secret_command = sleep 1000\n"));
+    try(&asker, 0);
+    broker_close(test.broker);
+    test.broker = NULL;
+    assert_int_equal(asker.answers, 0);
+}
+
+/* ---- token_command ---- */
+
+static struct asker answer_to(uint64_t refused)
+{
+    struct asker asker = {0};
+    ask(&asker, "work", refused);
+    settle();
+    return asker;
+}
+
+static void test_printed_token_is_asked_for_again_at_half_an_hour(void **state)
+{
+    (void)state;
+    keep("first");
+    struct asker asker = answer_to(0);
+    assert_given(&asker, "first");
+    uint64_t generation = asker.generation;
+    keep("second");
+    pass_seconds(1799);
+    assert_now_given("first");
+    assert_int_equal(runs(), 1);
+    pass_seconds(2);
+    assert_now_given("first"); /* and the command runs in the background */
+    settle();
+    asker = answer_to(0);
+    assert_given(&asker, "second");
+    assert_int_equal(asker.generation, generation + 1);
+    assert_int_equal(runs(), 2);
+    assert_int_equal(script.started, 0);
+}
+
+static void test_printed_token_that_is_refused(void **state)
+{
+    (void)state;
+    keep("first");
+    struct asker asker = answer_to(0);
+    uint64_t generation = asker.generation;
+    keep("second");
+    asker = answer_to(generation);
+    assert_given(&asker, "second");
+    asker = answer_to(asker.generation);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(
+        strstr(asker.text, "refused the token of account work; have its token_command"));
+    assert_int_equal(runs(), 3);
+}
+
+static void test_what_is_printed_must_be_a_token(void **state)
+{
+    static char token[16386];
+    (void)state;
+    memset(token, 't', 16384);
+    keep(token);
+    struct asker asker = answer_to(0);
+    assert_int_equal(asker.why, WHY_NONE);
+    token[16384] = 't';
+    keep(token);
+    asker = answer_to(asker.generation);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_non_null(strstr(asker.text, "its token_command printed more than 16384 octets"));
+    pass_seconds(2);
+    keep("canary of a token");
+    asker = answer_to(0);
+    assert_int_equal(asker.why, WHY_NONE); /* the first is good for a while */
+    pass_seconds(2400);
+    asker = answer_to(0);
+    assert_failed(&asker, WHY_UNREACHABLE);
+    assert_non_null(strstr(asker.text, "printed what cannot stand in a token"));
+    assert_null(strstr(asker.text, "canary"));
+}
+
+#define CREDENTIALS_CASE(test) cmocka_unit_test_setup_teardown(test, set_up_credentials, tear_down)
+#define COMMAND_CASE(test)     cmocka_unit_test_setup_teardown(test, set_up_command, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CREDENTIALS_CASE(test_client_asks_for_itself),
+        CREDENTIALS_CASE(test_refresh_token_that_nobody_needs_is_not_kept),
+        CREDENTIALS_CASE(test_invalid_grant_signs_nobody_out),
+        CREDENTIALS_CASE(test_secret_command_that_fails),
+        CREDENTIALS_CASE(test_reload_under_the_secret_command),
+        CREDENTIALS_CASE(test_close_under_the_secret_command),
+        COMMAND_CASE(test_printed_token_is_asked_for_again_at_half_an_hour),
+        COMMAND_CASE(test_printed_token_that_is_refused),
+        COMMAND_CASE(test_what_is_printed_must_be_a_token),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
