@@ -68,7 +68,7 @@
     X(path, client_secret_file, "", "or a file that holds it")                                     \
     X(text, client_secret_command, "", "or a command that prints it")                              \
     X(choice_client_auth, client_auth, "auto",                                                     \
-      "none post basic; auto: post when there is a secret")                                        \
+      "none post basic jwt; auto: jwt with a key, post with a secret")                             \
     X(text, user, "", "SASL user upstream; default: address")                                      \
     X(text, imap_user, "", "the same for IMAP only (shared mailboxes)")                            \
     X(text, pop3_user, "", "for POP3 only")                                                        \
@@ -76,10 +76,11 @@
     X(text, login_hint, "", "account name to suggest on the sign-in page")                         \
     X(text, scope, "", "scopes to ask for; default: the provider's")                               \
     X(text, tenant, "", "directory (Microsoft) for {tenant} in URLs; default: the provider's")     \
-    X(path, jwt_key_file, "", "key for client assertions, PEM")                                    \
-    X(path, jwt_cert_file, "", "its certificate, PEM")                                             \
+    X(path, jwt_key_file, "", "key for assertions, PEM; or a service account's JSON file")         \
+    X(path, jwt_cert_file, "", "its certificate, PEM; assertions are then signed as PS256")        \
+    X(text, jwt_passphrase_command, "", "prints the passphrase of the key")                        \
     X(text, token_command, "", "flow command: prints an access token")                             \
-    X(text, password_command, "", "flow none: prints the password; else ecluse login stores it")
+    X(text, password_command, "", "flows none, password: prints it; else ecluse login stores it")
 
 #define PROVIDER_OPTIONS(X)                                                                        \
     X(words, domains, "", "mail domains that this provider serves; *.NAME: all below NAME")        \

@@ -18,7 +18,9 @@
  * same, but after half an hour.
  *
  * With flow client_credentials there is no refresh token: the account is its own client's, and each
- * access token is asked for by the client's proof alone.
+ * access token is asked for by the client's proof alone. So it is with flow service_account by the
+ * service account's, and with flow password by the user's password, which is not sent again once
+ * the provider has refused it.
  */
 #ifndef ECLUSE_KEEPER_BROKER_H
 #define ECLUSE_KEEPER_BROKER_H

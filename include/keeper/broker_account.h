@@ -36,6 +36,8 @@ struct broker_account {
     struct secret_command *command;      /* flows none and command have this, the others those */
     char *issuer;                        /* of the request under way, and of next_refresh */
     bool keeps_refresh_token;            /* the flow of the request under way has one */
+    struct secret password, refused;     /* flow password: the one under way, and the one that the
+                                          * provider does not take and that is not sent again */
     bool answer_is_foreign;              /* the configuration has changed under the request */
 
     bool is_signed_out;
@@ -115,6 +117,11 @@ void broker_account_pause(struct broker_account *account, int64_t retry_after);
 
 /* As broker_account_refresh; `options` has such a flow. */
 void broker_password_refresh(struct broker_account *account, const struct account_config *options);
+
+/* Of flow password, too: the provider has refused the password, or there is none. The failure is
+ * set, and there is no try for a while, or until there is one. */
+void broker_password_set_refused(struct broker_account *account);
+void broker_password_set_missing(struct broker_account *account);
 
 /* Both take the ticket out of its list and free it before its owner hears of it. */
 void broker_ticket_answer(struct broker_ticket *ticket, enum why why,

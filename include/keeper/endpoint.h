@@ -9,7 +9,9 @@
 
 /* True for the flows in which somebody signs in and a refresh token is kept. */
 bool endpoint_has_sign_in(const struct account_config *account);
-/* True when the vault keeps the account's password: flow none without a password_command. */
+/* True for the flows that stand on the user's password: none, and password. */
+bool endpoint_takes_password(const struct account_config *account);
+/* True when the vault keeps that password: there is no password_command. */
 bool endpoint_has_stored_password(const struct account_config *account);
 /* What the vault binds the account's refresh token to: the issuer, else the token endpoint as
  * configured; and its password: "password:" and the provider's name. For mem_free. */

@@ -15,12 +15,13 @@ struct token_client {
     struct secret proof;
 };
 
-/* `inputs` are those of token_inputs_collect, and all empty when there was nothing to run. Errors:
- * a file of a secret or key that cannot be read, or is none; the text says which and what to do.
- * Nothing is allocated then. */
+/* `inputs` are those of token_inputs_collect, and all empty when there was nothing to run;
+ * `audience` is the token endpoint, for an assertion, which is good for one request. Errors: a file
+ * of a secret or key that cannot be read, or is none; the text says which and what to do. Nothing
+ * is allocated then. */
 MUST_CHECK int token_client_make(const struct account_config *account,
-                                 const struct token_inputs *inputs, struct token_client *client_out,
-                                 struct err *err);
+                                 const struct token_inputs *inputs, const char *audience,
+                                 struct token_client *client_out, struct err *err);
 void token_client_clear(struct token_client *client);
 
 /* A secret in a file: regular, ours or root's, closed to group and others, at most 4 KiB; the line

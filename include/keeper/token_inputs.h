@@ -1,6 +1,7 @@
 /*
  * The secrets of a token request that commands of the configuration print: client_secret_command,
- * and what else an account has of that kind. They are run one after the other, each at most 30 s.
+ * jwt_passphrase_command, and with flow password password_command. They are run one after the
+ * other, each at most 30 s.
  */
 #ifndef ECLUSE_KEEPER_TOKEN_INPUTS_H
 #define ECLUSE_KEEPER_TOKEN_INPUTS_H
@@ -8,7 +9,12 @@
 #include "conf/config.h"
 #include "net/loop.h"
 
-enum token_input { TOKEN_INPUT_CLIENT_SECRET, TOKEN_INPUT_COUNT };
+enum token_input {
+    TOKEN_INPUT_CLIENT_SECRET,
+    TOKEN_INPUT_PASSPHRASE,
+    TOKEN_INPUT_PASSWORD,
+    TOKEN_INPUT_COUNT
+};
 
 /* Not set: the account has no command for it. */
 struct token_inputs {

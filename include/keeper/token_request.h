@@ -15,11 +15,12 @@ struct token_request {
     char *issuer; /* what the refresh token is bound to in the vault */
     struct secret body;
     struct secret authorization; /* not set: none */
+    struct secret password;      /* the one in the body, with flow password */
 };
 
-/* `inputs` are those of token_inputs_collect. ERR_NOT_FOUND: there is no refresh token, somebody
- * must sign in. Others: the configuration (no token endpoint, a client secret that cannot be read)
- * or the vault; the text says which and what to do. Nothing is allocated then. */
+/* `inputs` are those of token_inputs_collect. ERR_NOT_FOUND: there is no refresh token or password,
+ * somebody must sign in. Others: the configuration (no token endpoint, a client secret that cannot
+ * be read) or the vault; the text says which and what to do. Nothing is allocated then. */
 MUST_CHECK int token_request_make(const struct account_config *account, struct vault *vault,
                                   const struct token_inputs *inputs,
                                   struct token_request *request_out, struct err *err);

@@ -25,18 +25,6 @@ static bool has_other_vault_key(const void *config)
     return strcmp(((const struct config *)config)->vault_key, "keyfile") != 0;
 }
 
-static bool has_other_flow(const void *account)
-{
-    enum flow flow = ((const struct account_config *)account)->flow;
-
-    return flow == FLOW_PASSWORD || flow == FLOW_SERVICE_ACCOUNT;
-}
-
-static bool has_assertion_key(const void *account)
-{
-    return *((const struct account_config *)account)->jwt_key_file != '\0';
-}
-
 static bool has_pin(const void *provider)
 {
     return *((const struct provider_config *)provider)->pin_sha256 != '\0';
@@ -61,9 +49,6 @@ static const struct {
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
     {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
-    {SECTION_ACCOUNT, "flow", has_other_flow,
-     "use code, device, client_credentials, command or none"},
-    {SECTION_ACCOUNT, "jwt_key_file", has_assertion_key, "use client_secret or client_secret_file"},
     {SECTION_PROVIDER, "mechanisms", has_other_mechanism,
      "name " MECHANISMS_WITH_TOKEN " or, for flow = none, " MECHANISMS_WITH_PASSWORD},
     {SECTION_PROVIDER, "pin_sha256", has_pin, "leave it empty; chain and name are verified"},

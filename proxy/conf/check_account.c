@@ -5,8 +5,8 @@
  * Failures are problems of the draft: no address, one that is none or another account's; a user
  * name that is too long; no provider for its domain or an unknown one; a flow without endpoint,
  * client_id, key or command, or with a command of another flow; mechanisms that do not fit the
- * flow; two sources of a secret; a {tenant} to be filled in and nothing, or nothing fitting, to
- * fill it with.
+ * flow; a client that cannot prove itself; two sources of a secret; a {tenant} to be filled in and
+ * nothing, or nothing fitting, to fill it with.
  */
 #include <string.h>
 
@@ -180,6 +180,38 @@ static void check_client(struct draft *draft, const struct draft_section *sectio
         refuse_missing_client(draft, section);
 }
 
+/* How it proves itself is possible, and nothing is there in vain. */
+static void check_client_proof(struct draft *draft, const struct draft_section *section)
+{
+    const struct account_config *account = section->target;
+    bool has_secret = secret_is_set(&account->client_secret) ||
+                      is_set(account->client_secret_file) || is_set(account->client_secret_command);
+    bool has_key = is_set(account->jwt_key_file);
+    bool sends_secret =
+        account->client_auth == CLIENT_AUTH_POST || account->client_auth == CLIENT_AUTH_BASIC;
+
+    if (sends_secret && !has_secret)
+        problems_add(draft->problems, draft_line(section, "client_auth"),
+                     "client_auth = %s needs client_secret, client_secret_file or "
+                     "client_secret_command; add one",
+                     account->client_auth == CLIENT_AUTH_POST ? "post" : "basic");
+    if (account->client_auth == CLIENT_AUTH_JWT &&
+        (!has_key || account->flow == FLOW_SERVICE_ACCOUNT))
+        problems_add(draft->problems, draft_line(section, "client_auth"),
+                     "client_auth = jwt needs jwt_key_file, and another flow than "
+                     "service_account, whose key that is");
+    if (!has_key && is_set(account->jwt_cert_file))
+        problems_add(draft->problems, draft_line(section, "jwt_cert_file"),
+                     "jwt_cert_file needs its jwt_key_file; add that");
+    if (!has_key && is_set(account->jwt_passphrase_command))
+        problems_add(draft->problems, draft_line(section, "jwt_passphrase_command"),
+                     "jwt_passphrase_command needs the jwt_key_file; add that");
+    if (account->flow == FLOW_CLIENT_CREDENTIALS && !has_secret && !has_key)
+        problems_add(draft->problems, draft_line(section, "flow"),
+                     "flow = client_credentials needs a client_secret, client_secret_file, "
+                     "client_secret_command or jwt_key_file; add one");
+}
+
 static void check_token_source(struct draft *draft, const struct draft_section *section)
 {
     const struct account_config *account = section->target;
@@ -213,9 +245,11 @@ static void check_flow_needs(struct draft *draft, const struct draft_section *se
             problems_add(draft->problems, draft_line(section, "flow"), "flow = %s needs %s; add it",
                          option_find(option_table(SECTION_ACCOUNT), "flow")->choices[account->flow],
                          needs[i].key);
-    if (account->flow != FLOW_NONE && is_set(account->password_command))
+    if (account->flow != FLOW_NONE && account->flow != FLOW_PASSWORD &&
+        is_set(account->password_command))
         problems_add(draft->problems, draft_line(section, "password_command"),
-                     "password_command is for flow = none; add that, or remove the command");
+                     "password_command is for flow = none or password; add that, or remove the "
+                     "command");
 }
 
 /* A password does not fit a mechanism for tokens, nor a token one for passwords. */
@@ -287,6 +321,7 @@ void check_account(struct draft *draft, const struct draft_section *section)
     if (!draft_value(section, "flow")->bad) {
         check_token_source(draft, section);
         check_flow_needs(draft, section);
+        check_client_proof(draft, section);
         check_mechanisms_fit(draft, section);
     }
     check_tenant(draft, section);

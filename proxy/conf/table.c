@@ -44,11 +44,9 @@ static const char *const confidence_words[] = {[CONFIDENCE_UNKNOWN] = "unknown",
                                                [CONFIDENCE_MEDIUM] = "medium",
                                                [CONFIDENCE_HIGH] = "high",
                                                NULL};
-static const char *const client_auth_words[] = {[CLIENT_AUTH_AUTO] = "auto",
-                                                [CLIENT_AUTH_NONE] = "none",
-                                                [CLIENT_AUTH_POST] = "post",
-                                                [CLIENT_AUTH_BASIC] = "basic",
-                                                NULL};
+static const char *const client_auth_words[] = {
+    [CLIENT_AUTH_AUTO] = "auto",   [CLIENT_AUTH_NONE] = "none", [CLIENT_AUTH_POST] = "post",
+    [CLIENT_AUTH_BASIC] = "basic", [CLIENT_AUTH_JWT] = "jwt",   NULL};
 #define WORD(name, text) [name] = text,
 static const char *const protocol_words[] = {PROTOCOLS(WORD) NULL};
 static const char *const tls_words[] = {TLS_MODES(WORD) NULL};

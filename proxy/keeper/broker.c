@@ -165,6 +165,7 @@ void broker_signed_in(struct broker *broker, const char *label)
     broker_access_wipe(&account->access);
     broker_access_wipe(&account->next);
     secret_wipe(&account->next_refresh);
+    secret_wipe(&account->refused);
     broker_account_forgive(account);
     broker_account_ask_again(account);
     broker_wake(broker);
@@ -182,6 +183,7 @@ static void account_changed(struct broker_account *account)
     account->answer_is_foreign = account->fetch != NULL;
     broker_access_wipe(&account->access);
     broker_access_wipe(&account->next);
+    secret_wipe(&account->refused);
     broker_account_forgive(account);
 }
 

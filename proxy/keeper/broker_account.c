@@ -54,6 +54,8 @@ void broker_account_free(struct broker_account *account)
     broker_access_wipe(&account->access);
     broker_access_wipe(&account->next);
     secret_wipe(&account->next_refresh);
+    secret_wipe(&account->password);
+    secret_wipe(&account->refused);
     mem_free(account->issuer);
     mem_free(account->label);
     mem_free(account);
@@ -213,6 +215,7 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
     int64_t life = answer->expires_in * 1000, now = clock_steady_milliseconds();
     int64_t early = life / EARLY_PART;
     broker_account_forgive(account);
+    secret_wipe(&account->refused);
     /* What can be asked for anew at any time is not kept. */
     if (!account->keeps_refresh_token)
         secret_wipe(&answer->refresh_token);
@@ -302,6 +305,14 @@ static void account_take_failure(struct broker_account *account, enum why why, c
     broker_account_pause(account, retry_after);
 }
 
+/* To send it over and over would lock its user out there. */
+static void account_refuse_password(struct broker_account *account)
+{
+    if (secret_is_set(&account->password))
+        secret_move(&account->refused, &account->password);
+    broker_password_set_refused(account);
+}
+
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
@@ -320,6 +331,8 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         /* It may be the client of the old configuration that the token was not for. */
         if (!account->answer_is_foreign && account->keeps_refresh_token)
             account_take_refusal(account, &read);
+        else if (!account->answer_is_foreign && secret_is_set(&account->password))
+            account_refuse_password(account);
         else if (!account->answer_is_foreign)
             account_take_failure(account, WHY_INTERNAL, read.error, answer->retry_after);
         break;
@@ -339,6 +352,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         break;
     }
     oauth_answer_clear(&read);
+    secret_wipe(&account->password);
     return is_fresh;
 }
 
@@ -385,7 +399,10 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
  */
 static void account_refresh_failed(struct broker_account *account, int status, const char *text)
 {
-    if (status == ERR_NOT_FOUND) {
+    const struct account_config *options = config_account(account->broker->config, account->label);
+    if (status == ERR_NOT_FOUND && options != NULL && endpoint_takes_password(options)) {
+        broker_password_set_missing(account);
+    } else if (status == ERR_NOT_FOUND) {
         account_set_signed_out(account);
     } else {
         broker_account_set_failure(account, WHY_INTERNAL, "account %s: %s", account->label, text);
@@ -408,9 +425,17 @@ static void account_request(struct broker_account *account, const struct token_i
         account_refresh_failed(account, status, err.text);
         return;
     }
+    if (secret_is_set(&request.password) &&
+        secret_equal(&account->refused, secret_bytes(&request.password))) {
+        token_request_clear(&request);
+        account_refuse_password(account);
+        broker_account_answer_waiting(account, false);
+        return;
+    }
     mem_free(account->issuer);
     account->issuer = request.issuer;
     request.issuer = NULL;
+    secret_move(&account->password, &request.password);
     const struct fetch_request fetch = {
         .url = request.url,
         .ca_file = endpoint_ca_file(broker->config, options),

@@ -45,10 +45,8 @@ static const char *secret_word(const struct broker_account *account)
     return options_of(account)->flow == FLOW_COMMAND ? "token" : "password";
 }
 
-static void account_refuse_password(struct broker_account *account)
+void broker_password_set_refused(struct broker_account *account)
 {
-    /* It stays to be compared with what is found next. */
-    account->access.expires = account->access.early = account->access.wall_expires = 0;
     if (endpoint_has_stored_password(options_of(account)))
         broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
                                    "the provider refused the password of account %s; store the "
@@ -60,6 +58,22 @@ static void account_refuse_password(struct broker_account *account)
                                    "%s_command print the right one",
                                    secret_word(account), account->label, secret_word(account));
     broker_account_pause(account, 0);
+}
+
+void broker_password_set_missing(struct broker_account *account)
+{
+    broker_account_sign_out(account);
+    broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                               "account %s has no password; store it: ecluse login %s "
+                               "--password-stdin",
+                               account->label, account->label);
+}
+
+static void account_refuse_password(struct broker_account *account)
+{
+    /* It stays to be compared with what is found next. */
+    account->access.expires = account->access.early = account->access.wall_expires = 0;
+    broker_password_set_refused(account);
 }
 
 /* True: it is there for all. */
@@ -95,11 +109,7 @@ static bool account_load_password(struct broker_account *account,
     int status = vault_token_load(account->broker->vault, account->label, issuer, &password, &err);
     bool is_fresh = status == 0 && account_take_password(account, &password);
     if (status == ERR_NOT_FOUND) {
-        broker_account_sign_out(account);
-        broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                                   "account %s has no password; store it: ecluse login %s "
-                                   "--password-stdin",
-                                   account->label, account->label);
+        broker_password_set_missing(account);
     } else if (status != 0) {
         broker_account_set_failure(account, WHY_INTERNAL, "%s", err.text);
         broker_account_pause(account, 0);

@@ -34,7 +34,7 @@ const char *command_sign_in_state(const struct account_config *account,
 {
     const struct vault_token *token = find_token(tokens, count, account->name);
     if (account->flow == FLOW_COMMAND ||
-        (account->flow == FLOW_NONE && !endpoint_has_stored_password(account)))
+        (endpoint_takes_password(account) && !endpoint_has_stored_password(account)))
         return "by command";
     if (!endpoint_has_sign_in(account) && !endpoint_has_stored_password(account))
         return "not needed";
@@ -201,14 +201,14 @@ static bool login_fits(struct command *command, const struct account_config *acc
                        bool is_password)
 {
     const char *flow = flow_word(account->flow);
-    if (account->flow == FLOW_NONE && !endpoint_has_stored_password(account))
+    if (endpoint_takes_password(account) && !endpoint_has_stored_password(account))
         command_fail(command, EX_USAGE,
                      "%s: its password comes from password_command; remove that line to keep one "
                      "here",
                      account->name);
-    else if (!endpoint_has_sign_in(account) && account->flow != FLOW_NONE)
+    else if (!endpoint_has_sign_in(account) && !endpoint_takes_password(account))
         command_fail(command, EX_USAGE, "%s: flow = %s needs no sign-in", account->name, flow);
-    else if (is_password != (account->flow == FLOW_NONE))
+    else if (is_password != endpoint_takes_password(account))
         command_fail(command, EX_USAGE, "%s: flow = %s takes a %s; use --%s-stdin", account->name,
                      flow, is_password ? "refresh token" : "password",
                      is_password ? "refresh-token" : "password");

@@ -11,15 +11,20 @@ bool endpoint_has_sign_in(const struct account_config *account)
     return account->flow == FLOW_CODE || account->flow == FLOW_DEVICE;
 }
 
+bool endpoint_takes_password(const struct account_config *account)
+{
+    return account->flow == FLOW_NONE || account->flow == FLOW_PASSWORD;
+}
+
 bool endpoint_has_stored_password(const struct account_config *account)
 {
-    return account->flow == FLOW_NONE && *account->password_command == '\0';
+    return endpoint_takes_password(account) && *account->password_command == '\0';
 }
 
 char *endpoint_issuer(const struct account_config *account)
 {
     const struct provider_config *provider = account->provider_row;
-    if (account->flow != FLOW_NONE)
+    if (!endpoint_takes_password(account))
         return mem_copy_string(*provider->issuer != '\0' ? provider->issuer
                                                          : provider->token_endpoint);
     size_t size = strlen(PASSWORD_ISSUER) + strlen(provider->name) + 1;

@@ -1,14 +1,18 @@
 /*
  * Happy path: the secret is in the configuration, in its file, or was printed by its command, and
- * goes into the body of the request unless client_auth says otherwise.
+ * goes into the body of the request unless client_auth says otherwise; with a key an assertion is
+ * signed instead.
  *
- * Failures: the secret's file is gone or loose: ERR_SYSTEM, ERR_DENIED, ERR_SYNTAX.
+ * Failures: the secret's file is gone or loose: ERR_SYSTEM, ERR_DENIED, ERR_SYNTAX; a key: see
+ * keeper/token_assertion.
  */
 #include "keeper/token_client.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "keeper/token_assertion.h"
 
 #define CLIENT_SECRET_MAX 4096
 
@@ -74,6 +78,7 @@ static int find_secret(const struct account_config *account, const struct token_
     return 0;
 }
 
+/* The key of a service account is its own, and not the client's. */
 static enum oauth_client_authentication method_of(const struct account_config *account)
 {
     switch (account->client_auth) {
@@ -81,24 +86,35 @@ static enum oauth_client_authentication method_of(const struct account_config *a
         return OAUTH_CLIENT_NONE;
     case CLIENT_AUTH_BASIC:
         return OAUTH_CLIENT_BASIC;
-    case CLIENT_AUTH_AUTO:
     case CLIENT_AUTH_POST:
+        return OAUTH_CLIENT_POST;
+    case CLIENT_AUTH_JWT:
+        return OAUTH_CLIENT_ASSERTION;
+    case CLIENT_AUTH_AUTO:
         break;
     }
-    return OAUTH_CLIENT_POST;
+    return *account->jwt_key_file != '\0' && account->flow != FLOW_SERVICE_ACCOUNT
+               ? OAUTH_CLIENT_ASSERTION
+               : OAUTH_CLIENT_POST;
 }
 
 int token_client_make(const struct account_config *account, const struct token_inputs *inputs,
-                      struct token_client *client_out, struct err *err)
+                      const char *audience, struct token_client *client_out, struct err *err)
 {
+    enum oauth_client_authentication method = method_of(account);
+    int status;
+
     *client_out = (struct token_client){0};
-    int status = find_secret(account, inputs, &client_out->proof, err);
+    if (method == OAUTH_CLIENT_ASSERTION)
+        status = token_assertion_of_client(account, inputs, audience, &client_out->proof, err);
+    else
+        status = find_secret(account, inputs, &client_out->proof, err);
     if (status != 0)
         return status;
     client_out->oauth = (struct oauth_client){
         .identifier = account->client_id,
         .secret = &client_out->proof,
-        .authentication = method_of(account),
+        .authentication = method,
     };
     return 0;
 }

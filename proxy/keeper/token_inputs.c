@@ -25,6 +25,8 @@ struct token_collection {
 
 static const char *const option_names[TOKEN_INPUT_COUNT] = {
     [TOKEN_INPUT_CLIENT_SECRET] = "client_secret_command",
+    [TOKEN_INPUT_PASSPHRASE] = "jwt_passphrase_command",
+    [TOKEN_INPUT_PASSWORD] = "password_command",
 };
 
 static const char *command_of(const struct account_config *account, enum token_input input)
@@ -32,6 +34,10 @@ static const char *command_of(const struct account_config *account, enum token_i
     switch (input) {
     case TOKEN_INPUT_CLIENT_SECRET:
         return account->client_secret_command;
+    case TOKEN_INPUT_PASSPHRASE:
+        return account->jwt_passphrase_command;
+    case TOKEN_INPUT_PASSWORD:
+        return account->flow == FLOW_PASSWORD ? account->password_command : "";
     case TOKEN_INPUT_COUNT:
         break;
     }

@@ -3,9 +3,9 @@
  * proof from keeper/token_client, and both go into the body of a POST.
  *
  * Failures:
- *   no refresh token                    ERR_NOT_FOUND: the user has to sign in
+ *   no refresh token, no password       ERR_NOT_FOUND: the user has to sign in
  *   no token endpoint, another flow     ERR_CONFIG
- *   the secret's file is gone or loose  ERR_SYSTEM, ERR_DENIED, ERR_SYNTAX
+ *   a file is gone, loose, or no key    ERR_SYSTEM, ERR_DENIED, ERR_SYNTAX
  *   the vault                           what the vault said
  */
 #include "keeper/token_request.h"
@@ -13,7 +13,10 @@
 #include <string.h>
 
 #include "keeper/endpoint.h"
+#include "keeper/token_assertion.h"
 #include "keeper/token_client.h"
+
+#define BEARER_GRANT "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 static int check_account(const struct account_config *account, struct err *err)
 {
@@ -29,7 +32,8 @@ static int check_account(const struct account_config *account, struct err *err)
 struct source {
     const struct account_config *account;
     struct vault *vault;
-    const struct token_client *client;
+    const struct token_inputs *inputs;
+    struct token_client *client;
 };
 
 static int write_request(const struct source *source, const char *grant_type,
@@ -61,6 +65,51 @@ static int write_refresh(const struct source *source, struct token_request *requ
     return status;
 }
 
+/* RFC 6749 section 4.3. The password is not put into the vault by this, nor is it asked for again
+ * when it stands there. */
+static int write_password(const struct source *source, struct token_request *request,
+                          struct err *err)
+{
+    const struct account_config *account = source->account;
+    const struct secret *printed = &source->inputs->secrets[TOKEN_INPUT_PASSWORD];
+    const char *user = *account->login_hint != '\0' ? account->login_hint
+                       : *account->user != '\0'     ? account->user
+                                                    : account->address;
+    int status = 0;
+
+    if (endpoint_has_stored_password(account))
+        status = vault_token_load(source->vault, account->name, request->issuer, &request->password,
+                                  err);
+    else
+        secret_copy(&request->password, printed);
+    if (status != 0)
+        return status;
+    const struct oauth_field fields[] = {{"username", slice_of_string(user)},
+                                         {"password", secret_bytes(&request->password)}};
+    return write_request(source, "password", fields, LENGTH_OF(fields), request, err);
+}
+
+/* RFC 7523 section 2.1. The scope is in the assertion, and nobody but it says who asks, unless
+ * there is a client's proof, too. */
+static int write_assertion(const struct source *source, struct token_request *request,
+                           struct err *err)
+{
+    struct secret assertion = {0};
+    char *scope = endpoint_scope(source->account);
+    int status = token_assertion_of_service(source->account, source->inputs, request->url, scope,
+                                            &assertion, err);
+
+    if (!secret_is_set(&source->client->proof))
+        source->client->oauth.identifier = "";
+    if (status == 0) {
+        const struct oauth_field field = {"assertion", secret_bytes(&assertion)};
+        status = write_request(source, BEARER_GRANT, &field, 1, request, err);
+    }
+    secret_wipe(&assertion);
+    mem_free(scope);
+    return status;
+}
+
 static int write_grant(const struct source *source, struct token_request *request, struct err *err)
 {
     switch (source->account->flow) {
@@ -70,7 +119,9 @@ static int write_grant(const struct source *source, struct token_request *reques
     case FLOW_CLIENT_CREDENTIALS:
         return write_request(source, "client_credentials", NULL, 0, request, err);
     case FLOW_PASSWORD:
+        return write_password(source, request, err);
     case FLOW_SERVICE_ACCOUNT:
+        return write_assertion(source, request, err);
     case FLOW_COMMAND:
     case FLOW_NONE:
         break;
@@ -84,13 +135,13 @@ int token_request_make(const struct account_config *account, struct vault *vault
 {
     struct token_request request = {0};
     struct token_client client = {0};
-    const struct source source = {account, vault, &client};
+    const struct source source = {account, vault, inputs, &client};
     int status = check_account(account, err);
 
     request.issuer = endpoint_issuer(account);
     request.url = endpoint_token_url(account);
     if (status == 0)
-        status = token_client_make(account, inputs, &client, err);
+        status = token_client_make(account, inputs, request.url, &client, err);
     if (status == 0)
         status = write_grant(&source, &request, err);
     token_client_clear(&client);
@@ -108,6 +159,7 @@ void token_request_clear(struct token_request *request)
     mem_free(request->issuer);
     secret_wipe(&request->body);
     secret_wipe(&request->authorization);
+    secret_wipe(&request->password);
     *request = (struct token_request){0};
 }
 
@@ -116,6 +168,15 @@ static bool same_secret(const struct secret *a, const struct secret *b)
     if (!secret_is_set(a) || !secret_is_set(b))
         return secret_is_set(a) == secret_is_set(b);
     return secret_equal(a, secret_bytes(b));
+}
+
+/* Where the token is for somebody whom the request names. */
+static bool same_user(const struct account_config *a, const struct account_config *b)
+{
+    if (a->flow != FLOW_PASSWORD && a->flow != FLOW_SERVICE_ACCOUNT)
+        return true;
+    return strcmp(a->address, b->address) == 0 && strcmp(a->user, b->user) == 0 &&
+           strcmp(a->login_hint, b->login_hint) == 0;
 }
 
 bool token_request_is_same(const struct account_config *a, const struct account_config *b)
@@ -129,7 +190,10 @@ bool token_request_is_same(const struct account_config *a, const struct account_
                 strcmp(a->client_secret_file, b->client_secret_file) == 0 &&
                 strcmp(a->client_secret_command, b->client_secret_command) == 0 &&
                 strcmp(a->token_command, b->token_command) == 0 &&
-                a->client_auth == b->client_auth &&
+                strcmp(a->jwt_key_file, b->jwt_key_file) == 0 &&
+                strcmp(a->jwt_cert_file, b->jwt_cert_file) == 0 &&
+                strcmp(a->jwt_passphrase_command, b->jwt_passphrase_command) == 0 &&
+                same_user(a, b) && a->client_auth == b->client_auth &&
                 same_secret(&a->client_secret, &b->client_secret) && strcmp(scope_a, scope_b) == 0;
 
     mem_free(issuer_a);

@@ -13,7 +13,7 @@ from cli_support import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "rig"))
 
-from lib import client, op  # noqa: E402 (the rig's own)
+from lib import client as rig_client, op  # noqa: E402 (the rig's own)
 
 # Of these the first whose ports are free, so that several runs can go on side by side.
 BASES = range(21000, 31000, 1000)
@@ -89,13 +89,13 @@ class Rig:
                 self.remove_mail(path)
 
     def knob(self, name, *values):
-        return client.knob(self.state, name, *values)
+        return rig_client.knob(self.state, name, *values)
 
     def clear(self):
         op.ask(self.state, "POST", "/clear")
 
     def stats(self):
-        return client.stats(self.state)
+        return rig_client.stats(self.state)
 
     def token_requests(self):
         return self.stats()["token_requests_total"]
@@ -104,15 +104,15 @@ class Rig:
         """Outcome → how many refreshes had it."""
         return self.stats()["token_requests"].get("refresh_token", {})
 
-    def refresh_token(self, user):
-        return client.grant(self.state, user)["refresh_token"]
+    def refresh_token(self, user, client="confidential"):
+        return rig_client.grant(self.state, user, client)["refresh_token"]
 
     def access_token(self, user):
-        return client.grant(self.state, user)["access_token"]
+        return rig_client.grant(self.state, user)["access_token"]
 
     def capabilities(self, user, token):
         """Dovecot's own words after a login."""
-        mail = client.login(self.state, user, token)
+        mail = rig_client.login(self.state, user, token)
         words = mail.capability()[1][0].decode().split()
         mail.logout()
         return words
@@ -135,7 +135,7 @@ class Rig:
 
     def context(self):
         """Of a client that trusts the rig."""
-        return client.context(self.state)
+        return rig_client.context(self.state)
 
     def mails(self, user):
         """The mails that lie in a mailbox, as they were delivered."""

@@ -1,8 +1,15 @@
-"""Flows that need nobody: the account's own client, or a command, brings the token."""
+"""Flows that need nobody: the account's own client, a service account, the user's password, or a
+command brings the token."""
+
+import base64
+import shutil
+import subprocess
+import time
 
 import pytest
 
-from ecluse_support import ALICE, WRONG
+from cli_support import one_line
+from ecluse_support import ALICE, BOB, WRONG
 from waiting import wait_until
 
 ACCOUNT = "account service"
@@ -24,7 +31,37 @@ class Flow:
         return self
 
     def as_client(self, flow="client_credentials", **options):
-        return self.serve(flow, client_id=self.client["client_id"], **options)
+        return self.serve(flow, **{"client_id": self.client["client_id"], **options})
+
+    def with_key(self, flow="client_credentials", **options):
+        """As the client whose assertions the server verifies."""
+        known = self.rig.state["clients"]["assertion"]
+        return self.as_client(flow, **{"client_id": known["client_id"],
+                                       "jwt_key_file": known["key"], **options})
+
+    def as_service_account(self, **options):
+        known = self.rig.state["service_account"]
+        return self.serve("service_account", **{"jwt_key_file": known["file"], "scope": "mail",
+                                                **options})
+
+    def as_owner(self, **options):
+        known = self.rig.state["clients"]["owner"]
+        self.right = self.rig.state["users"][ALICE]["password"]
+        self.ecluse.secrets["alice's password at the provider"] = self.right
+        return self.serve("password", client_id=known["client_id"], client_auth="basic",
+                          client_secret=known["client_secret"], **options)
+
+    def store(self, password):
+        result = self.ecluse.ecluse("login", "service", "--password-stdin", stdin=password.encode())
+        assert result.status == 0, result
+
+    def encrypted(self, key, passphrase):
+        """A copy of the key under a passphrase."""
+        copy = self.ecluse.folder / "encrypted.key"
+        subprocess.run(["openssl", "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", key, "-out", copy,
+                        "-passout", "stdin"], input=passphrase, text=True, check=True)
+        copy.chmod(0o600)
+        return copy
 
     def assert_reads(self):
         client = self.ecluse.session("service")
@@ -151,11 +188,172 @@ def test_a_long_token(flow):
     flow.assert_reads()
 
 
+# ---- private_key_jwt ----
+
+def fingerprint(certificate):
+    """As openssl prints it, in the way of a JWT."""
+    said = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-fingerprint",
+                           "-sha256"], capture_output=True, text=True, check=True).stdout
+    digest = bytes.fromhex(said.split("=")[1].strip().replace(":", ""))
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def test_a_client_signs(flow):
+    flow.with_key()
+    flow.assert_reads()
+    last = flow.last()
+    assert (last["outcome"], last["auth"]) == ("ok", "jwt")
+    assert last["assertion"]["header"] == {"alg": "RS256", "typ": "JWT"}
+    claims = last["assertion"]["claims"]
+    assert claims["iss"] == claims["sub"] == "rig-assertion"
+    assert claims["aud"] == flow.rig.state["endpoints"]["token"]
+    assert claims["exp"] - claims["iat"] == 300 and abs(claims["iat"] - time.time()) < 60
+    flow.rig.knob("expire", "all")
+    flow.assert_reads()  # the server takes no assertion twice
+    assert flow.requests("client_credentials") == {"ok": 2}
+    assert flow.last()["assertion"]["claims"]["jti"] != claims["jti"]
+
+
+def test_a_client_signs_and_names_its_certificate(flow):
+    known = flow.rig.state["clients"]["assertion"]
+    flow.with_key(jwt_cert_file=known["cert"])
+    flow.assert_reads()
+    assert flow.last()["outcome"] == "ok"
+    assert flow.last()["assertion"]["header"] == {
+        "alg": "PS256", "typ": "JWT", "x5t#S256": fingerprint(known["cert"])}
+
+
+def test_a_key_under_a_passphrase(flow):
+    passphrase = flow.keep("passphrase", "correct horse battery staple")
+    key = flow.encrypted(flow.rig.state["clients"]["assertion"]["key"],
+                         passphrase.read_text().strip())
+    flow.with_key(jwt_key_file=key, jwt_passphrase_command=f"cat {passphrase}")
+    flow.assert_reads()
+    assert flow.requests("client_credentials") == {"ok": 1}
+
+
+def test_a_refresh_is_signed_too(flow):
+    """flow = code of a client that has a key."""
+    flow.with_key("code")
+    token = flow.rig.refresh_token(ALICE, client="assertion")
+    flow.ecluse.secrets["a refresh token"] = token
+    result = flow.ecluse.ecluse("login", "service", "--refresh-token-stdin", stdin=token.encode())
+    assert result.status == 0, result
+    flow.assert_reads()
+    assert (flow.last()["grant"], flow.last()["auth"]) == ("refresh_token", "jwt")
+
+
+@pytest.mark.parametrize("fault", ["another key", "a loose file", "no key", "another certificate",
+                                   "no passphrase", "a wrong passphrase"])
+def test_a_key_that_does_not_do(flow, fault):
+    known, other = flow.rig.state["clients"]["assertion"], flow.rig.state["service_account"]
+    loose = flow.ecluse.folder / "loose.key"
+    shutil.copy(known["key"], loose)
+    loose.chmod(0o644)
+    encrypted = flow.encrypted(known["key"], "right")
+    options, words, requests = {
+        "another key": ({"jwt_key_file": other["key"]}, "invalid_client", 1),
+        "a loose file": ({"jwt_key_file": loose}, f"chmod 600 {loose}", 0),
+        "no key": ({"jwt_key_file": "/dev/null"}, "/dev/null is not a regular file", 0),
+        "another certificate": ({"jwt_cert_file": other["cert"]},
+                                "the certificate is not that of the key", 0),
+        "no passphrase": ({"jwt_key_file": encrypted}, "see jwt_passphrase_command: the key is "
+                          "encrypted and there is no passphrase", 0),
+        "a wrong passphrase": ({"jwt_key_file": encrypted, "jwt_passphrase_command": "echo canary"},
+                               "the passphrase of the key is wrong", 0),
+    }[fault]
+    flow.with_key(**options)
+    reply = flow.ecluse.try_login("service")
+    assert reply.startswith("NO [UNAVAILABLE] ") and words in reply, reply
+    assert "canary" not in reply and flow.rig.token_requests() == requests
+
+
+# ---- service accounts ----
+
+def test_a_service_account(flow):
+    flow.as_service_account()
+    for _ in range(2):
+        flow.assert_reads()
+    last = flow.last()
+    assert flow.rig.token_requests() == 1 and last["outcome"] == "ok"
+    assert last["assertion"]["header"] == {"alg": "RS256", "typ": "JWT", "kid": "rig-key-1"}
+    claims = last["assertion"]["claims"]
+    assert claims["iss"] == flow.rig.state["service_account"]["email"]
+    assert (claims["sub"], claims["scope"]) == (ALICE, "mail")
+    assert "client" not in last  # the assertion says who asks
+
+
+def test_a_service_account_with_a_bare_key(flow):
+    known = flow.rig.state["service_account"]
+    flow.as_service_account(jwt_key_file=known["key"], client_id=known["email"])
+    flow.assert_reads()
+
+
+def test_a_service_account_for_another_mailbox(flow):
+    flow.as_service_account(user=BOB)
+    flow.assert_reads()
+    assert flow.last()["assertion"]["claims"]["sub"] == BOB
+
+
+def test_a_service_account_that_may_not(flow):
+    flow.as_service_account(user="nobody@example.test")
+    reply = flow.ecluse.try_login("service")
+    assert reply.startswith("NO [UNAVAILABLE] ") and "unauthorized_client" in reply, reply
+
+
+# ---- the user's password ----
+
+def test_a_stored_password_brings_a_token(flow):
+    flow.as_owner()
+    assert flow.row()["signed_in"] == "never"
+    reply = flow.ecluse.try_login("service")
+    assert "ecluse login service --password-stdin" in reply and flow.rig.token_requests() == 0
+    flow.store(flow.right)
+    for _ in range(2):
+        flow.assert_reads()
+    assert flow.requests("password") == {"ok": 1} and flow.rig.token_requests() == 1
+    assert flow.last()["auth"] == "basic"
+    assert flow.row()["signed_in"] == "in" and flow.row()["last_refresh"]
+    flow.rig.knob("expire", ALICE)
+    flow.assert_reads()  # the refresh token that came with the first is not used
+    assert flow.requests("password") == {"ok": 2} and flow.rig.refreshes() == {}
+
+
+def test_a_wrong_password_is_sent_once(flow):
+    flow.as_owner()
+    flow.store("not-the-password")
+    for _ in range(2):
+        reply = flow.ecluse.try_login("service")
+        assert "the provider refused the password of account service" in reply, reply
+        assert "ecluse login service --password-stdin" in reply
+    assert flow.rig.token_requests() == 1
+    flow.store(flow.right)
+    flow.assert_reads()
+
+
+def test_a_command_prints_the_password(flow):
+    flow.as_owner(password_command=flow.script("print-password", f"cat {flow.ecluse.folder}/word"))
+    flow.keep("word", "not-the-password")
+    assert flow.row()["signed_in"] == "by command"
+    reply = flow.ecluse.try_login("service")
+    assert "have its password_command print the right one" in reply, reply
+    one_line(flow.ecluse.ecluse("login", "service", "--password-stdin", stdin=b"x"), 64,
+             "its password comes from password_command")
+    flow.keep("word", flow.right)
+    wait_until(lambda: flow.ecluse.try_login("service").startswith("OK "), "the right password")
+    assert len(flow.requests("password")) == 2 and flow.rig.token_requests() == 2
+
+
 # ---- a grant is needed all the same ----
 
 FLOWS = {
     "client_credentials": lambda flow: flow.as_client(
         client_secret_command=flow.script("ask", f"echo {flow.client['client_secret']}")),
+    "private_key_jwt": lambda flow: flow.with_key(
+        jwt_passphrase_command=flow.script("ask", "echo x")),
+    "service_account": lambda flow: flow.as_service_account(
+        jwt_passphrase_command=flow.script("ask", "echo x")),
+    "password": lambda flow: flow.as_owner(password_command=flow.script("ask", "echo x")),
     "command": lambda flow: flow.serve("command", token_command=flow.script("ask", "echo token")),
 }
 

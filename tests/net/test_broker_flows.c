@@ -219,6 +219,72 @@ static void test_what_is_printed_must_be_a_token(void **state)
     assert_null(strstr(asker.text, "canary"));
 }
 
+/* ---- the user's password ---- */
+
+static int set_up_password(void **state)
+{
+    (void)state;
+    open_broker(SERVICE("flow = password\npassword_command = echo run >>@/runs; cat @/secret\n"));
+    return 0;
+}
+
+static void test_password_brings_a_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    keep("p&ss word");
+    ask(&asker, "work", 0);
+    settle();
+    assert_true(
+        fetch_has("grant_type=password&username=alice%40example.test&password=p%26ss+word"));
+    answer_token("first", 3600, "refresh-of-the-user");
+    assert_given(&asker, "first");
+    assert_vault_has(&test.world, "work", NULL);
+}
+
+static void test_refused_password_is_not_sent_again(void **state)
+{
+    struct asker first = {0}, second = {0}, third = {0};
+    (void)state;
+    keep("wrong");
+    ask(&first, "work", 0);
+    settle();
+    answer_status(400, "{\"error\":\"invalid_grant\",\"error_description\":\"wrong\"}", 0);
+    assert_failed(&first, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(strstr(first.text, "have its password_command print the right one"));
+    pass_seconds(300);
+    ask(&second, "work", 0);
+    settle();
+    assert_failed(&second, WHY_TOKEN_NEEDS_USER);
+    assert_int_equal(script.started, 1);
+    assert_int_equal(runs(), 2);
+    keep("right");
+    pass_seconds(300);
+    ask(&third, "work", 0);
+    settle();
+    answer_token("first", 3600, NULL);
+    assert_given(&third, "first");
+    assert_int_equal(script.started, 2);
+}
+
+/* What the server cannot do now says nothing about the password. */
+static void test_password_is_sent_again_after_an_outage(void **state)
+{
+    struct asker first = {0}, second = {0};
+    (void)state;
+    keep("right");
+    ask(&first, "work", 0);
+    settle();
+    answer_status(503, "", 0);
+    assert_failed(&first, WHY_UNREACHABLE);
+    pass_seconds(2);
+    ask(&second, "work", 0);
+    settle();
+    answer_token("first", 3600, NULL);
+    assert_given(&second, "first");
+}
+
+#define PASSWORD_CASE(test)    cmocka_unit_test_setup_teardown(test, set_up_password, tear_down)
 #define CREDENTIALS_CASE(test) cmocka_unit_test_setup_teardown(test, set_up_credentials, tear_down)
 #define COMMAND_CASE(test)     cmocka_unit_test_setup_teardown(test, set_up_command, tear_down)
 
@@ -234,6 +300,9 @@ int main(void)
         COMMAND_CASE(test_printed_token_is_asked_for_again_at_half_an_hour),
         COMMAND_CASE(test_printed_token_that_is_refused),
         COMMAND_CASE(test_what_is_printed_must_be_a_token),
+        PASSWORD_CASE(test_password_brings_a_token),
+        PASSWORD_CASE(test_refused_password_is_not_sent_again),
+        PASSWORD_CASE(test_password_is_sent_again_after_an_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

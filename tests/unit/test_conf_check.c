@@ -39,10 +39,13 @@ static void test_not_served(void **state)
         {LISTENER "protocol = smtp\n", 0, NULL},
         {FINE "flow = device\n", 0, NULL},
         {FINE "flow = client_credentials\nclient_secret_file = /s\n", 0, NULL},
-        {FINE "flow = password\n", 10, "flow: this value is not supported"},
+        {FINE "flow = password\n", 0, NULL},
+        {FINE "flow = password\npassword_command = p\n", 0, NULL},
+        {FINE "flow = service_account\njwt_key_file = /k\n", 0, NULL},
+        {FINE "flow = client_credentials\njwt_key_file = /k\njwt_cert_file = /c\n", 0, NULL},
         {FINE "flow = command\ntoken_command = t\n", 0, NULL},
         {FINE "client_secret_command = pass\n", 0, NULL},
-        {FINE "jwt_key_file = /k\n", 10, "jwt_key_file: this value is not supported"},
+        {FINE "jwt_key_file = /k\njwt_passphrase_command = p\n", 0, NULL},
         {LISTENER "[provider p]\nimap = starttls://h\n", 0, NULL},
         {LISTENER "[provider p]\npop3 = starttls://h\n", 0, NULL},
         {LISTENER "[provider p]\nsmtp = starttls://h:25\n", 0, NULL},
@@ -52,6 +55,28 @@ static void test_not_served(void **state)
          "mechanisms: this value is not supported"},
         {LISTENER PROVIDER "pin_sha256 = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 6,
          "pin_sha256: this value is not supported"},
+    };
+
+    (void)state;
+    conf_run_cases(cases, LENGTH_OF(cases));
+}
+
+static void test_proofs_of_clients(void **state)
+{
+    static const struct conf_case cases[] = {
+        {FINE "client_auth = none\n", 0, NULL},
+        {FINE "client_auth = post\nclient_secret_file = /s\n", 0, NULL},
+        {FINE "client_auth = basic\nclient_secret_command = c\n", 0, NULL},
+        {FINE "client_auth = jwt\njwt_key_file = /k\n", 0, NULL},
+        {FINE "client_auth = post\n", 10, "client_auth = post needs client_secret"},
+        {FINE "client_auth = basic\n", 10, "client_auth = basic needs client_secret"},
+        {FINE "client_auth = jwt\n", 10, "client_auth = jwt needs jwt_key_file"},
+        {FINE "client_auth = jwt\nflow = service_account\njwt_key_file = /k\n", 10,
+         "and another flow than service_account"},
+        {FINE "client_auth = secret\n", 10, "client_auth"},
+        {FINE "jwt_cert_file = /c\n", 10, "jwt_cert_file needs its jwt_key_file"},
+        {FINE "jwt_passphrase_command = c\n", 10, "jwt_passphrase_command needs the jwt_key_file"},
+        {FINE "flow = client_credentials\n", 10, "flow = client_credentials needs a client_secret"},
     };
 
     (void)state;
@@ -212,7 +237,7 @@ static void test_passwords(void **state)
     static const struct conf_case cases[] = {
         {LISTENER BARE_PROVIDER PASSWORD_ACCOUNT, 0, NULL},
         {LISTENER BARE_PROVIDER PASSWORD_ACCOUNT "password_command = pass show mail\n", 0, NULL},
-        {FINE "password_command = p\n", 10, "password_command is for flow = none"},
+        {FINE "password_command = p\n", 10, "password_command is for flow = none or password"},
         {LISTENER BARE_PROVIDER "mechanisms = LOGIN SCRAM-SHA-1\n" PASSWORD_ACCOUNT, 0, NULL},
         {LISTENER BARE_PROVIDER "mechanisms = PLAIN XOAUTH2\n" PASSWORD_ACCOUNT, 5,
          "mechanisms: XOAUTH2 takes a token, and account a on line 6 has a password (flow = none); "
@@ -269,9 +294,13 @@ static void test_providers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_global),    cmocka_unit_test(test_not_served),
-        cmocka_unit_test(test_listeners), cmocka_unit_test(test_wrong_and_not_served),
-        cmocka_unit_test(test_accounts),  cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_global),
+        cmocka_unit_test(test_not_served),
+        cmocka_unit_test(test_proofs_of_clients),
+        cmocka_unit_test(test_listeners),
+        cmocka_unit_test(test_wrong_and_not_served),
+        cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_providers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

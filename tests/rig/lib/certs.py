@@ -88,3 +88,12 @@ def make(folder):
         made[name] = {"cert": str(cert), "key": str(key)}
     shutil.rmtree(work)
     return made
+
+
+def make_signer(folder, name):
+    """An RSA key that signs assertions, and a certificate by itself: {cert, key}."""
+    key, cert = Path(folder) / f"{name}.key", Path(folder) / f"{name}.pem"
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 30, "-subj", f"/CN={name}",
+            "-keyout", key, "-out", cert)
+    key.chmod(0o600)
+    return {"cert": str(cert), "key": str(key)}

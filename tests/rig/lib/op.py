@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import certs
 from .common import HOST, RigError, alive, spawn, write_private
 
 HERE = Path(__file__).resolve().parent.parent
@@ -78,10 +79,28 @@ def clients():
         "service": {"client_id": "rig-service", "client_secret": secrets.token_urlsafe(24),
                     "token_endpoint_auth_method": "client_secret_post", "redirect_uris": [],
                     "response_types": [], "grant_types": ["client_credentials"]},
+        "assertion": {"client_id": "rig-assertion", "token_endpoint_auth_method": "private_key_jwt",
+                      **common, "grant_types": [*grants, "client_credentials"]},
+        "owner": {"client_id": "rig-owner", "client_secret": secrets.token_urlsafe(24),
+                  "token_endpoint_auth_method": "client_secret_basic", "redirect_uris": [],
+                  "response_types": [], "grant_types": ["password"]},
         "dovecot": {"client_id": "rig-dovecot", "client_secret": secrets.token_hex(16),
                     "token_endpoint_auth_method": "client_secret_basic", "redirect_uris": [],
                     "response_types": [], "grant_types": ["client_credentials"]},
     }
+
+
+def make_signers(state):
+    """The keys of those who sign: client "assertion", and a service account with its JSON file."""
+    folder = Path(state["dir"]) / "certs"
+    state["clients"]["assertion"].update(certs.make_signer(folder, "assertion"))
+    made = certs.make_signer(folder, "service_account")
+    account = {"email": "robot@rig.example.test", "file": str(folder / "service_account.json"), **made}
+    write_private(Path(account["file"]), json.dumps({
+        "type": "service_account", "project_id": "rig", "private_key_id": "rig-key-1",
+        "private_key": Path(made["key"]).read_text(), "client_email": account["email"],
+        "token_uri": state["endpoints"]["token"]}, indent=2))
+    state["service_account"] = account
 
 
 class Op:
@@ -106,6 +125,7 @@ class Op:
             "issuer": s["issuer"],
             "users": s["users"],
             "clients": list(s["clients"].values()),
+            "serviceAccount": s["service_account"],
             "defaultClient": s["clients"]["confidential"]["client_id"],
             "https": https,
             "tlsFronts": [{"port": ports["imaps_cn_only"], "to": ports["imap"], **certs["cn_only"]}],

@@ -7,6 +7,9 @@ import { Adapter } from './store.js';
 import { knobs, takeBreak } from './knobs.js';
 import { isInstead, answerInstead, spoil } from './broken.js';
 import * as pages from './pages.js';
+import {
+  withKeys, thumbprintCheck, registerPasswordGrant, bearerGrant, readAssertion,
+} from './grants.js';
 import * as count from './stats.js';
 
 const DAY = 86400;
@@ -59,7 +62,7 @@ async function readBody(req) {
 }
 
 // Runs around the token endpoint: counts, delays and breaks.
-async function aroundToken(ctx, next) {
+async function aroundToken(ctx, next, bearer) {
   ctx.req.body = await readBody(ctx.req); // oidc-provider takes it from here
   const form = new URLSearchParams(ctx.req.body.toString());
   const grant = form.get('grant_type') ?? '?';
@@ -72,7 +75,7 @@ async function aroundToken(ctx, next) {
       outcome = `broken:${kind}`;
       await answerInstead(kind, ctx);
     } else {
-      await next();
+      if (!await bearerGrant(ctx, form, bearer)) await next();
       outcome = ctx.body?.error ?? 'ok';
       if (kind) {
         if (outcome === 'ok') outcome = `broken:${kind}`;
@@ -85,19 +88,21 @@ async function aroundToken(ctx, next) {
       outcome,
       client: ctx.oidc?.entities?.Client?.clientId ?? form.get('client_id') ?? undefined,
       user: ctx.oidc?.entities?.Account?.accountId,
-      auth: ctx.get('authorization') ? 'basic' : form.has('client_secret') && 'post' || undefined,
+      auth: ctx.get('authorization') ? 'basic' : form.has('client_secret') && 'post'
+        || form.has('client_assertion') && 'jwt' || undefined,
+      assertion: readAssertion(form.get('client_assertion') ?? form.get('assertion')),
       agent: ctx.get('user-agent') || undefined,
     });
   }
 }
 
-async function watch(ctx, next) {
-  if (ctx.path === '/token' && ctx.method === 'POST') return aroundToken(ctx, next);
+const watch = (bearer) => async (ctx, next) => {
+  if (ctx.path === '/token' && ctx.method === 'POST') return aroundToken(ctx, next, bearer);
   await next();
   if (ctx.path === '/token/introspection') count.introspected(ctx.body);
   else count.other(ctx.path);
   return undefined;
-}
+};
 
 async function loadGrant(ctx) {
   // whoever signs in has agreed: a page to click away would only slow tests
@@ -112,10 +117,11 @@ async function loadGrant(ctx) {
   return grant;
 }
 
-function configuration({ clients, users, jwks, cookieKey, policy }) {
+function configuration({ clients, users, jwks, cookieKey, policy, errors }) {
   return {
     adapter: Adapter,
-    clients,
+    clients: clients.map(({ thumbprint, ...client }) => client),
+    assertJwtClientAuthClaimsAndHeader: thumbprintCheck(clients, errors),
     jwks: { keys: jwks },
     cookies: { keys: [cookieKey] },
     scopes: SCOPES,
@@ -166,16 +172,21 @@ function configuration({ clients, users, jwks, cookieKey, policy }) {
   };
 }
 
-export async function makeProvider({ modules, issuer, clients, users, jwks, cookieKey }) {
+export async function makeProvider({
+  modules, issuer, clients: given, users, jwks, cookieKey, serviceAccount, defaultClient,
+}) {
   // node_modules are not beside this file: see ../README.md
   const entry = path.join(modules, 'oidc-provider/lib/index.js');
-  const { Provider, interactionPolicy } = await import(pathToFileURL(entry).href);
+  const { Provider, interactionPolicy, errors } = await import(pathToFileURL(entry).href);
+  const clients = given.map(withKeys);
   const policy = interactionPolicy.base();
   // by default a native client's user is asked for consent every time
   policy.get('consent').checks.remove('native_client_prompt');
   const provider = new Provider(issuer, configuration({
-    clients, users, jwks, cookieKey, policy,
+    clients, users, jwks, cookieKey, policy, errors,
   }));
+  const issue = (user, client = defaultClient) => grantTokens(provider, user, client);
+  registerPasswordGrant(provider, { users, errors, issue });
   allowAnyLoopback(provider, new Set(clients.map((c) => c.client_id)));
   for (const model of [provider.AccessToken, provider.ClientCredentials]) {
     model.prototype.generateTokenId = function () {
@@ -184,7 +195,9 @@ export async function makeProvider({ modules, issuer, clients, users, jwks, cook
     };
   }
   provider.on('server_error', (ctx, err) => console.error(`${ctx.path}: ${err.stack}`));
-  provider.use(watch);
+  provider.use(watch({
+    account: serviceAccount, audience: `${issuer}/token`, users, issue,
+  }));
   return provider;
 }
 

@@ -1,0 +1,118 @@
+/*
+ * Happy path: the key is read anew for each assertion, so that one that was replaced is found, and
+ * is not kept.
+ *
+ * Failures: what keeper/whole_file and auth/jwt say of the files, with their paths.
+ */
+#include "keeper/token_assertion.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+
+#include "auth/jwt.h"
+#include "base/clock.h"
+#include "keeper/whole_file.h"
+
+#define LIFE_SECONDS    300
+#define IDENTIFIER_SIZE 16u /* octets of a jti */
+
+static int read_key(const struct account_config *account, const struct token_inputs *inputs,
+                    struct jwt_key **key_out, struct err *err)
+{
+    const char *path = account->jwt_key_file;
+    struct buf text;
+    *key_out = NULL;
+    buf_init(&text, JWT_FILE_MAX);
+    int status = whole_file_read(path, true, &text, err);
+    if (status == 0) {
+        status =
+            jwt_key_read(buf_bytes(&text), &inputs->secrets[TOKEN_INPUT_PASSPHRASE], key_out, err);
+        if (status == ERR_DENIED)
+            err_wrap(err, "%s: see jwt_passphrase_command", path);
+        else if (status != 0)
+            err_wrap(err, "%s", path);
+    }
+    buf_fini(&text);
+    return status;
+}
+
+static int read_thumbprint(const char *path, const struct jwt_key *key,
+                           char thumbprint_out[JWT_THUMBPRINT_SIZE], struct err *err)
+{
+    struct buf text;
+    buf_init(&text, JWT_FILE_MAX);
+    int status = whole_file_read(path, false, &text, err);
+    if (status == 0) {
+        status = jwt_certificate_thumbprint(buf_bytes(&text), key, thumbprint_out, err);
+        if (status != 0)
+            err_wrap(err, "%s", path);
+    }
+    buf_fini(&text);
+    return status;
+}
+
+static void fill_identifier(char identifier_out[2 * IDENTIFIER_SIZE + 1])
+{
+    unsigned char random[IDENTIFIER_SIZE];
+    ENSURE(RAND_bytes(random, sizeof(random)) == 1);
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(identifier_out + 2 * i, 3, "%02x", random[i]);
+}
+
+/* Fills in what all of them have. */
+static int sign(const struct jwt_key *key, enum jwt_algorithm algorithm, const char *thumbprint,
+                struct jwt_claims *claims, struct secret *assertion_out, struct err *err)
+{
+    char identifier[2 * IDENTIFIER_SIZE + 1];
+    fill_identifier(identifier);
+    claims->identifier = identifier;
+    claims->issued_at = clock_wall_seconds();
+    claims->expires = claims->issued_at + LIFE_SECONDS;
+    int status = jwt_sign(key, algorithm, thumbprint, claims, assertion_out, err);
+    claims->identifier = NULL;
+    return status;
+}
+
+int token_assertion_of_client(const struct account_config *account,
+                              const struct token_inputs *inputs, const char *audience,
+                              struct secret *assertion_out, struct err *err)
+{
+    bool has_certificate = *account->jwt_cert_file != '\0';
+    char thumbprint[JWT_THUMBPRINT_SIZE];
+    struct jwt_claims claims = {
+        .issuer = account->client_id, .subject = account->client_id, .audience = audience};
+    struct jwt_key *key;
+    int status = read_key(account, inputs, &key, err);
+    if (status == 0 && has_certificate)
+        status = read_thumbprint(account->jwt_cert_file, key, thumbprint, err);
+    if (status == 0)
+        status = sign(key, has_certificate ? JWT_PS256 : JWT_RS256,
+                      has_certificate ? thumbprint : NULL, &claims, assertion_out, err);
+    jwt_key_free(key);
+    return status;
+}
+
+int token_assertion_of_service(const struct account_config *account,
+                               const struct token_inputs *inputs, const char *audience,
+                               const char *scope, struct secret *assertion_out, struct err *err)
+{
+    struct jwt_claims claims = {
+        .subject = *account->user == '\0' ? account->address : account->user,
+        .audience = audience,
+        .scope = scope,
+    };
+    struct jwt_key *key;
+    int status = read_key(account, inputs, &key, err);
+    if (status != 0)
+        return status;
+    claims.issuer = *jwt_key_account(key) == '\0' ? account->client_id : jwt_key_account(key);
+    if (*claims.issuer == '\0')
+        status = err_set(err, ERR_CONFIG,
+                         "%s does not name its service account; add client_id with the account's "
+                         "address",
+                         account->jwt_key_file);
+    else
+        status = sign(key, JWT_RS256, NULL, &claims, assertion_out, err);
+    jwt_key_free(key);
+    return status;
+}
