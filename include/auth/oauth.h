@@ -5,8 +5,9 @@
  * Classes of failure, which decide everything that follows:
  *   OAUTH_SIGNED_OUT   invalid_grant: the refresh token is dead; only a new sign-in helps
  *   OAUTH_MISTAKEN     invalid_client, unauthorized_client, invalid_scope, unsupported_grant_type,
- *                      invalid_request: the configuration is wrong; the refresh token is kept. Also
- *                      interaction_required, login_required, consent_required: the user or an
+ *                      invalid_request, deleted_client, disabled_client: the configuration is
+ *                      wrong; the refresh token is kept. Also interaction_required, login_required,
+ *                      consent_required, admin_policy_enforced, org_internal: the user or an
  *                      administrator has to do something, which may revive the same token
  *   OAUTH_TRY_LATER    5xx, 429, anything that is not the JSON of RFC 6749, unknown errors: kept
  */
@@ -50,6 +51,8 @@ struct oauth_answer {
     /* the rest */
     char *error;       /* "invalid_grant", "HTTP 503"; printable */
     char *description; /* what the provider says, printable, at most 300 octets; or NULL */
+    char *subcode;     /* "suberror" (Microsoft) or "error_subtype" (Google), printable; or NULL */
+    int64_t number;    /* Microsoft's, of "AADSTS50173: ..."; 0: none */
 };
 
 /* The body of a token request, application/x-www-form-urlencoded: grant_type, the grant's own

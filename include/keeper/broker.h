@@ -73,6 +73,8 @@ struct broker_state {
     int64_t expires;  /* wall seconds, 0 without */
     int64_t retry_at; /* wall seconds, 0 when not backing off */
     unsigned waiting;
+    const char *failure; /* why there is no token, in a sentence; borrowed; "": there is one, or
+                          * nobody has asked for one */
     uint64_t
         requests; /* token requests, and runs of token_command and password_command, since start */
 };

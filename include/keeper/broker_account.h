@@ -113,14 +113,27 @@ void broker_account_sign_out(struct broker_account *account);
 /* No further try for a while: `retry_after` is the server's word in seconds, or 0. */
 void broker_account_pause(struct broker_account *account, int64_t retry_after);
 
+/* ---- broker_refusal.c ---- */
+
+/* `answer` is SIGNED_OUT or MISTAKEN: the dead token is wiped, or there is no try for a while, and
+ * the failure is set. */
+struct oauth_answer;
+void broker_refusal_take(struct broker_account *account, const struct oauth_answer *answer,
+                         int64_t retry_after);
+/* `reason` is printable. */
+void broker_refusal_take_outage(struct broker_account *account, const char *reason,
+                                int64_t retry_after);
+/* broker_account_sign_out, and says so; `reason` may be "". */
+void broker_refusal_sign_out(struct broker_account *account, const char *reason);
+
 /* ---- broker_password.c: flows none and command ---- */
 
 /* As broker_account_refresh; `options` has such a flow. */
 void broker_password_refresh(struct broker_account *account, const struct account_config *options);
 
-/* Of flow password, too: the provider has refused the password, or there is none. The failure is
- * set, and there is no try for a while, or until there is one. */
-void broker_password_set_refused(struct broker_account *account);
+/* Of flow password, too: the provider has refused the password (`reason` "": it does not say why),
+ * or there is none. The failure is set, and there is no try for a while, or until there is one. */
+void broker_password_set_refused(struct broker_account *account, const char *reason);
 void broker_password_set_missing(struct broker_account *account);
 
 /* Both take the ticket out of its list and free it before its owner hears of it. */

@@ -151,6 +151,7 @@ static enum oauth_outcome classify(struct slice error)
     static const char *const mistakes[] = {
         "invalid_client",  "unauthorized_client", "invalid_scope",    "unsupported_grant_type",
         "invalid_request", "login_required",      "consent_required", "interaction_required",
+        "deleted_client",  "disabled_client",     "org_internal",     "admin_policy_enforced",
     };
     if (slice_is(error, "invalid_grant"))
         return OAUTH_SIGNED_OUT;
@@ -158,6 +159,33 @@ static enum oauth_outcome classify(struct slice error)
         if (slice_is(error, mistakes[i]))
             return OAUTH_MISTAKEN;
     return OAUTH_TRY_LATER;
+}
+
+/* The first of "error_codes", or the number in "AADSTS50173: ...". */
+static int64_t read_number(const json_t *root, struct slice description)
+{
+    static const char mark[] = "AADSTS";
+    const json_t *first = json_array_get(json_object_get(root, "error_codes"), 0);
+    uint64_t number = 0;
+    if (json_is_integer(first))
+        return json_integer_value(first);
+    if (!slice_starts_with(description, mark))
+        return 0;
+    struct slice digits = slice_skip(description, sizeof(mark) - 1);
+    digits = slice_take(digits, slice_find(digits, ':'));
+    return slice_read_number(digits, INT32_MAX, &number) ? (int64_t)number : 0;
+}
+
+static void read_detail(const json_t *root, struct slice description, struct oauth_answer *answer)
+{
+    struct slice subcode = SLICE_NONE;
+    char text[ERROR_MAX + 1];
+    if (!get_string(root, "suberror", &subcode) || subcode.size == 0)
+        (void)!get_string(root, "error_subtype", &subcode);
+    slice_escape(subcode, text, sizeof(text));
+    if (subcode.size > 0)
+        answer->subcode = mem_copy_string(text);
+    answer->number = read_number(root, description);
 }
 
 static void read_refusal(int http_status, const json_t *root, struct oauth_answer *answer)
@@ -174,6 +202,8 @@ static void read_refusal(int http_status, const json_t *root, struct oauth_answe
         slice_escape(error, text, sizeof(text));
     }
     set_failure(answer, outcome, text, description);
+    if (is_sound && may_decide)
+        read_detail(root, description, answer);
 }
 
 void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *answer_out)
@@ -203,5 +233,6 @@ void oauth_answer_clear(struct oauth_answer *answer)
     mem_free(answer->scope);
     mem_free(answer->error);
     mem_free(answer->description);
+    mem_free(answer->subcode);
     *answer = (struct oauth_answer){0};
 }

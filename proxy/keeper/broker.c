@@ -219,7 +219,7 @@ int broker_state(const struct broker *broker, const char *label, struct broker_s
     const struct broker_account *account = account_find(broker, label);
     int64_t now = clock_steady_milliseconds();
 
-    *state_out = (struct broker_state){0};
+    *state_out = (struct broker_state){.failure = ""};
     if (config_account(broker->config, label) == NULL)
         return ERR_NOT_FOUND;
     if (account == NULL)
@@ -228,6 +228,8 @@ int broker_state(const struct broker *broker, const char *label, struct broker_s
     state_out->expires = state_out->has_token ? account->access.wall_expires : 0;
     if (now < account->retry_at)
         state_out->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
+    if (account->failure != WHY_NONE)
+        state_out->failure = account->failure_text;
     state_out->waiting = list_length(&account->waiting);
     state_out->requests = account->requests;
     return 0;

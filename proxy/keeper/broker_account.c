@@ -15,7 +15,6 @@
 
 #define EARLY_PART             5 /* a refresh starts when a fifth of the life is left */
 #define EARLY_MAX_MILLISECONDS (600 * 1000)
-#define QUOTED_TOKEN_MIN       16 /* octets of a token that make a text one that quotes it */
 #define USABLE_MILLISECONDS    (30 * 1000)
 #define PAUSE_MIN_MILLISECONDS 1000
 #define PAUSE_MAX_MILLISECONDS (300 * 1000)
@@ -152,14 +151,6 @@ void broker_account_sign_out(struct broker_account *account)
     broker_access_wipe(&account->access);
 }
 
-static void account_set_signed_out(struct broker_account *account)
-{
-    broker_account_sign_out(account);
-    broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                               "account %s must be signed in again; sign in: ecluse login %s",
-                               account->label, account->label);
-}
-
 void broker_account_pause(struct broker_account *account, int64_t retry_after)
 {
     int64_t pause = retry_after > 0 ? retry_after * 1000 : pause_milliseconds(++account->failures);
@@ -243,83 +234,13 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
     return true;
 }
 
-/* Some servers quote the token that they refuse ("Invalid refresh token: ..."), perhaps cut. */
-static bool quotes_token(const struct broker_account *account, const char *text)
-{
-    struct secret token = {0};
-    bool quotes = false;
-    if (vault_token_load(account->broker->vault, account->label, account->issuer, &token, NULL) ==
-        0) {
-        struct slice start = slice_take(secret_bytes(&token), QUOTED_TOKEN_MIN);
-        quotes = memmem(text, strlen(text), start.data, start.size) != NULL;
-    }
-    secret_wipe(&token);
-    return quotes;
-}
-
-static void account_take_refusal(struct broker_account *account, const struct oauth_answer *answer)
-{
-    struct broker *broker = account->broker;
-    const char *description = answer->description;
-    char reason[VAULT_TEXT_MAX];
-    struct err err;
-    if (description != NULL && quotes_token(account, description))
-        description = NULL;
-    snprintf(reason, sizeof(reason), "%s%s%s", answer->error, description == NULL ? "" : ": ",
-             description == NULL ? "" : description);
-    log_warn(broker->log, "account %s: signed out by the provider: %s", account->label, reason);
-    if (vault_token_sign_out(broker->vault, account->label, reason, &err) != 0)
-        log_error(broker->log, "account %s: the dead refresh token cannot be wiped: %s",
-                  account->label, err.text);
-    account_set_signed_out(account);
-}
-
-static bool needs_user(const char *error)
-{
-    return strcmp(error, "interaction_required") == 0 || strcmp(error, "login_required") == 0 ||
-           strcmp(error, "consent_required") == 0;
-}
-
-static void account_take_failure(struct broker_account *account, enum why why, const char *reason,
-                                 int64_t retry_after)
-{
-    struct err err;
-    int status = vault_token_note(account->broker->vault, account->label, 0, reason, &err);
-    if (status != 0 && status != ERR_NOT_FOUND)
-        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
-    if (why == WHY_TOKEN_NEEDS_USER)
-        broker_account_set_failure(
-            account, why,
-            "the provider wants account %s to be signed in again (%s); sign in: "
-            "ecluse login %s",
-            account->label, reason, account->label);
-    else if (why == WHY_INTERNAL)
-        broker_account_set_failure(
-            account, why,
-            "the provider refused the token request of account %s (%s); check its "
-            "client_id, client_secret and scope",
-            account->label, reason);
-    else
-        broker_account_set_failure(account, why, "no token for account %s (%s); try again later",
-                                   account->label, reason);
-    broker_account_pause(account, retry_after);
-}
-
-/* To send it over and over would lock its user out there. */
-static void account_refuse_password(struct broker_account *account)
-{
-    if (secret_is_set(&account->password))
-        secret_move(&account->refused, &account->password);
-    broker_password_set_refused(account);
-}
-
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
     bool is_fresh = false;
 
     if (answer->status == 0) {
-        account_take_failure(account, WHY_UNREACHABLE, answer->text, 0);
+        broker_refusal_take_outage(account, answer->text, 0);
         return false;
     }
     oauth_read_answer(answer->status, answer->body, &read);
@@ -328,22 +249,13 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         is_fresh = account_take_grant(account, &read);
         break;
     case OAUTH_SIGNED_OUT:
-        /* It may be the client of the old configuration that the token was not for. */
-        if (!account->answer_is_foreign && account->keeps_refresh_token)
-            account_take_refusal(account, &read);
-        else if (!account->answer_is_foreign && secret_is_set(&account->password))
-            account_refuse_password(account);
-        else if (!account->answer_is_foreign)
-            account_take_failure(account, WHY_INTERNAL, read.error, answer->retry_after);
-        break;
     case OAUTH_MISTAKEN:
-        account_take_failure(account, needs_user(read.error) ? WHY_TOKEN_NEEDS_USER : WHY_INTERNAL,
-                             read.error, answer->retry_after);
+        /* It may be the client of the old configuration that it was not for. */
+        if (!account->answer_is_foreign)
+            broker_refusal_take(account, &read, answer->retry_after);
         break;
     case OAUTH_TRY_LATER:
-        account_take_failure(account, WHY_UNREACHABLE,
-                             quotes_token(account, read.error) ? "unknown error" : read.error,
-                             answer->retry_after);
+        broker_refusal_take_outage(account, read.error, answer->retry_after);
         /* An answer of no use may bring a new refresh token, and then the old one is dead. */
         if (secret_is_set(&read.refresh_token) && account->keeps_refresh_token) {
             secret_move(&account->next_refresh, &read.refresh_token);
@@ -403,7 +315,7 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     if (status == ERR_NOT_FOUND && options != NULL && endpoint_takes_password(options)) {
         broker_password_set_missing(account);
     } else if (status == ERR_NOT_FOUND) {
-        account_set_signed_out(account);
+        broker_refusal_sign_out(account, "");
     } else {
         broker_account_set_failure(account, WHY_INTERNAL, "account %s: %s", account->label, text);
         broker_account_pause(account, 0);
@@ -428,7 +340,7 @@ static void account_request(struct broker_account *account, const struct token_i
     if (secret_is_set(&request.password) &&
         secret_equal(&account->refused, secret_bytes(&request.password))) {
         token_request_clear(&request);
-        account_refuse_password(account);
+        broker_password_set_refused(account, "");
         broker_account_answer_waiting(account, false);
         return;
     }

@@ -45,18 +45,20 @@ static const char *secret_word(const struct broker_account *account)
     return options_of(account)->flow == FLOW_COMMAND ? "token" : "password";
 }
 
-void broker_password_set_refused(struct broker_account *account)
+void broker_password_set_refused(struct broker_account *account, const char *reason)
 {
+    const char *word = secret_word(account), *start = *reason == '\0' ? "" : " (";
+    const char *end = *reason == '\0' ? "" : ")";
     if (endpoint_has_stored_password(options_of(account)))
         broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                                   "the provider refused the password of account %s; store the "
-                                   "right one: ecluse login %s --password-stdin",
-                                   account->label, account->label);
+                                   "the provider refused the password of account %s%s%s%s; store "
+                                   "the right one: ecluse login %s --password-stdin",
+                                   account->label, start, reason, end, account->label);
     else
         broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
-                                   "the provider refused the %s of account %s; have its "
+                                   "the provider refused the %s of account %s%s%s%s; have its "
                                    "%s_command print the right one",
-                                   secret_word(account), account->label, secret_word(account));
+                                   word, account->label, start, reason, end, word);
     broker_account_pause(account, 0);
 }
 
@@ -73,7 +75,7 @@ static void account_refuse_password(struct broker_account *account)
 {
     /* It stays to be compared with what is found next. */
     account->access.expires = account->access.early = account->access.wall_expires = 0;
-    broker_password_set_refused(account);
+    broker_password_set_refused(account, "");
 }
 
 /* True: it is there for all. */

@@ -58,9 +58,12 @@ static json_t *account_row(const struct broker *broker, const struct account_con
     const struct vault_token *token = find_token(tokens, count, account->name);
     struct broker_state state = {0};
     if (broker_state(broker, account->name, &state) != 0)
-        state = (struct broker_state){0};
+        state = (struct broker_state){.failure = ""};
     bool expires = state.has_token && account->flow != FLOW_NONE && account->flow != FLOW_COMMAND;
-    const char *error = token == NULL || *token->last_error == '\0' ? NULL : token->last_error;
+    const char *error =
+        token == NULL || *token->last_error == '\0' ? state.failure : token->last_error;
+    if (*error == '\0')
+        error = NULL;
     return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "name",
                      command_text_string(account->name), "address",
                      command_text_string(account->address), "provider",

@@ -267,6 +267,61 @@ static void test_refused_password_is_not_sent_again(void **state)
     assert_int_equal(script.started, 2);
 }
 
+/* ---- reasons ---- */
+
+static int set_up_code(void **state)
+{
+    (void)state;
+    open_broker(SERVICE(""));
+    world_sign_in(&test.world, "work", "refresh-1");
+    return 0;
+}
+
+static void test_reason_of_a_dead_token(void **state)
+{
+    struct asker asker = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(400,
+                  "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS700082: The refresh "
+                  "token has expired due to inactivity.\",\"error_codes\":[700082]}",
+                  0);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_string_equal(asker.text,
+                        "account work must be signed in again: the sign-in was not used "
+                        "for 90 days; sign in: ecluse login work");
+    assert_string_equal(state_of("work").failure, asker.text);
+    assert_vault_has(&test.world, "work", NULL);
+    struct vault_token *tokens;
+    size_t count;
+    assert_int_equal(vault_token_list(test.world.vault, "work", &tokens, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(tokens[0].last_error,
+                        "the sign-in was not used for 90 days (AADSTS700082)");
+    vault_tokens_free(tokens, count);
+}
+
+/* invalid_grant, and yet the same token is good again when the rule has changed. */
+static void test_token_outlives_a_rule_of_the_organisation(void **state)
+{
+    struct asker asker = {0}, later = {0};
+    (void)state;
+    try(&asker, 0);
+    answer_status(400,
+                  "{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS53003: Access has "
+                  "been blocked by Conditional Access policies.\",\"error_codes\":[53003]}",
+                  0);
+    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+    assert_non_null(strstr(asker.text, "Conditional Access"));
+    assert_non_null(strstr(asker.text, "(AADSTS53003); have an administrator look at the rule"));
+    assert_vault_has(&test.world, "work", "refresh-1");
+    pass_seconds(2);
+    try(&later, 0);
+    answer_token("first", 3600, NULL);
+    assert_given(&later, "first");
+    assert_string_equal(state_of("work").failure, "");
+}
+
 /* What the server cannot do now says nothing about the password. */
 static void test_password_is_sent_again_after_an_outage(void **state)
 {
@@ -284,6 +339,7 @@ static void test_password_is_sent_again_after_an_outage(void **state)
     assert_given(&second, "first");
 }
 
+#define CODE_CASE(test)        cmocka_unit_test_setup_teardown(test, set_up_code, tear_down)
 #define PASSWORD_CASE(test)    cmocka_unit_test_setup_teardown(test, set_up_password, tear_down)
 #define CREDENTIALS_CASE(test) cmocka_unit_test_setup_teardown(test, set_up_credentials, tear_down)
 #define COMMAND_CASE(test)     cmocka_unit_test_setup_teardown(test, set_up_command, tear_down)
@@ -300,6 +356,8 @@ int main(void)
         COMMAND_CASE(test_printed_token_is_asked_for_again_at_half_an_hour),
         COMMAND_CASE(test_printed_token_that_is_refused),
         COMMAND_CASE(test_what_is_printed_must_be_a_token),
+        CODE_CASE(test_reason_of_a_dead_token),
+        CODE_CASE(test_token_outlives_a_rule_of_the_organisation),
         PASSWORD_CASE(test_password_brings_a_token),
         PASSWORD_CASE(test_refused_password_is_not_sent_again),
         PASSWORD_CASE(test_password_is_sent_again_after_an_outage),

@@ -1,0 +1,168 @@
+/*
+ * What a refusal of the token endpoint does to an account, and what its user is told.
+ *
+ * Of a code that a table knows (auth/oauth_reason) the sentence is told, and whether the token is
+ * dead depends on it; of any other the code itself, and invalid_grant is the end of the token.
+ * Nothing that quotes a token or a password is shown or kept.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/oauth_reason.h"
+#include "keeper/broker_account.h"
+
+#define QUOTED_MIN 16 /* octets of a secret that make a text one that quotes it */
+#define CODE_MAX   80u
+
+static bool quotes_secret(const struct secret *secret, const char *text)
+{
+    struct slice start = slice_take(secret_bytes(secret), QUOTED_MIN);
+    return start.size > 0 && memmem(text, strlen(text), start.data, start.size) != NULL;
+}
+
+/* Some servers quote the token that they refuse ("Invalid refresh token: ..."), perhaps cut. */
+static bool quotes_token(const struct broker_account *account, const char *text)
+{
+    struct secret token = {0};
+    bool quotes = quotes_secret(&account->password, text);
+    if (vault_token_load(account->broker->vault, account->label, account->issuer, &token, NULL) ==
+        0)
+        quotes = quotes || quotes_secret(&token, text);
+    secret_wipe(&token);
+    return quotes;
+}
+
+/* "AADSTS50173", else "invalid_grant". */
+static void write_code(const struct oauth_answer *answer, char code_out[CODE_MAX])
+{
+    if (answer->number > 0)
+        snprintf(code_out, CODE_MAX, "AADSTS%lld", (long long)answer->number);
+    else
+        snprintf(code_out, CODE_MAX, "%s", answer->error);
+}
+
+/* Of the account's row, which those without a token do not have. */
+static void note_error(struct broker_account *account, const char *reason)
+{
+    struct err err;
+    int status = vault_token_note(account->broker->vault, account->label, 0, reason, &err);
+    if (status != 0 && status != ERR_NOT_FOUND)
+        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
+}
+
+void broker_refusal_sign_out(struct broker_account *account, const char *reason)
+{
+    broker_account_sign_out(account);
+    broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                               "account %s must be signed in again%s%s; sign in: ecluse login %s",
+                               account->label, *reason == '\0' ? "" : ": ", reason, account->label);
+}
+
+/* The refresh token is dead. */
+static void end_token(struct broker_account *account, const struct oauth_answer *answer,
+                      const struct oauth_reason *reason)
+{
+    struct broker *broker = account->broker;
+    const char *description = answer->description;
+    char code[CODE_MAX], text[VAULT_TEXT_MAX];
+    struct err err;
+    if (description != NULL && quotes_token(account, description))
+        description = NULL;
+    write_code(answer, code);
+    if (reason != NULL)
+        snprintf(text, sizeof(text), "%s (%s)", reason->text, code);
+    else
+        snprintf(text, sizeof(text), "%s%s%s", answer->error, description == NULL ? "" : ": ",
+                 description == NULL ? "" : description);
+    log_warn(broker->log, "account %s: signed out by the provider: %s", account->label, text);
+    if (vault_token_sign_out(broker->vault, account->label, text, &err) != 0)
+        log_error(broker->log, "account %s: the dead refresh token cannot be wiped: %s",
+                  account->label, err.text);
+    broker_refusal_sign_out(account, reason == NULL ? "" : reason->text);
+}
+
+/* The user, or somebody for the user, has to do something. */
+static void ask_user(struct broker_account *account, const struct oauth_reason *reason,
+                     const char *code)
+{
+    if (reason == NULL || *reason->advice == '\0')
+        broker_account_set_failure(
+            account, WHY_TOKEN_NEEDS_USER,
+            "the provider wants account %s to be signed in again (%s%s%s); %s%s", account->label,
+            reason == NULL ? "" : reason->text, reason == NULL ? "" : ": ", code,
+            account->keeps_refresh_token ? "sign in: ecluse login " : "use flow = code or device",
+            account->keeps_refresh_token ? account->label : "");
+    else
+        broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                                   "the provider gives no token for account %s: %s (%s); %s",
+                                   account->label, reason->text, code, reason->advice);
+}
+
+static void ask_for_configuration(struct broker_account *account, const struct oauth_reason *reason,
+                                  const char *code)
+{
+    if (reason == NULL || *reason->advice == '\0')
+        broker_account_set_failure(
+            account, WHY_INTERNAL,
+            "the provider refused the token request of account %s (%s%s%s); check its "
+            "client_id, client_secret and scope",
+            account->label, reason == NULL ? "" : reason->text, reason == NULL ? "" : ": ", code);
+    else
+        broker_account_set_failure(account, WHY_INTERNAL,
+                                   "the provider refused the token request of account %s: %s "
+                                   "(%s); %s",
+                                   account->label, reason->text, code, reason->advice);
+}
+
+static bool is_for_user(const char *error, const struct oauth_reason *reason)
+{
+    if (reason != NULL)
+        return reason->remedy != OAUTH_REMEDY_CONFIGURATION;
+    return strcmp(error, "interaction_required") == 0 || strcmp(error, "login_required") == 0 ||
+           strcmp(error, "consent_required") == 0;
+}
+
+/* What is sent over and over would lock its user out there. */
+static void end_password(struct broker_account *account, const struct oauth_reason *reason)
+{
+    secret_move(&account->refused, &account->password);
+    broker_password_set_refused(account, reason == NULL ? "" : reason->text);
+}
+
+void broker_refusal_take(struct broker_account *account, const struct oauth_answer *answer,
+                         int64_t retry_after)
+{
+    const struct oauth_reason *reason = oauth_reason_find(answer);
+    bool is_dead = answer->outcome == OAUTH_SIGNED_OUT &&
+                   (reason == NULL || reason->remedy == OAUTH_REMEDY_SIGN_IN);
+    char code[CODE_MAX], note[VAULT_TEXT_MAX];
+    if (is_dead && account->keeps_refresh_token) {
+        end_token(account, answer, reason);
+        return;
+    }
+    if (is_dead && secret_is_set(&account->password)) {
+        end_password(account, reason);
+        return;
+    }
+    write_code(answer, code);
+    snprintf(note, sizeof(note), "%s%s%s%s", reason == NULL ? "" : reason->text,
+             reason == NULL ? "" : " (", code, reason == NULL ? "" : ")");
+    note_error(account, note);
+    if (is_for_user(answer->error, reason))
+        ask_user(account, reason, code);
+    else
+        ask_for_configuration(account, reason, code);
+    broker_account_pause(account, retry_after);
+}
+
+void broker_refusal_take_outage(struct broker_account *account, const char *reason,
+                                int64_t retry_after)
+{
+    if (quotes_token(account, reason))
+        reason = "unknown error";
+    note_error(account, reason);
+    broker_account_set_failure(account, WHY_UNREACHABLE,
+                               "no token for account %s (%s); try again later", account->label,
+                               reason);
+    broker_account_pause(account, retry_after);
+}
