@@ -41,6 +41,7 @@
     X(choice_audit_failure, audit_failure, "close", "when the journal fails: close block warn")    \
     X(choice_audit_sync, audit_sync, "group", "group (within 10 ms) or strict (before replies)")   \
     X(path, ca_file, "/etc/ssl/certs/ca-certificates.crt", "certificate authorities to trust")     \
+    X(text, notify_command, "", "run when an account needs its user; see ECLUSE_ACCOUNT, _REASON") \
     X(text, proxy, "", "socks5h://HOST:PORT for mail and token traffic alike")
 
 /* Add a row here and it is read, checked, defaulted and listed. */

@@ -44,6 +44,10 @@ struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct va
 /* Waiting tickets and requests are cancelled: see broker_drain for an end that loses nothing. A
  * rotated token that the vault has not taken yet is offered to it once more. */
 void broker_close(struct broker *broker);
+/* From here on the broker acts unasked: an account that was not refreshed for 30 days is, one after
+ * the other, since providers drop what lies idle; and when one begins to need its user,
+ * notify_command is run, not again before the account was well once more. Once. */
+void broker_tend(struct broker *broker);
 /* After a reload: accounts that are gone or changed their endpoint, client or command lose their
  * access token. The configuration before is borrowed until this returns. */
 void broker_set_config(struct broker *broker, const struct config *config);

@@ -46,6 +46,9 @@ struct broker_account {
     unsigned failures; /* in a row */
     int64_t retry_at;  /* steady milliseconds */
     uint64_t requests;
+
+    bool is_noticed; /* its user was told of the failure */
+    struct secret_command *notice;
 };
 
 struct broker_ticket {
@@ -70,6 +73,7 @@ struct broker {
     uint64_t generations;
     void (*on_idle)(void *owner);
     void *on_idle_owner;
+    struct broker_tending *tending; /* NULL: it does nothing unasked */
     bool closing;
     unsigned references; /* the owner, and whoever is in a callback */
 };
@@ -79,6 +83,8 @@ void broker_drop(struct broker *broker);
 /* There is something to do in the next turn. */
 void broker_wake(struct broker *broker);
 
+/* NULL: none of that label is configured. */
+struct broker_account *broker_account_of(struct broker *broker, const char *label);
 struct broker_account *broker_account_new(struct broker *broker, const char *label);
 void broker_account_free(struct broker_account *account);
 void broker_access_wipe(struct broker_access *access);
@@ -125,6 +131,14 @@ void broker_refusal_take_outage(struct broker_account *account, const char *reas
                                 int64_t retry_after);
 /* broker_account_sign_out, and says so; `reason` may be "". */
 void broker_refusal_sign_out(struct broker_account *account, const char *reason);
+
+/* ---- broker_tend.c: what it does unasked ---- */
+
+/* Refreshes an account that is due, if there is one; milliseconds until the next look. */
+int64_t broker_tend_look(struct broker *broker);
+void broker_tend_end(struct broker *broker);
+/* The account's failure says that its user is needed. */
+void broker_tend_notice(struct broker_account *account);
 
 /* ---- broker_password.c: flows none and command ---- */
 

@@ -121,7 +121,7 @@ void broker_wake(struct broker *broker)
     loop_defer(broker->loop, &broker->turn);
 }
 
-static struct broker_account *account_of(struct broker *broker, const char *label)
+struct broker_account *broker_account_of(struct broker *broker, const char *label)
 {
     struct broker_account *account = account_find(broker, label);
     if (account != NULL || config_account(broker->config, label) == NULL)
@@ -137,7 +137,7 @@ broker_ask(struct broker *broker, const char *account, uint64_t refused_generati
 {
     ENSURE(!broker->closing);
     struct broker_ticket *ticket = mem_new(sizeof(*ticket));
-    ticket->account = account_of(broker, account);
+    ticket->account = broker_account_of(broker, account);
     ticket->refused = refused_generation;
     ticket->on_answer = on_answer;
     ticket->owner = owner;
@@ -267,6 +267,9 @@ static void account_close(struct broker_account *account)
         log_error(account->broker->log,
                   "account %s: the new refresh token is lost; sign in: ecluse login %s",
                   account->label, account->label);
+    if (account->notice != NULL)
+        secret_command_cancel(account->notice);
+    account->notice = NULL;
     cancel_all(&account->waiting);
 }
 
@@ -280,5 +283,6 @@ void broker_close(struct broker *broker)
     cancel_all(&broker->asked);
     cancel_all(&broker->looking);
     deferral_cancel(&broker->turn);
+    broker_tend_end(broker);
     broker_drop(broker);
 }

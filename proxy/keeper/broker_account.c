@@ -64,6 +64,7 @@ void broker_account_forgive(struct broker_account *account)
 {
     account->is_signed_out = false;
     account->failure = WHY_NONE;
+    account->is_noticed = false;
     account->failures = 0;
     account->retry_at = 0;
 }
@@ -143,6 +144,8 @@ void broker_account_set_failure(struct broker_account *account, enum why why, co
     va_end(arguments);
     slice_escape(slice_of_string(text), account->failure_text, sizeof(account->failure_text));
     account->failure = why;
+    if (why == WHY_TOKEN_NEEDS_USER)
+        broker_tend_notice(account);
 }
 
 void broker_account_sign_out(struct broker_account *account)

@@ -150,6 +150,7 @@ static int open_daemon(struct keeper *keeper, struct err *err)
     if (status != 0)
         return status;
     keeper_handles_open(keeper);
+    broker_tend(keeper->broker);
     keeper_say_what_is_missing(keeper);
     return 0;
 }

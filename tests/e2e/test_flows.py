@@ -364,3 +364,33 @@ def test_without_the_local_password_nothing_is_asked_for(flow, kind):
     for password in ("", "wrong", flow.client["client_secret"]):
         assert flow.ecluse.try_login("service", password or "x") == WRONG
     assert flow.runs("ask") == 0 and flow.rig.token_requests() == 0
+
+
+# ---- users who are needed ----
+
+def test_notify_command_runs_once_until_the_account_is_well(ecluse, rig):
+    notices = ecluse.folder / "notices"
+    script = ecluse.folder / "tell"
+    script.write_text(f'echo "$ECLUSE_ACCOUNT: $ECLUSE_REASON" >>{notices}\nenv >>{notices}.env\n')
+    ecluse.set("ecluse", notify_command=f"sh {script}")
+    ecluse.ready("alice")
+    said = "alice: account alice must be signed in again; sign in: ecluse login alice\n"
+    for count in (1, 2):
+        rig.knob("withdraw", ALICE)
+        for _ in range(3):
+            assert ecluse.try_login("alice").startswith("NO [AUTHENTICATIONFAILED] ")
+        wait_until(notices.exists, "the notice")
+        wait_until(lambda: notices.read_text() == said * count, "the notice again")
+        ecluse.sign_in("alice")
+        assert ecluse.try_login("alice").startswith("OK ")
+    environment = (ecluse.folder / "notices.env").read_text()
+    assert not [secret for secret in ecluse.secrets.values() if secret in environment]
+    assert notices.read_text() == said * 2
+
+
+def test_a_reason_is_told_to_client_log_and_accounts(flow):
+    flow.as_service_account(user="nobody@example.test")
+    reply = flow.ecluse.try_login("service")
+    for text in (reply, flow.row()["last_error"], flow.ecluse.log()):
+        assert "has not delegated this scope to the service account" in text, text
+        assert "domain-wide delegation" in text

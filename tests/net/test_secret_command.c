@@ -331,6 +331,43 @@ static void test_environment_is_small(void **state)
     mem_free(path);
 }
 
+static void run_with(const char *text, const struct secret_command_options *options)
+{
+    test.answers = 0;
+    secret_command_start_with(&test.loop, text, PATIENT, options, on_done, &test);
+    assert_int_equal(test.answers, 0);
+    loop_run(&test.loop);
+    assert_int_equal(test.answers, 1);
+}
+
+static void test_limits_of_its_own(void **state)
+{
+    const struct secret_command_options options = {.output_max = 4};
+    (void)state;
+    run_with("echo four", &options);
+    assert_int_equal(test.status, 0);
+    assert_true(slice_is(secret_bytes(&test.output), "four"));
+    run_with("echo fives", &options);
+    assert_int_equal(test.status, ERR_SYNTAX);
+    assert_string_equal(test.reason, "printed more than 4 octets");
+}
+
+static void test_output_that_nobody_wants(void **state)
+{
+    static const char *const variables[] = {"ONE=first", "TWO=of two; `false`", NULL};
+    const struct secret_command_options options = {.variables = variables};
+    (void)state;
+    run_with("test \"$(readlink /proc/$$/fd/1)\" = "
+             "/dev/null && test \"$ONE/$TWO\" = 'first/of two; `false`'",
+             &options);
+    assert_int_equal(test.status, 0);
+    assert_int_equal(test.output.size, 0);
+    run_with("yes", &(struct secret_command_options){.output_max = 1});
+    assert_int_equal(test.status, ERR_SYNTAX);
+    run_with("exit 3", &options);
+    assert_int_equal(test.status, ERR_UNAVAILABLE);
+}
+
 static void test_it_leads_a_session_and_takes_signals(void **state)
 {
     (void)state;
@@ -360,6 +397,8 @@ int main(void)
         IN_A_LOOP(test_no_descriptors_to_be_had),
         IN_A_LOOP(test_no_descriptor_is_inherited),
         IN_A_LOOP(test_environment_is_small),
+        IN_A_LOOP(test_limits_of_its_own),
+        IN_A_LOOP(test_output_that_nobody_wants),
         IN_A_LOOP(test_it_leads_a_session_and_takes_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
