@@ -7,6 +7,8 @@
 
 #include "keeper_world.h"
 
+#include <sys/stat.h>
+
 #include "keeper/broker.h"
 
 #define PROVIDER                                                                                   \
@@ -148,6 +150,45 @@ static inline uint64_t get_first(int expires_in)
     assert_given(&asker, "first");
     return asker.generation;
 }
+
+/* ---- commands of the configuration ---- */
+
+/* A file beside the configuration, for a command to print. */
+static inline void keep_file(const char *name, const char *text)
+{
+    char *path = scratch_path(test.world.folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "%s\n", text);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+/* How often a command was run that keeps count by "echo run >>@/runs". */
+static inline unsigned runs(void)
+{
+    struct stat stat_of_runs;
+    char *path = scratch_path(test.world.folder, "runs");
+    int status = stat(path, &stat_of_runs);
+    free(path);
+    return status == 0 ? (unsigned)stat_of_runs.st_size / (unsigned)strlen("run\n") : 0;
+}
+
+/* Until no command is under way. */
+static inline void settle(void)
+{
+    loop_run(&test.world.loop);
+}
+
+static inline void change_config(const char *text)
+{
+    struct config *config = world_config(&test.world, text);
+    broker_set_config(test.broker, config);
+    config_free(test.world.config);
+    test.world.config = config;
+}
+
+/* ---- a test ---- */
 
 static inline void open_broker(const char *configuration)
 {

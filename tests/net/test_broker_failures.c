@@ -349,14 +349,6 @@ static void test_sign_in_ends_a_back_off(void **state)
     "provider = local\n"                                                                           \
     "client_id = another-client\n" OTHER_ACCOUNT PROVIDER
 
-static void change_config(const char *text)
-{
-    struct config *config = world_config(&test.world, text);
-    broker_set_config(test.broker, config);
-    config_free(test.world.config);
-    test.world.config = config;
-}
-
 static void test_changed_client_drops_the_access_token(void **state)
 {
     struct asker asker = {0};

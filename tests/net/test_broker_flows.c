@@ -6,8 +6,6 @@
 
 #include "keeper/broker_account.h"
 
-#include <sys/stat.h>
-
 #define SERVICE(more)                                                                              \
     "[account work]\n"                                                                             \
     "address = alice@example.test\n"                                                               \
@@ -32,35 +30,7 @@ static int set_up_command(void **state)
 
 static void keep(const char *text)
 {
-    char *path = scratch_path(test.world.folder, "secret");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "%s\n", text);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
-
-static unsigned runs(void)
-{
-    struct stat stat_of_runs;
-    char *path = scratch_path(test.world.folder, "runs");
-    int status = stat(path, &stat_of_runs);
-    free(path);
-    return status == 0 ? (unsigned)stat_of_runs.st_size / (unsigned)strlen("run\n") : 0;
-}
-
-/* Until the command is gone: what follows it has begun. */
-static void settle(void)
-{
-    loop_run(&test.world.loop);
-}
-
-static void change_config(const char *text)
-{
-    struct config *config = world_config(&test.world, text);
-    broker_set_config(test.broker, config);
-    config_free(test.world.config);
-    test.world.config = config;
+    keep_file("secret", text);
 }
 
 /* ---- client credentials ---- */

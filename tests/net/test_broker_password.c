@@ -4,8 +4,6 @@
  */
 #include "broker_world.h"
 
-#include <sys/stat.h>
-
 #define LISTENER                                                                                   \
     "[listen imap]\n"                                                                              \
     "address = 127.0.0.1:1143\n"                                                                   \
@@ -41,21 +39,7 @@ static int set_up_command(void **state)
 
 static void set_password(const char *password)
 {
-    char *path = scratch_path(test.world.folder, "password");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "%s\n", password);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
-
-static unsigned runs(void)
-{
-    struct stat stat_of_runs;
-    char *path = scratch_path(test.world.folder, "runs");
-    int status = stat(path, &stat_of_runs);
-    free(path);
-    return status == 0 ? (unsigned)stat_of_runs.st_size / (unsigned)strlen("run\n") : 0;
+    keep_file("password", password);
 }
 
 static void await(struct asker *asker)
@@ -65,12 +49,6 @@ static void await(struct asker *asker)
         assert_true(is_alive);
         is_alive = uv_run(&test.world.loop.uv, UV_RUN_ONCE) != 0;
     }
-}
-
-/* Until no command is under way. */
-static void settle(void)
-{
-    loop_run(&test.world.loop);
 }
 
 /* A new asker's answer. */
@@ -237,14 +215,6 @@ static void test_changed_password_is_found_after_the_pause(void **state)
 }
 
 /* ---- commands that fail ---- */
-
-static void change_config(const char *text)
-{
-    struct config *config = world_config(&test.world, text);
-    broker_set_config(test.broker, config);
-    config_free(test.world.config);
-    test.world.config = config;
-}
 
 static void test_command_that_fails(void **state)
 {
