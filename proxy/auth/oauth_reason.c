@@ -21,6 +21,7 @@ static const struct {
     {50055, {SIGN_IN, "the user's password has expired", ""}},
     {50057,
      {USER, "the user is disabled in its directory", "have an administrator enable the user"}},
+    {50059, {CONFIGURATION, "the request names no directory", "set tenant"}},
     {50074, {USER, "the provider wants a second factor", ""}},
     {50076, {USER, "the provider wants a second factor", ""}},
     {50078, {SIGN_IN, "the second factor has to be shown anew", ""}},
@@ -78,6 +79,9 @@ static const struct {
     {700082, {SIGN_IN, "the sign-in was not used for 90 days", ""}},
     {700084, {SIGN_IN, "the sign-in was made for a web page and is over after a day", ""}},
     {900144, {CONFIGURATION, "the request lacks something", "set scope"}},
+    {1002012,
+     {CONFIGURATION, "the scope of a client ends in /.default",
+      "set scope, at Microsoft to https://outlook.office365.com/.default"}},
     {7000112, {USER, "the client is disabled in the directory", "have an administrator enable it"}},
     {7000215,
      {CONFIGURATION, "the client secret is wrong",
@@ -88,6 +92,9 @@ static const struct {
     {7000222,
      {CONFIGURATION, "the client secret has expired",
       "make a new one where the client is registered"}},
+    {7000229,
+     {USER, "the client is unknown in this directory",
+      "have an administrator consent to it there"}},
 };
 
 /* `subcode` and `words` NULL: any. The first that fits counts. */

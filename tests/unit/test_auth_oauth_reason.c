@@ -46,6 +46,8 @@ static void known_refusals(void **state)
          "user name or password is wrong", ""},
         {AADSTS(7000222, "The provided client secret keys are expired."),
          OAUTH_REMEDY_CONFIGURATION, "the client secret has expired", "make a new one"},
+        {"{\"error\":\"invalid_scope\",\"error_codes\":[1002012]}", OAUTH_REMEDY_CONFIGURATION,
+         "/.default", "set scope"},
         /* The number alone in the description. */
         {"{\"error\":\"unauthorized_client\",\"error_description\":\"AADSTS700016: Application "
          "with identifier 'x' was not found.\"}",
