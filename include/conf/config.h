@@ -95,9 +95,17 @@ struct provider_config {
     struct endpoint endpoints[PROTOCOL_COUNT];
 };
 
+/* A refresh token that the local password opens (auth/fernet.h): of an emailproxy.config alone. */
+struct sealed_token {
+    char *token; /* NULL: there is none */
+    char *salt;
+    unsigned iterations; /* 0: not known */
+};
+
 struct account_config {
     char *name; /* the short label */
     int line;
+    struct sealed_token sealed;
     ACCOUNT_OPTIONS(OPTION_FIELD)
     /* `provider`, `flow` and `tenant` are filled in from the provider where the file has none. */
     const struct provider_config *provider_row; /* borrowed from the same config */
@@ -121,6 +129,7 @@ struct config_surroundings {
     const char *runtime_directory; /* $RUNTIME_DIRECTORY */
     const char *xdg_state_home;
     const char *xdg_runtime_dir;
+    const char *ssl_cert_file; /* ca_file of an emailproxy.config, which has no key for it */
     unsigned user_id;
 };
 
@@ -141,7 +150,7 @@ struct config_problems {
  * *config_out, or ERR_CONFIG with NULL; warnings may stand in *problems in either case. Permissions
  * of the file (writable by others, a secret readable by others) are among the checks, by fstat on
  * the open file. Secrets that come from a file or command (client_secret_file, …) are not read
- * here.
+ * here. An emailproxy.config is recognised and read by its own rules (conf/emailproxy_map.h).
  */
 MUST_CHECK int config_read(const char *file, const struct config_surroundings *surroundings,
                            struct config **config_out, struct config_problems *problems);

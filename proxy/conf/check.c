@@ -128,7 +128,7 @@ void check_providers(struct draft *draft)
     check_each(draft, SECTION_PROVIDER, check_provider);
 }
 
-void check_draft(struct draft *draft)
+void check_sections(struct draft *draft)
 {
     check_global(draft, draft->sections[0]);
     check_providers(draft);
@@ -136,6 +136,11 @@ void check_draft(struct draft *draft)
     check_each(draft, SECTION_LISTENER, check_listener);
     for (enum section_kind kind = 0; kind < SECTION_KIND_COUNT; kind++)
         check_each(draft, kind, check_served);
+}
+
+void check_draft(struct draft *draft)
+{
+    check_sections(draft);
     if (draft->config->listener_count == 0)
         problems_add(draft->problems, 0,
                      "has no listener; add [listen imap] with protocol = imap and "

@@ -33,6 +33,8 @@ static void listener_free(struct listener_config *listener)
 static void account_free(struct account_config *account)
 {
     clear_options(SECTION_ACCOUNT, account);
+    mem_free(account->sealed.token);
+    mem_free(account->sealed.salt);
     mem_free(account->name);
     mem_free(account);
 }

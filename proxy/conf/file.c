@@ -16,6 +16,7 @@
 
 #include "conf/check.h"
 #include "conf/config.h"
+#include "conf/emailproxy_map.h"
 #include "conf/problem.h"
 #include "conf/provider_table.h"
 #include "conf/reader.h"
@@ -25,6 +26,19 @@ static void read_and_check(FILE *stream, struct draft *draft)
     reader_run(stream, draft);
     provider_table_add(draft);
     check_draft(draft);
+}
+
+/* A file of the other format is served as it is. */
+static void take_over(FILE *stream, struct draft *draft)
+{
+    const struct emailproxy_choice everything = {0};
+    struct emailproxy_file *file = NULL;
+
+    if (emailproxy_read(stream, &file, draft->problems) != 0)
+        return;
+    emailproxy_map(file, &everything, draft);
+    check_draft(draft);
+    emailproxy_free(file);
 }
 
 static int finish(struct draft *draft, struct config **config_out)
@@ -93,7 +107,10 @@ static void read_descriptor(int descriptor, struct draft *draft)
         return;
     }
     (void)setvbuf(stream, memory, _IOFBF, sizeof(memory));
-    read_and_check(stream, draft);
+    if (emailproxy_is_recognised(stream))
+        take_over(stream, draft);
+    else
+        read_and_check(stream, draft);
     (void)fclose(stream);
     mem_wipe(memory, sizeof(memory));
 }

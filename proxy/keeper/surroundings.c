@@ -46,6 +46,7 @@ void surroundings_read(struct surroundings *surroundings_out)
                    .runtime_directory = runtime_directory,
                    .xdg_state_home = surroundings_variable("XDG_STATE_HOME"),
                    .xdg_runtime_dir = surroundings_variable("XDG_RUNTIME_DIR"),
+                   .ssl_cert_file = surroundings_variable("SSL_CERT_FILE"),
                    .user_id = (unsigned)getuid()},
         .state_directory = state_directory,
         .runtime_directory = runtime_directory,

@@ -1,0 +1,35 @@
+/*
+ * What the sections of an emailproxy.config come to here: a server is a listener, and with those of
+ * the other protocols the endpoints of providers; a section that is named by a mail address is an
+ * account. Whatever is served differently is a warning on its line; what cannot be served is an
+ * error as it is in our own file.
+ *
+ * There, the port that a client connects to decides which server it reaches; here, the account
+ * does. With several servers of a protocol an account gets the one whose operator also runs its
+ * token endpoint or its domain.
+ */
+#ifndef ECLUSE_CONF_EMAILPROXY_MAP_H
+#define ECLUSE_CONF_EMAILPROXY_MAP_H
+
+#include "conf/draft.h"
+#include "conf/emailproxy_reader.h"
+
+struct emailproxy_choice {
+    const char *address;         /* this account only; NULL: all of them */
+    const struct config *beside; /* names and addresses that are taken already; or NULL */
+};
+
+/* Adds sections with the lines of the file to the draft, which is then checked as any other
+ * (check_draft). The labels of accounts are made of their addresses. */
+void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_choice *choice,
+                    struct draft *draft);
+
+/* The whole of it: read, mapped, checked. ERR_CONFIG with both NULL. What the stream's permissions
+ * are is the caller's. An account's `line` is that of its section in the file. */
+MUST_CHECK int emailproxy_config(FILE *stream, const char *name,
+                                 const struct config_surroundings *surroundings,
+                                 const struct emailproxy_choice *choice,
+                                 struct emailproxy_file **file_out, struct config **config_out,
+                                 struct config_problems *problems);
+
+#endif

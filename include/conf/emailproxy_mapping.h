@@ -1,0 +1,59 @@
+/*
+ * What the two halves of conf/emailproxy_map share: servers and accounts; nobody else includes it.
+ */
+#ifndef ECLUSE_CONF_EMAILPROXY_MAPPING_H
+#define ECLUSE_CONF_EMAILPROXY_MAPPING_H
+
+#include "conf/emailproxy_map.h"
+
+#define MAPPING_HOST_MAXIMUM 255
+
+struct mapping_server {
+    const struct emailproxy_section *section;
+    enum protocol protocol;
+    uint64_t port; /* of the heading: where clients connect */
+    const struct emailproxy_pair *address;
+    uint64_t server_port;
+    bool starttls;
+};
+
+/* What makes a provider; accounts with the same one share its section. */
+struct mapping_upstream {
+    const struct mapping_server *servers[PROTOCOL_COUNT]; /* NULL: none */
+    const char *token_url, *permission_url;               /* or "" */
+    bool is_device;
+    const char *redirect_host;
+    const char *label; /* of its section */
+};
+
+struct mapping {
+    const struct emailproxy_file *file;
+    const struct emailproxy_choice *choice;
+    struct draft *draft;
+    struct mapping_server *servers;
+    size_t server_count;
+    struct mapping_upstream *upstreams;
+    size_t upstream_count;
+    bool has_catch_all; /* allow_catch_all_accounts */
+};
+
+/* ---- emailproxy_map.c ---- */
+
+/* Sets an option to a text; what is wrong with it becomes a problem of the line. */
+void mapping_put(struct mapping *mapping, struct draft_section *section, const char *key,
+                 const char *text, int line);
+/* The same with the value and line of a pair; NULL puts nothing. */
+void mapping_put_pair(struct mapping *mapping, struct draft_section *section, const char *key,
+                      const struct emailproxy_pair *pair);
+const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
+                                           const struct emailproxy_section *section,
+                                           const char *key);
+bool mapping_flag(const struct mapping *mapping, const struct emailproxy_section *section,
+                  const char *key, bool initial);
+
+/* ---- emailproxy_account.c ---- */
+
+/* After all servers. */
+void mapping_account(struct mapping *mapping, const struct emailproxy_section *section);
+
+#endif

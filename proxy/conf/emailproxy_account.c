@@ -1,0 +1,422 @@
+/*
+ * The accounts of an emailproxy.config. For each: a label, its servers, the provider that these and
+ * its URLs make, then its own options.
+ *
+ * Failures are problems of the draft: no flow that is known, a catch-all that is in use, a key of
+ * which this version knows nothing to make, an address that another file has already.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/address.h"
+#include "conf/emailproxy_mapping.h"
+#include "conf/problem.h"
+
+#define LABEL_MAXIMUM 32
+
+/* ---- which server is whose ---- */
+
+/* Domains of one operator. Others are told apart by their last two labels. */
+static const struct {
+    const char *domain, *operator_name;
+} operators[] = {
+    {"gmail.com", "google"},
+    {"googlemail.com", "google"},
+    {"google.com", "google"},
+    {"googleapis.com", "google"},
+    {"office365.com", "microsoft"},
+    {"outlook.com", "microsoft"},
+    {"hotmail.com", "microsoft"},
+    {"live.com", "microsoft"},
+    {"office.com", "microsoft"},
+    {"microsoftonline.com", "microsoft"},
+    {"office365.us", "microsoft-us"},
+    {"microsoftonline.us", "microsoft-us"},
+    {"partner.outlook.cn", "microsoft-cn"},
+    {"chinacloudapi.cn", "microsoft-cn"},
+    {"microsoftonline.cn", "microsoft-cn"},
+    {"yahoo.com", "yahoo"},
+    {"yahoodns.net", "yahoo"},
+    {"aol.com", "aol"},
+};
+
+static bool is_within(struct slice host, const char *domain)
+{
+    size_t size = strlen(domain);
+
+    if (host.size < size || !slice_is_ignoring_case(slice_skip(host, host.size - size), domain))
+        return false;
+    return host.size == size || host.data[host.size - size - 1] == '.';
+}
+
+static const char *known_operator(struct slice host)
+{
+    for (size_t i = 0; i < LENGTH_OF(operators); i++)
+        if (is_within(host, operators[i].domain))
+            return operators[i].operator_name;
+    return NULL;
+}
+
+static struct slice last_two_labels(struct slice host)
+{
+    size_t start = host.size, dots = 0;
+
+    while (start > 0 && (host.data[start - 1] != '.' || ++dots < 2))
+        start--;
+    return slice_skip(host, start);
+}
+
+static struct slice host_of_url(const char *url)
+{
+    struct slice rest = slice_of_string(url);
+    const char *scheme = strstr(url, "://");
+
+    if (scheme != NULL)
+        rest = slice_of_string(scheme + 3);
+    rest = slice_take(rest, slice_find(rest, '/'));
+    return slice_take(rest, slice_find(rest, ':'));
+}
+
+enum affinity { AFFINITY_FOREIGN, AFFINITY_UNKNOWN, AFFINITY_SAME };
+
+static enum affinity affinity(struct slice server, struct slice other)
+{
+    const char *server_operator = known_operator(server), *operator_name = known_operator(other);
+
+    if (server_operator != NULL && operator_name != NULL)
+        return strcmp(server_operator, operator_name) == 0 ? AFFINITY_SAME : AFFINITY_FOREIGN;
+    return slice_equal_ignoring_case(last_two_labels(server), last_two_labels(other))
+               ? AFFINITY_SAME
+               : AFFINITY_UNKNOWN;
+}
+
+static bool is_same_place(const struct mapping_server *a, const struct mapping_server *b)
+{
+    return a->server_port == b->server_port && a->starttls == b->starttls &&
+           strcmp(a->address->value, b->address->value) == 0;
+}
+
+/* The domain decides only between servers that the token endpoint leaves equal. */
+static int score_of(const struct mapping_server *server, const char *token_url, const char *account)
+{
+    struct slice host = slice_of_string(server->address->value);
+    enum affinity token = affinity(host, host_of_url(token_url));
+    enum affinity domain = affinity(host, slice_of_string(strrchr(account, '@') + 1));
+
+    return token == AFFINITY_FOREIGN ? -1 : 2 * (int)token + (domain == AFFINITY_SAME);
+}
+
+/* NULL when there is none, or none that stands out. */
+static const struct mapping_server *choose_server(struct mapping *mapping, enum protocol protocol,
+                                                  const struct emailproxy_section *section,
+                                                  const char *token_url)
+{
+    const struct mapping_server *best = NULL;
+    int best_score = -1;
+    bool is_unique = true;
+
+    for (size_t i = 0; i < mapping->server_count; i++) {
+        const struct mapping_server *server = &mapping->servers[i];
+        int score = server->protocol == protocol ? score_of(server, token_url, section->name) : -1;
+        if (score > best_score) {
+            best = server;
+            best_score = score;
+            is_unique = true;
+        } else if (score >= 0 && score == best_score && !is_same_place(server, best)) {
+            is_unique = false;
+        }
+    }
+    if (is_unique)
+        return best;
+    problems_warn(mapping->draft->problems, section->line,
+                  "there are several servers for %s, and nothing tells which of them is this "
+                  "account's; it gets none: name it in a configuration of our own",
+                  protocol_name(protocol));
+    return NULL;
+}
+
+/* ---- the provider ---- */
+
+static bool is_same_upstream(const struct mapping_upstream *a, const struct mapping_upstream *b)
+{
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        if ((a->servers[i] == NULL) != (b->servers[i] == NULL) ||
+            (a->servers[i] != NULL && !is_same_place(a->servers[i], b->servers[i])))
+            return false;
+    return a->is_device == b->is_device && strcmp(a->token_url, b->token_url) == 0 &&
+           strcmp(a->permission_url, b->permission_url) == 0 &&
+           strcmp(a->redirect_host, b->redirect_host) == 0;
+}
+
+static void put_endpoint(struct mapping *mapping, struct draft_section *provider,
+                         const struct mapping_server *server)
+{
+    const char *host = server->address->value;
+    bool is_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
+    char text[MAPPING_HOST_MAXIMUM + 32];
+
+    (void)snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u" : "%s://%s:%u",
+                   server->starttls ? "starttls" : "tls", host, (unsigned)server->server_port);
+    mapping_put(mapping, provider, protocol_name(server->protocol), text, server->address->line);
+}
+
+/* The loopback redirect of ours has a port of its own. */
+static const char *redirect_host(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
+    const struct emailproxy_pair *pair = mapping_find(mapping, section, "redirect_uri");
+
+    if (pair == NULL)
+        return "";
+    for (size_t i = 0; i < LENGTH_OF(hosts); i++) {
+        struct slice rest = slice_of_string(pair->value);
+        struct slice host = slice_of_string(hosts[i]);
+        if (!slice_starts_with(rest, "http://"))
+            break;
+        rest = slice_skip(rest, strlen("http://"));
+        if (!slice_equal(slice_take(rest, host.size), host))
+            continue;
+        rest = slice_skip(rest, host.size);
+        if (rest.size > 1)
+            problems_warn(mapping->draft->problems, pair->line,
+                          "redirect_uri: its host is kept, its port and path are not: a sign-in "
+                          "opens a port of its own");
+        return hosts[i];
+    }
+    problems_warn(mapping->draft->problems, pair->line,
+                  "redirect_uri: only http://localhost, http://127.0.0.1 and http://[::1] are "
+                  "served; a sign-in uses http://127.0.0.1");
+    return "";
+}
+
+static bool provider_is_taken(const struct mapping *mapping, const char *label)
+{
+    const struct config *beside = mapping->choice->beside;
+
+    if (draft_find_section(mapping->draft, SECTION_PROVIDER, label) != NULL)
+        return true;
+    for (size_t i = 0; beside != NULL && i < beside->provider_count; i++)
+        if (strcmp(beside->providers[i]->name, label) == 0)
+            return true;
+    return false;
+}
+
+/* A name that no row of the provider table has. */
+static struct draft_section *add_provider(struct mapping *mapping, int line)
+{
+    char label[LABEL_MAXIMUM + 1] = "emailproxy";
+
+    for (unsigned i = 2; provider_is_taken(mapping, label); i++)
+        (void)snprintf(label, sizeof(label), "emailproxy-%u", i);
+    struct draft_section *provider =
+        draft_add_section(mapping->draft, SECTION_PROVIDER, label, line);
+    ENSURE(provider != NULL);
+    return provider;
+}
+
+/* Its label; borrowed from the draft. */
+static const char *put_provider(struct mapping *mapping, const struct emailproxy_section *section,
+                                struct mapping_upstream *upstream)
+{
+    const struct emailproxy_pair *token = mapping_find(mapping, section, "token_url");
+    const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
+
+    for (size_t i = 0; i < mapping->upstream_count; i++)
+        if (is_same_upstream(&mapping->upstreams[i], upstream))
+            return mapping->upstreams[i].label;
+    struct draft_section *provider = add_provider(mapping, section->line);
+    for (size_t i = 0; i < PROTOCOL_COUNT; i++)
+        if (upstream->servers[i] != NULL)
+            put_endpoint(mapping, provider, upstream->servers[i]);
+    mapping_put_pair(mapping, provider, "token_endpoint", token);
+    mapping_put_pair(mapping, provider,
+                     upstream->is_device ? "device_authorization_endpoint"
+                                         : "authorization_endpoint",
+                     permission);
+    if (*upstream->redirect_host != '\0')
+        mapping_put(mapping, provider, "redirect_host", upstream->redirect_host, section->line);
+    upstream->label = ((const struct provider_config *)provider->target)->name;
+    mapping->upstreams = mem_resize(mapping->upstreams, (mapping->upstream_count + 1) *
+                                                            sizeof(struct mapping_upstream));
+    mapping->upstreams[mapping->upstream_count++] = *upstream;
+    return upstream->label;
+}
+
+/* ---- the label ---- */
+
+static bool label_is_taken(const struct mapping *mapping, const char *label)
+{
+    const struct config *beside = mapping->choice->beside;
+
+    return draft_find_section(mapping->draft, SECTION_ACCOUNT, label) != NULL ||
+           (beside != NULL && config_account(beside, label) != NULL);
+}
+
+/* "alice" of alice@mail.test; "alice-2" when there is one. */
+static void make_label(const struct mapping *mapping, const char *address,
+                       char label_out[LABEL_MAXIMUM + 1])
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    char base[LABEL_MAXIMUM - 5];
+    size_t size = 0;
+
+    for (; address[size] != '@' && size < sizeof(base) - 1; size++)
+        base[size] = address[size];
+    base[size] = '\0';
+    text_to_lower(base);
+    for (char *letter = base; *letter != '\0'; letter++)
+        if (strchr(allowed, *letter) == NULL)
+            *letter = '-';
+    (void)snprintf(label_out, LABEL_MAXIMUM + 1, "%s", size == 0 ? "account" : base);
+    for (unsigned i = 2; label_is_taken(mapping, label_out); i++)
+        (void)snprintf(label_out, LABEL_MAXIMUM + 1, "%s-%u", size == 0 ? "account" : base, i);
+}
+
+/* ---- the account ---- */
+
+/* The word of ours, or NULL after it was said that there is none. */
+static const char *flow_of(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    static const char *const words[][2] = {{"authorization_code", "code"},
+                                           {"device", "device"},
+                                           {"client_credentials", "client_credentials"},
+                                           {"password", "password"},
+                                           {"service_account", "service_account"}};
+    const struct emailproxy_pair *flow = mapping_find(mapping, section, "oauth2_flow");
+    bool asks_user = mapping_find(mapping, section, "permission_url") != NULL;
+
+    for (size_t i = 0; flow != NULL && i < LENGTH_OF(words); i++)
+        if (strcmp(flow->value, words[i][0]) == 0)
+            return words[i][1];
+    if (asks_user)
+        return "code";
+    problems_add(mapping->draft->problems, flow == NULL ? section->line : flow->line,
+                 "the account has no permission_url and no oauth2_flow that is known: "
+                 "authorization_code device client_credentials password service_account");
+    return NULL;
+}
+
+/* For a service account: the path of the key's file, or the key itself. */
+static void map_service_account(struct mapping *mapping, const struct emailproxy_section *section,
+                                struct draft_section *account)
+{
+    const struct emailproxy_pair *kind = mapping_find(mapping, section, "client_id");
+    const struct emailproxy_pair *secret = mapping_find(mapping, section, "client_secret");
+
+    if (kind != NULL && strcmp(kind->value, "file") == 0)
+        mapping_put_pair(mapping, account, "jwt_key_file", secret);
+    else
+        problems_add(mapping->draft->problems, kind == NULL ? section->line : kind->line,
+                     "a key inside the configuration is not supported; put it into a file, with "
+                     "client_id = file and its path as client_secret");
+}
+
+static void map_client(struct mapping *mapping, const struct emailproxy_section *section,
+                       struct draft_section *account)
+{
+    const struct emailproxy_pair *secret = mapping_find(mapping, section, "client_secret");
+    const struct emailproxy_pair *sealed =
+        mapping_find(mapping, section, "client_secret_encrypted");
+
+    mapping_put_pair(mapping, account, "client_id", mapping_find(mapping, section, "client_id"));
+    mapping_put_pair(mapping, account, "client_secret", secret);
+    if (secret == NULL && sealed != NULL)
+        problems_warn(mapping->draft->problems, sealed->line,
+                      "client_secret_encrypted opens with the local password alone: ecluse import "
+                      "emailproxy takes it over");
+    if (secret == NULL && sealed == NULL) {
+        mapping_put_pair(mapping, account, "jwt_key_file",
+                         mapping_find(mapping, section, "jwt_key_path"));
+        mapping_put_pair(mapping, account, "jwt_cert_file",
+                         mapping_find(mapping, section, "jwt_certificate_path"));
+    }
+}
+
+/* Kept as it is: only the local password opens it. */
+static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_section *section,
+                              struct account_config *account)
+{
+    const struct emailproxy_pair *token = mapping_find(mapping, section, "refresh_token");
+    const struct emailproxy_pair *salt = mapping_find(mapping, section, "token_salt");
+    const struct emailproxy_pair *count = mapping_find(mapping, section, "token_iterations");
+    uint64_t iterations = 0;
+
+    if (token == NULL || salt == NULL)
+        return;
+    if (count != NULL && !slice_read_number(slice_of_string(count->value), UINT32_MAX, &iterations))
+        problems_add(mapping->draft->problems, count->line, "token_iterations must be a number");
+    account->sealed = (struct sealed_token){.token = mem_copy_string(token->value),
+                                            .salt = mem_copy_string(salt->value),
+                                            .iterations = (unsigned)iterations};
+}
+
+static void put_account(struct mapping *mapping, const struct emailproxy_section *section,
+                        const char *flow, const char *label, const char *provider)
+{
+    const struct emailproxy_pair *resource = mapping_find(mapping, section, "oauth2_resource");
+    struct draft_section *account =
+        draft_add_section(mapping->draft, SECTION_ACCOUNT, label, section->line);
+
+    ENSURE(account != NULL);
+    mapping_put(mapping, account, "address", section->name, section->line);
+    mapping_put(mapping, account, "provider", provider, section->line);
+    mapping_put(mapping, account, "flow", flow, section->line);
+    mapping_put_pair(mapping, account, "scope", mapping_find(mapping, section, "oauth2_scope"));
+    if (strcmp(flow, "service_account") == 0)
+        map_service_account(mapping, section, account);
+    else
+        map_client(mapping, section, account);
+    keep_sealed_token(mapping, section, account->target);
+    if (resource != NULL)
+        problems_add(mapping->draft->problems, resource->line,
+                     "oauth2_resource is not supported by this version; use oauth2_scope");
+}
+
+/* True after it was said that the section is left out. */
+static bool is_left_out(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    const struct config *beside = mapping->choice->beside;
+    const struct account_config *other =
+        beside == NULL ? NULL : config_account_by_address(beside, slice_of_string(section->name));
+
+    if (other != NULL) {
+        problems_warn(mapping->draft->problems, section->line,
+                      "account %s has this address already; the section is not taken over",
+                      other->name);
+        return true;
+    }
+    if (section->name[0] != '@')
+        return false;
+    if (mapping->has_catch_all)
+        problems_add(mapping->draft->problems, section->line,
+                     "catch-all accounts are not supported by this version; give each address a "
+                     "section");
+    else
+        problems_warn(mapping->draft->problems, section->line,
+                      "a catch-all account is of no use without allow_catch_all_accounts; the "
+                      "section is left out");
+    return true;
+}
+
+void mapping_account(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    const struct emailproxy_pair *token = mapping_find(mapping, section, "token_url");
+    const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
+    char label[LABEL_MAXIMUM + 1];
+
+    if (is_left_out(mapping, section))
+        return;
+    const char *flow = flow_of(mapping, section);
+    if (flow == NULL)
+        return;
+    struct mapping_upstream upstream = {
+        .token_url = token == NULL ? "" : token->value,
+        .permission_url = permission == NULL ? "" : permission->value,
+        .is_device = strcmp(flow, "device") == 0,
+        .redirect_host = redirect_host(mapping, section),
+    };
+    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
+        upstream.servers[protocol] = choose_server(mapping, protocol, section, upstream.token_url);
+    make_label(mapping, section->name, label);
+    put_account(mapping, section, flow, label, put_provider(mapping, section, &upstream));
+}
