@@ -29,9 +29,23 @@ struct grant_derivation; /* a ticket */
 
 enum grant_verdict { GRANT_MATCH, GRANT_MISMATCH, GRANT_LATER };
 
+/* Accounts that come from an emailproxy.config: their first right password is recognised by what it
+ * opens, and becomes a grant (keeper/heirloom.h). */
+struct heirlooms;
+struct grant_heirs {
+    struct heirlooms *heirlooms; /* borrowed */
+    /* In the loop, before the verdict: the token is opened by the password. Gives the number of the
+     * grant that was made of it, which grant_check_load has loaded; 0: it could not be made. */
+    int64_t (*inherit)(void *owner, const char *account, const struct secret *token,
+                       const struct secret *password);
+    void *owner;
+};
+
 /* The vault is borrowed. Knows no grants until grant_check_load. */
 MUST_CHECK int grant_check_open(struct loop *loop, struct vault *vault,
                                 struct grant_check **check_out, struct err *err);
+/* Before the first password; without it there are none. */
+void grant_check_set_heirs(struct grant_check *check, const struct grant_heirs *heirs);
 /* Derivations must have been answered or cancelled. on_closed follows once, when a running thread
  * has ended. */
 void grant_check_close(struct grant_check *check, void (*on_closed)(void *owner), void *owner);

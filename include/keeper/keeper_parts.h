@@ -22,6 +22,7 @@ struct keeper {
     struct state_folder *folder;
     struct vault *vault;
     struct grant_check *grants;
+    struct heirlooms *heirlooms;
     struct fetcher *fetcher;
     struct broker *broker;
     struct resolver *resolver;
@@ -41,6 +42,13 @@ struct keeper {
     bool is_hurried; /* told to stop twice */
     bool gates_have_stopped;
 };
+
+/* ---- keeper_heirs.c: passwords and tokens of an emailproxy.config ---- */
+
+/* Once grants are open. */
+void keeper_open_heirs(struct keeper *keeper);
+/* For another configuration. */
+void keeper_find_heirs(struct keeper *keeper, const struct config *config);
 
 /* ---- keeper_run.c ---- */
 

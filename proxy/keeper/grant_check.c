@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "keeper/grant_verifier.h"
+#include "keeper/heirloom.h"
 
 struct entry {
     const struct vault_grant *grant; /* in grant_check.grants */
@@ -38,6 +39,7 @@ struct grant_check {
     struct loop *loop;
     struct vault *vault;
     struct table table;
+    struct grant_heirs heirs; /* all zero: none */
     struct secret process_key;
     uint8_t decoy[GRANT_CHOSEN_SIZE]; /* stands where there is nothing to compare with */
     struct list jobs;                 /* the first one is the one that runs */
@@ -67,6 +69,7 @@ struct job {
     struct secret password;
     struct candidate *candidates;
     size_t count;
+    struct heirloom *heirloom; /* or NULL */
     int64_t matched;
 };
 
@@ -246,7 +249,9 @@ enum grant_verdict grant_check_password(struct grant_check *check, const char *a
     *grant_out = number;
     if (number != 0)
         return GRANT_MATCH;
-    return check->table.chosen_max > 0 ? GRANT_LATER : GRANT_MISMATCH;
+    return check->table.chosen_max > 0 || heirlooms_are_left(check->heirs.heirlooms)
+               ? GRANT_LATER
+               : GRANT_MISMATCH;
 }
 
 static const struct entry *find_clear(const struct grant_check *check, const char *account,
@@ -289,6 +294,7 @@ static void job_free(struct job *job)
     if (job->candidates != NULL)
         mem_wipe(job->candidates, job->count * sizeof(*job->candidates));
     mem_free(job->candidates);
+    heirloom_free(job->heirloom);
     mem_free(job->account);
     mem_free(job);
 }
@@ -311,9 +317,11 @@ static void choose_candidates(struct job *job)
     }
     while (job->count < room)
         memcpy(job->candidates[job->count++].verifier, check->decoy, GRANT_CHOSEN_SIZE);
+    job->heirloom = heirlooms_find(check->heirs.heirlooms, job->account);
 }
 
-/* In a thread of the pool: touches nothing of the job but password, candidates and matched. */
+/* In a thread of the pool: touches nothing of the job but password, candidates,
+ * heirloom and matched. */
 static void derive(uv_work_t *work)
 {
     struct job *job = CONTAINER_OF(work, struct job, work);
@@ -325,6 +333,8 @@ static void derive(uv_work_t *work)
             job->matched = candidate->number;
         mem_wipe(hash, sizeof(hash));
     }
+    if (job->heirloom != NULL && job->matched == 0)
+        heirloom_open(job->heirloom, secret_bytes(&job->password));
 }
 
 /* So that this password is answered at once the next time. Gives the grant's number, or 0 when it
@@ -340,6 +350,16 @@ static int64_t remember(const struct job *job)
         secret_set(&entry->remembered, slice_of(hash, sizeof(hash)));
     mem_wipe(hash, sizeof(hash));
     return entry->grant->number;
+}
+
+/* The password is no grant's, but opens what the account has from before. */
+static int64_t inherit(const struct job *job)
+{
+    const struct grant_heirs *heirs = &job->check->heirs;
+    const struct secret *token = heirloom_token(job->heirloom);
+    if (job->matched != 0 || token == NULL || job->check->closing)
+        return job->matched;
+    return heirs->inherit(heirs->owner, job->account, token, &job->password);
 }
 
 static void finish_close(struct grant_check *check)
@@ -370,6 +390,7 @@ static void on_derived(uv_work_t *work, int status)
     struct grant_check *check = job->check;
     (void)status;
     check->running = false;
+    job->matched = inherit(job);
     int64_t number = job->matched == 0 ? 0 : remember(job);
     struct list waiting;
     list_init(&waiting);
@@ -491,6 +512,11 @@ int grant_check_open(struct loop *loop, struct vault *vault, struct grant_check 
     deferral_init(&check->closed, on_close_deferred);
     *check_out = check;
     return 0;
+}
+
+void grant_check_set_heirs(struct grant_check *check, const struct grant_heirs *heirs)
+{
+    check->heirs = *heirs;
 }
 
 void grant_check_close(struct grant_check *check, void (*on_closed)(void *owner), void *owner)

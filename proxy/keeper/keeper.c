@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "keeper/heirloom.h"
 #include "keeper/keeper_parts.h"
 #include "keeper/listen.h"
 #include "keeper/vault_key.h"
@@ -171,6 +172,8 @@ int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
         status = open_grants(keeper, err);
     if (status == 0)
         status = open_tokens(keeper, err);
+    if (status == 0)
+        keeper_open_heirs(keeper);
     if (status == 0 && mode == KEEPER_DAEMON)
         status = open_daemon(keeper, err);
     if (status != 0) {
@@ -213,6 +216,7 @@ void keeper_free(struct keeper *keeper)
     loop_run(keeper->loop);
     journal_close(keeper->journal);
     offers_free(keeper->offers);
+    heirlooms_free(keeper->heirlooms);
     vault_close(keeper->vault);
     state_folder_close(keeper->folder);
     config_free(keeper->config);
