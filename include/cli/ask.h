@@ -21,6 +21,13 @@ MUST_CHECK bool ask_add_secret(const struct arguments *arguments, json_t *reques
  * or the exit code after one line on stderr has said why. */
 MUST_CHECK int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answer_out);
 
+/* The same for another command than the one of the subcommand's name. */
+MUST_CHECK int ask_command(const struct arguments *arguments, const char *command, json_t *request,
+                           json_t **answer_out);
+
+/* Has the daemon, when one runs, read its configuration again. */
+MUST_CHECK int ask_to_reload(const struct arguments *arguments);
+
 /* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close, unless NULL was
  * given. */
 MUST_CHECK int ask_daemon(const struct arguments *arguments, struct remote *remote_out,

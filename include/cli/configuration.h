@@ -17,4 +17,10 @@ MUST_CHECK int configuration_read(const struct arguments *arguments, bool with_w
 MUST_CHECK int configuration_read_or_table(const struct arguments *arguments,
                                            struct config **config_out);
 
+/* Where it is, or would be written: a path for mem_free. */
+char *configuration_place(const struct arguments *arguments, bool *is_there_out);
+
+void configuration_print_problems(const char *file, const struct config_problems *problems,
+                                  bool with_warnings);
+
 #endif

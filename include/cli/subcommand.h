@@ -38,6 +38,7 @@ extern const struct subcommand subcommand_gate;
 extern const struct subcommand subcommand_grant;
 extern const struct subcommand subcommand_grants;
 extern const struct subcommand subcommand_help;
+extern const struct subcommand subcommand_import;
 extern const struct subcommand subcommand_login;
 extern const struct subcommand subcommand_providers;
 extern const struct subcommand subcommand_reload;

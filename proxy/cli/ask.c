@@ -162,8 +162,14 @@ static int ask_either(const struct arguments *arguments, struct slice request, j
 
 int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answer_out)
 {
+    return ask_command(arguments, arguments->subcommand->name, request, answer_out);
+}
+
+int ask_command(const struct arguments *arguments, const char *command, json_t *request,
+                json_t **answer_out)
+{
     struct secret text = {0};
-    ask_add(request, "command", arguments->subcommand->name);
+    ask_add(request, "command", command);
     command_text_write(request, &text);
     json_decref(request);
     int exit_code = ask_either(arguments, secret_bytes(&text), answer_out);
@@ -171,25 +177,58 @@ int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answ
     return exit_code;
 }
 
-int ask_daemon(const struct arguments *arguments, struct remote *remote_out, json_t **answer_out)
+/* EX_OK with what remote_open said in *status_out; a failure of the configuration is said. */
+static int open_remote(const struct arguments *arguments, struct remote *remote, int *status_out,
+                       struct err *err)
 {
     struct config *config = NULL;
     int exit_code = configuration_read(arguments, false, &config);
     if (exit_code != EX_OK)
         return exit_code;
+    *status_out = remote_open(config->runtime_dir, remote, err);
+    config_free(config);
+    return EX_OK;
+}
+
+static int ask_remote_command(const struct arguments *arguments, struct remote *remote,
+                              const char *command, json_t **answer_out)
+{
+    char request[64];
+    int size = snprintf(request, sizeof(request), "{\"command\":\"%s\"}", command);
+    return ask_remote(arguments, remote, slice_of(request, (size_t)size), answer_out);
+}
+
+int ask_daemon(const struct arguments *arguments, struct remote *remote_out, json_t **answer_out)
+{
     struct remote remote;
     struct err err;
-    int status = remote_open(config->runtime_dir, &remote, &err);
-    config_free(config);
+    int status = 0;
+    int exit_code = open_remote(arguments, &remote, &status, &err);
+    if (exit_code != EX_OK)
+        return exit_code;
     if (status != 0)
         return remote_failure(arguments, &err);
-    char request[64];
-    int size =
-        snprintf(request, sizeof(request), "{\"command\":\"%s\"}", arguments->subcommand->name);
-    exit_code = ask_remote(arguments, &remote, slice_of(request, (size_t)size), answer_out);
+    exit_code = ask_remote_command(arguments, &remote, arguments->subcommand->name, answer_out);
     if (exit_code == EX_OK && remote_out != NULL)
         *remote_out = remote;
     else
         remote_close(&remote);
+    return exit_code;
+}
+
+int ask_to_reload(const struct arguments *arguments)
+{
+    json_t *answer = NULL;
+    struct remote remote;
+    struct err err;
+    int status = 0;
+    int exit_code = open_remote(arguments, &remote, &status, &err);
+    if (exit_code != EX_OK || status == ERR_NOT_FOUND)
+        return exit_code;
+    if (status != 0)
+        return remote_failure(arguments, &err);
+    exit_code = ask_remote_command(arguments, &remote, "reload", &answer);
+    remote_close(&remote);
+    json_decref(answer);
     return exit_code;
 }

@@ -59,6 +59,20 @@ static int refuse_absence(const struct config_surroundings *surroundings)
     return EX_CONFIG;
 }
 
+char *configuration_place(const struct arguments *arguments, bool *is_there_out)
+{
+    struct surroundings surroundings;
+    surroundings_read(&surroundings);
+    char *place = find_file(arguments, &surroundings.values);
+    if (place == NULL)
+        place = user_file(&surroundings.values);
+    if (place == NULL)
+        place = mem_copy_string(SYSTEM_FILE);
+    *is_there_out = access(place, F_OK) == 0;
+    surroundings_clear(&surroundings);
+    return place;
+}
+
 static void print_problem(const char *file, const struct config_problem *problem)
 {
     const char *kind = problem->warning ? "warning: " : "";
@@ -68,14 +82,20 @@ static void print_problem(const char *file, const struct config_problem *problem
         print_complaint("%s: %s%s", file, kind, problem->text);
 }
 
+void configuration_print_problems(const char *file, const struct config_problems *problems,
+                                  bool with_warnings)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        if (with_warnings || !problems->items[i].warning)
+            print_problem(file, &problems->items[i]);
+}
+
 static int read_file(const char *file, const struct config_surroundings *surroundings,
                      bool with_warnings, struct config **config_out)
 {
     struct config_problems problems = {0};
     int status = config_read(file, surroundings, config_out, &problems);
-    for (size_t i = 0; i < problems.count; i++)
-        if (with_warnings || !problems.items[i].warning)
-            print_problem(file, &problems.items[i]);
+    configuration_print_problems(file, &problems, with_warnings);
     config_problems_free(&problems);
     return status == 0 ? EX_OK : EX_CONFIG;
 }

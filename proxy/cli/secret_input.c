@@ -86,7 +86,7 @@ static int check(const char *what, struct slice input, size_t maximum, struct sl
     if (has_more)
         return err_set(err, ERR_SYNTAX, "%s on stdin is more than one line", what);
     if (line.size == 0)
-        return err_set(err, ERR_SYNTAX, "%s on stdin is empty", what);
+        return err_set(err, ERR_NOT_FOUND, "%s on stdin is empty", what);
     if (line.size > maximum)
         return err_set(err, ERR_SYNTAX, "%s on stdin is longer than %zu octets", what, maximum);
     if (slice_has_control(line) || !credential_is_utf8(line))

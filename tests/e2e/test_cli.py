@@ -20,8 +20,8 @@ from cli_support import (BINARY, PASSWORD, PATIENCE, accounts, endpoint, grant, 
                          one_line, place, rotating)  # noqa: F401 (fixtures)
 
 COMMANDS = ["run", "check", "providers", "login", "accounts", "grant", "grants", "revoke", "token",
-            "status", "cert", "reload", "stop", "version", "help"]
-ABSENT = ["add", "logout", "import", "sessions", "audit", "doctor", "vault"]
+            "import", "status", "cert", "reload", "stop", "version", "help"]
+ABSENT = ["add", "logout", "sessions", "audit", "doctor", "vault"]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
 

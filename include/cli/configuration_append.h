@@ -1,0 +1,16 @@
+/*
+ * Sections added to the configuration file: read as a whole before it takes the old one's place, so
+ * that it is never left with a problem that it did not have.
+ */
+#ifndef ECLUSE_CLI_CONFIGURATION_APPEND_H
+#define ECLUSE_CLI_CONFIGURATION_APPEND_H
+
+#include "base/buf.h"
+#include "conf/config.h"
+
+/* The file is made, and its folder, when it is not there; 0600 in any case. What stands in it stays
+ * octet for octet. 0, or the exit code after it was said what is wrong; then nothing was changed.
+ */
+MUST_CHECK int configuration_append(const char *file, struct slice sections);
+
+#endif

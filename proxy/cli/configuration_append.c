@@ -1,0 +1,158 @@
+/*
+ * Happy path: old text and new sections go into a file beside it, which is read and checked, synced
+ * and renamed.
+ *
+ * Failures: 78 the old file cannot be read, or the two together have a problem · 73 a file cannot
+ * be written.
+ */
+#include "cli/configuration_append.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli/configuration.h"
+#include "cli/print.h"
+#include "keeper/surroundings.h"
+#include "keeper/whole_file.h"
+
+#define FILE_MAXIMUM (2u << 20u)
+
+static char *join(const char *path, const char *suffix)
+{
+    size_t size = strlen(path) + strlen(suffix) + 1;
+    char *joined = mem_new(size);
+    (void)snprintf(joined, size, "%s%s", path, suffix);
+    return joined;
+}
+
+/* The folder of the file alone; what it stands in has to be there. */
+static void make_folder(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL || slash == file)
+        return;
+    char *folder = mem_copy_bytes_as_string(file, (size_t)(slash - file));
+    (void)mkdir(folder, 0700);
+    mem_free(folder);
+}
+
+static int write_all(int descriptor, struct slice bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t count = write(descriptor, bytes.data, bytes.size);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return ERR_SYSTEM;
+        bytes = slice_skip(bytes, (size_t)count);
+    }
+    return fsync(descriptor) == 0 ? 0 : ERR_SYSTEM;
+}
+
+/* Root may write the file of a user: it stays his. */
+static int keep_owner(int descriptor, const char *file)
+{
+    struct stat facts;
+    if (stat(file, &facts) != 0)
+        return errno == ENOENT ? 0 : ERR_SYSTEM;
+    return fchown(descriptor, facts.st_uid, facts.st_gid) == 0 ? 0 : ERR_SYSTEM;
+}
+
+/* ERR_SYSTEM with errno. */
+static int write_file(const char *temporary, const char *file, struct slice text)
+{
+    /* One of a run that was killed. */
+    (void)unlink(temporary);
+    int descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0)
+        return ERR_SYSTEM;
+    int status = keep_owner(descriptor, file);
+    if (status == 0)
+        status = write_all(descriptor, text);
+    if (close(descriptor) != 0)
+        status = ERR_SYSTEM;
+    return status;
+}
+
+/* Problems are printed under the name of the file that it is to become. */
+static int check_file(const char *temporary, const char *file)
+{
+    struct surroundings surroundings;
+    struct config_problems problems = {0};
+    struct config *config = NULL;
+    surroundings_read(&surroundings);
+    int status = config_read(temporary, &surroundings.values, &config, &problems);
+    configuration_print_problems(file, &problems, false);
+    config_problems_free(&problems);
+    config_free(config);
+    surroundings_clear(&surroundings);
+    return status == 0 ? EX_OK : EX_CONFIG;
+}
+
+/* Without it a crash could undo the rename; the file is whole all the same. */
+static void sync_folder(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = slash == NULL ? mem_copy_string(".")
+                                 : mem_copy_bytes_as_string(file, (size_t)(slash - file) + 1);
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mem_free(folder);
+    if (descriptor < 0)
+        return;
+    (void)!fsync(descriptor);
+    close(descriptor);
+}
+
+static int replace(const char *file, const char *temporary, struct slice text)
+{
+    if (write_file(temporary, file, text) != 0)
+        return print_failure(EX_CANTCREAT, "%s: cannot be written: %s", temporary, strerror(errno));
+    int exit_code = check_file(temporary, file);
+    if (exit_code == EX_OK && rename(temporary, file) != 0)
+        exit_code =
+            print_failure(EX_CANTCREAT, "%s: cannot be replaced: %s", file, strerror(errno));
+    if (exit_code == EX_OK)
+        sync_folder(file);
+    else
+        (void)unlink(temporary);
+    return exit_code;
+}
+
+static int append(const char *file, struct slice sections)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, FILE_MAXIMUM);
+    int status = whole_file_read(file, false, &text, &err);
+    if (status == ERR_NOT_FOUND) {
+        make_folder(file);
+        status = 0;
+    }
+    struct slice old = buf_bytes(&text);
+    if (status == 0 && old.size > 0 && old.data[old.size - 1] != '\n')
+        status = buf_append_string(&text, "\n");
+    if (status == 0)
+        status = buf_append(&text, sections);
+    char *temporary = join(file, ".new");
+    int exit_code = status == 0 ? replace(file, temporary, buf_bytes(&text))
+                                : print_failure(EX_CONFIG, "%s: cannot be added to: %s", file,
+                                                status == ERR_FULL ? "it is too long" : err.text);
+    mem_free(temporary);
+    buf_fini(&text);
+    return exit_code;
+}
+
+int configuration_append(const char *file, struct slice sections)
+{
+    /* What a symbolic link names is replaced, not the link. */
+    char *real = realpath(file, NULL);
+    int exit_code = append(real == NULL ? file : real, sections);
+    free(real);
+    return exit_code;
+}

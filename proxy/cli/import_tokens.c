@@ -1,0 +1,189 @@
+/*
+ * Happy path: the password, the tokens of each account by it, `login` and `grant` at the keeper.
+ *
+ * Failures: 65 stdin is no password · 77 it opens nothing at all · those of login and grant. An
+ * account whose tokens are of another password is said and left to `ecluse login`.
+ */
+#include "cli/import_tokens.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+#include "auth/fernet.h"
+#include "cli/ask.h"
+#include "cli/print.h"
+#include "cli/secret_input.h"
+#include "keeper/grant_verifier.h"
+#include "keeper/heirloom.h"
+
+#define GRANT_NAME HEIRLOOM_GRANT
+
+static const char *const sealed_keys[] = {"refresh_token", "access_token",
+                                          "client_secret_encrypted"};
+
+void import_tokens_clear(struct import_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->count; i++)
+        secret_wipe(&tokens->items[i].refresh_token);
+    mem_free(tokens->items);
+    secret_wipe(&tokens->password);
+    *tokens = (struct import_tokens){0};
+}
+
+/* ---- opening ---- */
+
+static const struct emailproxy_section *section_of(const struct emailproxy_file *file,
+                                                   const struct account_config *account)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (file->sections[i].line == account->line)
+            return &file->sections[i];
+    mem_broken("an account without a section", __FILE__, __LINE__);
+}
+
+static bool has_sealed(const struct emailproxy_file *file, const struct emailproxy_section *section)
+{
+    for (size_t i = 0; i < LENGTH_OF(sealed_keys); i++)
+        if (emailproxy_find(file, section, sealed_keys[i]) != NULL)
+            return true;
+    return false;
+}
+
+static bool is_needed(const struct emailproxy_file *file, const struct config *config)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (has_sealed(file, section_of(file, config->accounts[i])))
+            return true;
+    return false;
+}
+
+/* ERR_NOT_FOUND: the section has no such value, or no salt. */
+static int open_value(const struct emailproxy_file *file, const struct emailproxy_section *section,
+                      const char *key, const struct secret *password, struct secret *content_out)
+{
+    const struct emailproxy_pair *value = emailproxy_find(file, section, key);
+    const struct emailproxy_pair *salt = emailproxy_find(file, section, "token_salt");
+    const struct emailproxy_pair *count = emailproxy_find(file, section, "token_iterations");
+    uint64_t iterations = 0;
+    if (value == NULL || salt == NULL)
+        return ERR_NOT_FOUND;
+    if (count != NULL && !slice_read_number(slice_of_string(count->value), UINT32_MAX, &iterations))
+        return ERR_SYNTAX;
+    return fernet_open_by_password(secret_bytes(password), slice_of_string(salt->value),
+                                   (unsigned)iterations, slice_of_string(value->value),
+                                   content_out);
+}
+
+static void open_account(struct import_token *token, const struct emailproxy_file *file,
+                         struct account_config *account, const struct secret *password)
+{
+    const struct emailproxy_section *section = section_of(file, account);
+    for (size_t i = 0; i < LENGTH_OF(sealed_keys); i++) {
+        struct secret content = {0};
+        bool is_secret = strcmp(sealed_keys[i], "client_secret_encrypted") == 0;
+        if (open_value(file, section, sealed_keys[i], password, &content) != 0)
+            continue;
+        token->is_opened = true;
+        if (strcmp(sealed_keys[i], "refresh_token") == 0)
+            secret_move(&token->refresh_token, &content);
+        else if (is_secret && !secret_is_set(&account->client_secret))
+            secret_move(&account->client_secret, &content);
+        secret_wipe(&content);
+    }
+}
+
+/* 0 without a password when none was given. */
+static int read_password(struct secret *password_out)
+{
+    struct err err;
+    int status = secret_input_read("the local password (empty: leave the tokens)",
+                                   GRANT_PASSWORD_MAX, password_out, &err);
+    if (status == 0)
+        return EX_OK;
+    if (status == ERR_NOT_FOUND) {
+        print_note("import: no local password on stdin, so the tokens are not taken over");
+        return EX_OK;
+    }
+    return print_failure(EX_DATAERR, "import: %s", err.text);
+}
+
+int import_tokens_open(struct import_tokens *tokens, const struct emailproxy_file *file,
+                       struct config *config)
+{
+    size_t opened = 0;
+    tokens->count = config->account_count;
+    tokens->items = mem_new_array(tokens->count + 1, sizeof(struct import_token));
+    if (!is_needed(file, config))
+        return EX_OK;
+    int exit_code = read_password(&tokens->password);
+    if (exit_code != EX_OK || !secret_is_set(&tokens->password))
+        return exit_code;
+    for (size_t i = 0; i < tokens->count; i++) {
+        open_account(&tokens->items[i], file, config->accounts[i], &tokens->password);
+        opened += tokens->items[i].is_opened;
+    }
+    if (opened == 0)
+        return print_failure(EX_NOPERM, "import: the password opens no token of the file; nothing "
+                                        "was changed");
+    return EX_OK;
+}
+
+/* ---- handing over ---- */
+
+static int sign_in(const struct arguments *arguments, const char *account,
+                   const struct secret *token)
+{
+    char expires[PRINT_TIME_CAPACITY];
+    json_t *request = json_object(), *answer = NULL;
+    ask_add(request, "account", account);
+    ask_add(request, "refresh_token", (const char *)secret_bytes(token).data);
+    int exit_code = ask_command(arguments, "login", request, &answer);
+    if (exit_code == EX_OK)
+        print_line("%s: the token is taken over; its access token is good until %s", account,
+                   print_time(ask_number(answer, "expires"), expires));
+    json_decref(answer);
+    return exit_code;
+}
+
+static int grant(const struct arguments *arguments, const char *account,
+                 const struct secret *password)
+{
+    json_t *request = json_object(), *answer = NULL;
+    ask_add(request, "account", account);
+    ask_add(request, "name", GRANT_NAME);
+    ask_add(request, "password", (const char *)secret_bytes(password).data);
+    int exit_code = ask_command(arguments, "grant", request, &answer);
+    if (exit_code == EX_OK)
+        print_line("%s: mail clients go on with the password that they have, as grant %lld (%s)",
+                   account, (long long)ask_number(answer, "number"), GRANT_NAME);
+    json_decref(answer);
+    return exit_code;
+}
+
+static int hand_over_one(const struct import_tokens *tokens, size_t index,
+                         const struct arguments *arguments, const char *account)
+{
+    const struct import_token *token = &tokens->items[index];
+    int exit_code = EX_OK;
+    if (!token->is_opened) {
+        print_line("%s: no token of it was opened; ecluse login %s, then ecluse grant %s --name N",
+                   account, account, account);
+        return EX_OK;
+    }
+    if (secret_is_set(&token->refresh_token))
+        exit_code = sign_in(arguments, account, &token->refresh_token);
+    int grant_code = grant(arguments, account, &tokens->password);
+    return exit_code == EX_OK ? grant_code : exit_code;
+}
+
+int import_tokens_hand_over(struct import_tokens *tokens, const struct arguments *arguments,
+                            const struct config *config)
+{
+    int first_failure = EX_OK;
+    for (size_t i = 0; i < tokens->count; i++) {
+        int exit_code = hand_over_one(tokens, i, arguments, config->accounts[i]->name);
+        if (first_failure == EX_OK)
+            first_failure = exit_code;
+    }
+    return first_failure;
+}

@@ -1,0 +1,300 @@
+"""Coming from email-oauth2-proxy: its file, its tokens and its password are taken over."""
+
+import base64
+import concurrent.futures
+import os
+import stat
+
+import pytest
+
+import canaries
+from cli_support import one_line
+from ecluse_support import ALICE, BOB, WRONG, Ecluse
+from fernet_support import seal
+
+PASSWORD = "old pa\\ss wörd"
+SALT = bytes(range(16))
+
+
+def account(rig, address, token=None, password=PASSWORD, iterations=1_200_000, **more):
+    known, places = rig.state["clients"]["confidential"], rig.state["endpoints"]
+    rows = {"permission_url": places["authorization"], "token_url": places["token"],
+            "oauth2_scope": "openid offline_access", "redirect_uri": "http://localhost",
+            "client_id": known["client_id"], "client_secret": known["client_secret"]}
+    if token:
+        rows |= {"token_salt": base64.b64encode(SALT).decode(), "token_iterations": iterations,
+                 "access_token": seal("stale", password, SALT, iterations),
+                 "access_token_expiry": 1700000000, "last_activity": 1700000000,
+                 "refresh_token": seal(token, password, SALT, iterations)}
+    return {address: rows | more}
+
+
+def theirs(folder, rig, ports, *accounts):
+    """An emailproxy.config as that program writes it."""
+    upstream = {"IMAP": rig.ports["imaps"], "POP": rig.ports["pop3s"], "SMTP": rig.submissions}
+    sections = {"Server setup": {"documentation": "for clients\n\tof all kinds"}}
+    for kind, port in zip(upstream, ports):
+        sections[f"{kind}-{port}"] = {"server_address": "localhost", "server_port": upstream[kind],
+                                      "local_address": "127.0.0.1"}
+    for rows in accounts:
+        sections |= rows
+    path = folder / "emailproxy.config"
+    path.write_text("".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items()) + "\n"
+        for name, rows in sections.items()))
+    path.chmod(0o600)
+    return path
+
+
+class Heir(Ecluse):
+    """It has listeners of its own, and no account until some are taken over."""
+
+    def __init__(self, folder, rig):
+        super().__init__(folder, rig, people=())
+        del self.sections["provider local"]
+        self.set("ecluse")
+        self.secrets["the old password"] = PASSWORD
+        self.secrets["the client's secret"] = rig.state["clients"]["confidential"]["client_secret"]
+
+    def address_of(self, name):
+        return f"{name}@example.test"
+
+    def theirs(self, *accounts):
+        ports = self.port, self.pop3_port, self.smtp_port
+        return theirs(self.folder, self.rig, ports, *accounts)
+
+    def token_of(self, address):
+        token = self.rig.refresh_token(address)
+        self.secrets[f"the token of {address}"] = token
+        return token
+
+    def take(self, path, *more, password=PASSWORD):
+        """`ecluse import`; nothing secret is said by it, and the other file stays as it is."""
+        before = path.read_bytes()
+        result = self.ecluse("import", "emailproxy", str(path), *more,
+                             stdin=f"{password}\n".encode() if password else b"")
+        canaries.assert_absent(self.secrets, {"stdout": result.out.encode(),
+                                              "stderr": result.err.encode()})
+        assert path.read_bytes() == before
+        return result
+
+    def read_mail(self, name, password=PASSWORD):
+        self.passwords[name] = password
+        client = self.pop3_session(name)
+        assert client.stat()[0] > 0
+        return b"\n".join(client.retr(1)[1])
+
+
+@pytest.fixture
+def heir(rig, tmp_path):
+    one = Heir(tmp_path, rig)
+    yield one
+    one.finish()
+
+
+# ---- import ----
+
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
+def test_mail_is_read_with_the_old_password(heir, rig, runs):
+    path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)))
+    if runs:
+        heir.start()
+    result = heir.take(path)
+    assert result.status == 0, result
+    assert "port" in result.err and "is one of our listeners already" in result.err
+    assert "listeners 0, providers 1, accounts 1 are added" in result.out
+    assert "alice: the token is taken over; its access token is good until" in result.out
+    assert "alice: mail clients go on with the password that they have" in result.out
+    assert stat.S_IMODE(os.stat(heir.file).st_mode) == 0o600
+    if not runs:
+        heir.start()
+    assert heir.accounts()["alice"]["signed_in"] == "in"
+    assert heir.read_mail("alice")
+    assert heir.try_login("alice", PASSWORD + "x").startswith(WRONG)
+
+
+def test_a_configuration_is_made_of_it(heir, rig, tmp_path):
+    """There is none yet: it gets the listeners too, and nobody else can read it."""
+    path = heir.theirs(account(rig, ALICE), account(rig, BOB))
+    made = tmp_path / "made" / "ecluse.ini"
+    result = heir.call("import", "emailproxy", str(path), "-c", str(made))
+    assert result.status == 0, result
+    assert "listeners 3, providers 1, accounts 2 are added" in result.out
+    assert "bob: no token of it was opened; ecluse login bob" in result.out
+    assert stat.S_IMODE(os.stat(made).st_mode) == 0o600
+    assert heir.call("check", "-c", str(made)).out == f"{made}: fine\n"
+
+
+def test_what_stands_in_the_configuration_stays(heir, rig):
+    """Also behind a symbolic link, and when a run before was killed in the middle."""
+    heir.file.write_text("; mine\n" + heir.file.read_text().rstrip("\n"))
+    before, link = heir.file.read_text(), heir.file
+    heir.file = heir.file.rename(heir.folder / "real.ini")
+    link.symlink_to(heir.file)
+    (heir.folder / "real.ini.new").write_text("half a con")
+    path = heir.theirs(account(rig, ALICE))
+    result = heir.call("import", "emailproxy", str(path), "-c", str(link))
+    assert result.status == 0, result
+    assert heir.file.read_text().startswith(before + "\n\n[provider emailproxy]\n")
+    assert link.is_symlink() and not (heir.folder / "real.ini.new").exists()
+
+
+def test_what_together_has_a_problem_is_not_written(heir, rig):
+    heir.set("listen imap", max_sessions="many")
+    before = heir.file.read_bytes()
+    result = heir.take(heir.theirs(account(rig, ALICE)))
+    assert result.status == 78 and "max_sessions" in result.err, result
+    assert heir.file.read_bytes() == before
+    assert sorted(path.name for path in heir.folder.iterdir()
+                  if path.name.startswith("ecluse.ini")) == ["ecluse.ini"]
+    heir.set("listen imap", max_sessions=64)
+
+
+def test_a_wrong_password_changes_nothing(heir, rig):
+    path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)))
+    before = heir.file.read_bytes()
+    result = heir.take(path, password="wrong")
+    assert result.status == 77 and result.out == "", result
+    assert result.err.endswith("ecluse: import: the password opens no token of the file; nothing "
+                               "was changed\n")
+    assert heir.file.read_bytes() == before
+    assert heir.accounts() == {}
+
+
+def test_without_a_password_the_accounts_come_without_tokens(heir, rig):
+    path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)))
+    result = heir.take(path, password=None)
+    assert result.status == 0, result
+    assert "no local password on stdin, so the tokens are not taken over" in result.err
+    assert heir.accounts()["alice"]["signed_in"] == "never"
+
+
+def test_two_passwords_one_account_at_a_time(heir, rig):
+    path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)),
+                       account(rig, BOB, heir.token_of(BOB), password="bob's own", iterations=10))
+    assert heir.take(path, "--account", ALICE).status == 0
+    assert list(heir.accounts()) == ["alice"]
+    assert heir.take(path, "--account", BOB, password="bob's own").status == 0
+    heir.start()
+    assert heir.read_mail("alice")
+    assert heir.try_login("bob", "bob's own").startswith("OK ")
+    assert heir.try_login("alice", "bob's own").startswith(WRONG)
+
+
+def test_what_is_here_already_is_left_alone(heir, rig):
+    path = heir.theirs(account(rig, ALICE))
+    assert heir.take(path).status == 0
+    before = heir.file.read_bytes()
+    result = heir.take(path)
+    assert result.status == 73 and result.out == "", result
+    assert "account alice has this address already" in result.err
+    assert heir.file.read_bytes() == before
+
+
+def test_a_sealed_client_secret(heir, rig):
+    rows = account(rig, ALICE, heir.token_of(ALICE))
+    rows[ALICE]["client_secret_encrypted"] = seal(rows[ALICE].pop("client_secret"), PASSWORD, SALT,
+                                                  100_000)
+    assert heir.take(heir.theirs(rows)).status == 0
+    heir.start()
+    assert heir.read_mail("alice")
+
+
+def test_a_token_that_is_dead_is_said(heir, rig):
+    path = heir.theirs(account(rig, ALICE, "dead"))
+    result = heir.take(path)
+    assert result.status == 77, result
+    assert "alice: the token was refused and is not kept" in result.err
+    assert "alice: mail clients go on with the password" in result.out
+    heir.start()
+    assert "sign in: ecluse login alice" in heir.try_login("alice", PASSWORD)
+
+
+def test_dry_run(heir, rig):
+    path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)))
+    before = heir.file.read_bytes()
+    result = heir.take(path, "--dry-run", password=None)
+    assert result.status == 0, result
+    assert f"[account alice]\naddress = {ALICE}\n" in result.out
+    assert "; client_secret is not shown\n" in result.out
+    assert heir.file.read_bytes() == before
+
+
+def test_files_that_are_none(heir, tmp_path):
+    other = tmp_path / "other"
+    one_line(heir.take(heir.file), 65, "is no emailproxy.config")
+    one_line(heir.ecluse("import", "emailproxy", str(other)), 65, "cannot be opened")
+    one_line(heir.ecluse("import", "emailproxy", str(tmp_path)), 65, "no regular file")
+    one_line(heir.ecluse("import", "thunderbird", str(other)), 64, "only emailproxy is known")
+    other.write_text("[IMAP-1993]\nnonsense\n[alice@example.test]\nclient_id\n")
+    result = heir.take(other)
+    assert result.status == 65, result
+    assert result.err.startswith(f"{other}:2: neither a [section] nor key = value")
+
+
+# ---- run ----
+
+class Stranger(Heir):
+    """Serves the file of the other one as it is."""
+
+    def use(self, *accounts):
+        self.file = self.theirs(*accounts)
+        return self
+
+    def set(self, section, **options):
+        if self.file.name != "emailproxy.config":
+            super().set(section, **options)
+
+    def environment(self, **more):
+        return super().environment(SSL_CERT_FILE=self.rig.state["ca"],
+                                   XDG_STATE_HOME=str(self.folder / "state"),
+                                   XDG_RUNTIME_DIR=str(self.folder / "run"), **more)
+
+
+@pytest.fixture
+def stranger(rig, tmp_path):
+    one = Stranger(tmp_path, rig)
+    for name in "state", "run":
+        (tmp_path / name).mkdir(mode=0o700)
+    yield one
+    one.finish()
+
+
+def test_their_file_is_served_as_it_is(stranger, rig):
+    """One command, and mail is read with the password that the client has; the second time without
+    the file's tokens."""
+    stranger.use(account(rig, ALICE, stranger.token_of(ALICE)), account(rig, BOB)).start()
+    before = stranger.file.read_bytes()
+    assert stranger.accounts()["alice"]["signed_in"] == "never"
+    assert stranger.try_login("alice", "wrong").startswith(WRONG)
+    assert stranger.try_login("bob", PASSWORD).startswith(WRONG)
+    assert stranger.accounts()["alice"]["signed_in"] == "never"
+    assert stranger.read_mail("alice")
+    assert stranger.accounts()["alice"]["signed_in"] == "in"
+    assert stranger.file.read_bytes() == before
+    assert stranger.stop() == 0
+    stranger.start()
+    rig.clear()
+    assert stranger.read_mail("alice")
+    assert rig.refreshes() == {"ok": 1}
+
+
+def test_what_was_revoked_does_not_come_back(stranger, rig):
+    stranger.use(account(rig, ALICE, stranger.token_of(ALICE))).start()
+    assert stranger.read_mail("alice")
+    stranger.hang_up()
+    assert stranger.ecluse("revoke", "alice", "emailproxy").status == 0
+    for _ in range(2):
+        assert stranger.try_login("alice", PASSWORD).startswith(WRONG)
+        assert stranger.stop() == 0
+        stranger.start()
+
+
+def test_many_first_logins_at_once(stranger, rig):
+    """They share one look at the token, and one request."""
+    stranger.use(account(rig, ALICE, stranger.token_of(ALICE))).start()
+    rig.clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: stranger.try_login("alice", PASSWORD), range(8)))
+    assert [reply[:3] for reply in replies] == ["OK "] * 8
+    assert rig.refreshes() == {"ok": 1}
