@@ -6,65 +6,18 @@
  * (HTML, cut off, nested too deep, duplicate keys, wrong types), a token with a character that must
  * not cross, a token_type that is not Bearer, an error that nobody has defined.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "auth/credential.h"
 #include "auth/oauth.h"
+#include "auth/oauth_json.h"
 
-#define DEPTH_MAX       16u
 #define EXPIRES_DEFAULT 3600
 #define EXPIRES_MAX     31536000
 #define ERROR_MAX       64u
 #define DESCRIPTION_MAX 300u
 #define SCOPE_MAX       4096u
-
-/* jansson has a limit of its own, 2048, which is deep for a stack and does not end at 16. */
-static bool depth_is_sound(struct slice text)
-{
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if (in_string && byte == '\\')
-            i++;
-        else if (byte == '"')
-            in_string = !in_string;
-        else if (!in_string && (byte == '{' || byte == '['))
-            depth++;
-        else if (!in_string && (byte == '}' || byte == ']') && depth > 0)
-            depth--;
-        if (depth > DEPTH_MAX)
-            return false;
-    }
-    return true;
-}
-
-/* NULL when it is no JSON object. */
-static json_t *parse(struct slice body)
-{
-    if (body.size == 0 || body.size > OAUTH_ANSWER_MAX || !depth_is_sound(body))
-        return NULL;
-    json_t *root = json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
-    if (json_is_object(root))
-        return root;
-    json_decref(root);
-    return NULL;
-}
-
-/* False when `key` is there and is no string. Absent, null: an empty slice without data. */
-static bool get_string(const json_t *root, const char *key, struct slice *value_out)
-{
-    const json_t *value = json_object_get(root, key);
-    *value_out = SLICE_NONE;
-    if (value == NULL || json_is_null(value))
-        return true;
-    if (!json_is_string(value))
-        return false;
-    *value_out = slice_of(json_string_value(value), json_string_length(value));
-    return true;
-}
 
 static bool read_decimal(struct slice text, double *number_out)
 {
@@ -116,7 +69,7 @@ static bool refresh_token_is_valid(struct slice token)
 static void read_refresh_token(const json_t *root, struct oauth_answer *answer)
 {
     struct slice refresh;
-    if (get_string(root, "refresh_token", &refresh) && refresh.size > 0 &&
+    if (oauth_json_string(root, "refresh_token", &refresh) && refresh.size > 0 &&
         refresh_token_is_valid(refresh))
         secret_set(&answer->refresh_token, refresh);
 }
@@ -125,8 +78,10 @@ static void read_refresh_token(const json_t *root, struct oauth_answer *answer)
 static const char *read_grant(const json_t *root, struct oauth_answer *answer)
 {
     struct slice access, refresh, type, scope;
-    if (!get_string(root, "access_token", &access) || !get_string(root, "token_type", &type) ||
-        !get_string(root, "refresh_token", &refresh) || !get_string(root, "scope", &scope))
+    if (!oauth_json_string(root, "access_token", &access) ||
+        !oauth_json_string(root, "token_type", &type) ||
+        !oauth_json_string(root, "refresh_token", &refresh) ||
+        !oauth_json_string(root, "scope", &scope))
         return "a field of the token answer has the wrong type";
     if (access.size == 0)
         return "there is no access token in the answer";
@@ -180,8 +135,8 @@ static void read_detail(const json_t *root, struct slice description, struct oau
 {
     struct slice subcode = SLICE_NONE;
     char text[ERROR_MAX + 1];
-    if (!get_string(root, "suberror", &subcode) || subcode.size == 0)
-        (void)!get_string(root, "error_subtype", &subcode);
+    if (!oauth_json_string(root, "suberror", &subcode) || subcode.size == 0)
+        (void)!oauth_json_string(root, "error_subtype", &subcode);
     slice_escape(subcode, text, sizeof(text));
     if (subcode.size > 0)
         answer->subcode = mem_copy_string(text);
@@ -193,8 +148,8 @@ static void read_refusal(int http_status, const json_t *root, struct oauth_answe
     struct slice error = SLICE_NONE, description = SLICE_NONE;
     enum oauth_outcome outcome = OAUTH_TRY_LATER;
     char text[ERROR_MAX + 1];
-    bool is_sound = get_string(root, "error", &error) &&
-                    get_string(root, "error_description", &description) && error.size > 0;
+    bool is_sound = oauth_json_string(root, "error", &error) &&
+                    oauth_json_string(root, "error_description", &description) && error.size > 0;
     bool may_decide = http_status >= 400 && http_status < 500 && http_status != 429;
     snprintf(text, sizeof(text), "HTTP %d", http_status);
     if (is_sound && may_decide) {
@@ -210,7 +165,7 @@ void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *
 {
     char text[ERROR_MAX + 1];
     *answer_out = (struct oauth_answer){0};
-    json_t *root = parse(body);
+    json_t *root = oauth_json_read(body);
     if (http_status == 200) {
         const char *problem =
             root == NULL ? "the answer cannot be read as JSON" : read_grant(root, answer_out);
