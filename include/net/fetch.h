@@ -1,10 +1,10 @@
 /*
- * HTTPS POST to token endpoints: libcurl's multi interface on our loop, with its settings nailed
- * down: https only, no redirects, verified TLS >= 1.2, no cookies, no netrc, no decompression, 30
- * s, at most 64 KiB of answer. Proxies of the environment are ignored. The name must stand in the
- * certificate's subjectAltName, and only the given bundle is trusted. Every request has a
- * connection of its own: on one that is used again libcurl may send a request twice, and a refresh
- * token that rotates would be lost with the answer to the first.
+ * HTTPS to token endpoints and their like, POST or GET: libcurl's multi interface on our loop, with
+ * its settings nailed down: https only, no redirects, verified TLS >= 1.2, no cookies, no netrc, no
+ * decompression, 30 s, at most 64 KiB of answer. Proxies of the environment are ignored. The name
+ * must stand in the certificate's subjectAltName, and only the given bundle is trusted. Every
+ * request has a connection of its own: on one that is used again libcurl may send a request twice,
+ * and a refresh token that rotates would be lost with the answer to the first.
  */
 #ifndef ECLUSE_NET_FETCH_H
 #define ECLUSE_NET_FETCH_H
@@ -22,7 +22,9 @@ struct fetch; /* one request */
 struct fetch_request {
     const char *url;
     const char *ca_file; /* path of a bundle */
-    struct secret *body; /* moved from; application/x-www-form-urlencoded */
+    /* moved from; application/x-www-form-urlencoded. NULL: a GET */
+    struct secret *body;
+    bool body_is_json; /* application/json instead */
     /* moved from; value of the Authorization header; NULL or not set: none */
     struct secret *authorization;
     unsigned timeout_seconds; /* for all of it; 0: FETCH_TIMEOUT_SECONDS */

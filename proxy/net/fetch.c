@@ -209,9 +209,11 @@ static void set_callbacks(struct fetch *fetch)
     ENSURE(curl_easy_setopt(transfer, CURLOPT_SSL_CTX_DATA, fetch) == CURLE_OK);
 }
 
-/* Not COPYPOSTFIELDS: there is one copy of the body, and it is ours to wipe. */
+/* Not COPYPOSTFIELDS: there is one copy of the body, and it is ours to wipe. NULL: a GET. */
 static void set_body(struct fetch *fetch, struct secret *body)
 {
+    if (body == NULL)
+        return;
     secret_move(&fetch->body, body);
     ENSURE(secret_is_set(&fetch->body));
     ENSURE(curl_easy_setopt(fetch->transfer, CURLOPT_POSTFIELDS, fetch->body.bytes) == CURLE_OK);
@@ -226,10 +228,13 @@ static void add_header(struct fetch *fetch, const char *header)
     fetch->headers = longer;
 }
 
-static bool set_headers(struct fetch *fetch, const struct secret *authorization)
+static bool set_headers(struct fetch *fetch, const struct fetch_request *request)
 {
+    const struct secret *authorization = request->authorization;
     add_header(fetch, "Accept: application/json");
     add_header(fetch, "Expect:");
+    if (request->body_is_json)
+        add_header(fetch, "Content-Type: application/json");
     bool done = true;
     if (authorization != NULL && secret_is_set(authorization)) {
         struct slice value = secret_bytes(authorization);
@@ -275,7 +280,7 @@ static bool prepare(struct fetch *fetch, const struct fetch_request *request)
         snprintf(fetch->text, sizeof(fetch->text), "not a URL that can be used");
         return false;
     }
-    if (!set_headers(fetch, request->authorization)) {
+    if (!set_headers(fetch, request)) {
         snprintf(fetch->text, sizeof(fetch->text), "the client's credentials cannot be sent");
         return false;
     }

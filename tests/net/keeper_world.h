@@ -89,7 +89,8 @@ struct fetch *fetch_start(struct fetcher *fetcher, const struct fetch_request *r
     (void)fetcher;
     fetch->url = mem_copy_string(request->url);
     fetch->ca_file = mem_copy_string(request->ca_file);
-    secret_move(&fetch->body, request->body);
+    if (request->body != NULL)
+        secret_move(&fetch->body, request->body);
     assert_true(request->authorization == NULL || !secret_is_set(request->authorization));
     fetch->on_answer = on_answer;
     fetch->owner = owner;

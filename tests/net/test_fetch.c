@@ -163,6 +163,7 @@ static void on_answer(void *owner, const struct fetch_answer *answer)
 struct wish {
     const char *host, *path, *scheme, *authorization, *ca_file;
     unsigned timeout_seconds;
+    bool is_get, is_json;
 };
 
 static void start(struct fixture *fixture, size_t index, const struct wish *wish)
@@ -180,14 +181,16 @@ static void start(struct fixture *fixture, size_t index, const struct wish *wish
     const struct fetch_request request = {
         .url = url,
         .ca_file = wish->ca_file == NULL ? fixture->ca_file : wish->ca_file,
-        .body = &body,
+        .body = wish->is_get ? NULL : &body,
+        .body_is_json = wish->is_json,
         .authorization = &authorization,
         .timeout_seconds = wish->timeout_seconds,
     };
     caller->fetch = fetch_start(fixture->fetcher, &request, on_answer, caller);
     caller->in_start = false;
     assert_non_null(caller->fetch);
-    assert_false(secret_is_set(&body));
+    assert_true(secret_is_set(&body) == wish->is_get);
+    secret_wipe(&body);
     assert_false(secret_is_set(&authorization));
 }
 
@@ -227,9 +230,17 @@ static void the_request_is_what_was_given(void **state)
     assert_null(strcasestr(head, "\r\nExpect:"));
     assert_null(strcasestr(head, "\r\nCookie:"));
     assert_null(strcasestr(head, "\r\nAccept-Encoding:"));
-    fetch(fixture, &(struct wish){.path = "/echo"});
+    fetch(fixture, &(struct wish){.path = "/echo", .is_json = true});
     https_server_last_head(fixture->server, head, sizeof(head));
     assert_null(strcasestr(head, "\r\nAuthorization:"));
+    assert_non_null(strstr(head, "\r\nContent-Type: application/json\r\n"));
+    assert_null(strcasestr(head, "urlencoded"));
+    caller = fetch(fixture, &(struct wish){.path = "/echo", .is_get = true});
+    assert_int_equal(caller->status, 200);
+    assert_string_equal(caller->body, "");
+    https_server_last_head(fixture->server, head, sizeof(head));
+    assert_int_equal(strncmp(head, "GET /echo HTTP/1.1\r\n", 20), 0);
+    assert_null(strcasestr(head, "\r\nContent-"));
 }
 
 static void any_status_is_an_answer(void **state)
