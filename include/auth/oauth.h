@@ -55,10 +55,10 @@ struct oauth_answer {
     int64_t number;    /* Microsoft's, of "AADSTS50173: ..."; 0: none */
 };
 
-/* The body of a token request, application/x-www-form-urlencoded: grant_type, the grant's own
- * fields, the scope, which may be "", and whatever says who the client is. *body_out holds secrets.
- * With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value, else it is empty. ERR_FULL:
- * something is over its maximum. */
+/* The body of a token request, application/x-www-form-urlencoded: grant_type (NULL: none), the
+ * grant's own fields, the scope, which may be "", and whatever says who the client is. *body_out
+ * holds secrets. With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value, else it is
+ * empty. ERR_FULL: something is over its maximum. */
 MUST_CHECK int oauth_token_request(const struct oauth_client *client, const char *grant_type,
                                    const struct oauth_field *fields, size_t count,
                                    const char *scope, struct secret *body_out,
@@ -68,6 +68,11 @@ MUST_CHECK int oauth_token_request(const struct oauth_client *client, const char
 MUST_CHECK int oauth_refresh_request(const struct oauth_client *client,
                                      const struct secret *refresh_token, const char *scope,
                                      struct secret *body_out, struct secret *authorization_out);
+
+/* The body of a revocation of a refresh token (RFC 7009 section 2.1); otherwise the same. */
+MUST_CHECK int oauth_revocation_request(const struct oauth_client *client,
+                                        const struct secret *refresh_token, struct secret *body_out,
+                                        struct secret *authorization_out);
 
 /* Never fails: what cannot be read is OAUTH_TRY_LATER. The JSON is strict: duplicate keys, depth
  * over 16, wrong types, control characters in a token make it unreadable. expires_in may be a

@@ -40,6 +40,7 @@ extern const struct subcommand subcommand_grants;
 extern const struct subcommand subcommand_help;
 extern const struct subcommand subcommand_import;
 extern const struct subcommand subcommand_login;
+extern const struct subcommand subcommand_logout;
 extern const struct subcommand subcommand_providers;
 extern const struct subcommand subcommand_reload;
 extern const struct subcommand subcommand_revoke;

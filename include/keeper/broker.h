@@ -26,6 +26,7 @@
 #define ECLUSE_KEEPER_BROKER_H
 
 #include "conf/config.h"
+#include "keeper/discovery.h"
 #include "keeper/vault.h"
 #include "net/fetch.h"
 
@@ -63,6 +64,10 @@ broker_ask(struct broker *broker, const char *account, uint64_t refused_generati
                              const char *text),
            void *owner);
 void broker_cancel(struct broker_ticket *ticket);
+
+/* What issuers say, which everything that talks to them shares. Borrowed; closed with the broker,
+ * before which every ticket of it is cancelled. */
+struct discovery *broker_discovery(struct broker *broker);
 
 /* Somebody changed the account's token in the vault (a sign-in, a logout): forget the old access
  * token, the back-off and what a request under way brings. Who waits gets a new request. */

@@ -5,6 +5,7 @@
 #define ECLUSE_KEEPER_BROKER_ACCOUNT_H
 
 #include "keeper/broker.h"
+#include "keeper/discovery.h"
 #include "keeper/secret_command.h"
 #include "keeper/token_inputs.h"
 
@@ -32,6 +33,7 @@ struct broker_account {
     struct secret next_refresh;
 
     struct fetch *fetch;
+    struct discovery_ticket *lookup;     /* where the token endpoint is, before all else */
     struct token_collection *collection; /* what comes before fetch */
     struct secret_command *command;      /* flows none and command have this, the others those */
     char *issuer;                        /* of the request under way, and of next_refresh */
@@ -63,6 +65,7 @@ struct broker_ticket {
 struct broker {
     struct loop *loop;
     struct fetcher *fetcher;
+    struct discovery *discovery;
     struct vault *vault;
     const struct config *config;
     const struct log *log;
@@ -139,6 +142,20 @@ int64_t broker_tend_look(struct broker *broker);
 void broker_tend_end(struct broker *broker);
 /* The account's failure says that its user is needed. */
 void broker_tend_notice(struct broker_account *account);
+
+/* ---- broker_endpoint.c: where the token endpoint is ---- */
+
+/* True: the issuer is being asked for the token endpoint, and broker_account_refresh follows, or
+ * who waits is told why not. */
+MUST_CHECK bool broker_endpoint_look_up(struct broker_account *account,
+                                        const struct account_config *options);
+/* The token endpoint, for mem_free; NULL: nobody says where it is. */
+char *broker_endpoint_known(const struct broker_account *account,
+                            const struct account_config *options);
+
+/* The token endpoint has refused the request. When it does not know the client, and that was
+ * registered, it is forgotten. */
+void broker_endpoint_refused(const struct broker_account *account, const char *error);
 
 /* ---- broker_password.c: flows none and command ---- */
 

@@ -24,6 +24,7 @@ void command_run_accounts(struct command *command);
 void command_run_grant(struct command *command);
 void command_run_grants(struct command *command);
 void command_run_login(struct command *command);
+void command_run_logout(struct command *command);
 void command_run_reload(struct command *command);
 void command_run_revoke(struct command *command);
 void command_run_status(struct command *command);
@@ -56,6 +57,10 @@ void command_fail(struct command *command, int exit_code, const char *format, ..
 void command_fail_error(struct command *command, const struct err *err);
 /* Once the answer has been given, the keeper stops. */
 void command_stop_afterwards(struct command *command);
+
+/* What goes on for the command outside of it, and how that is cancelled, which happens when the
+ * command is; NULL, NULL: it has ended. */
+void command_set_work(struct command *command, void (*cancel)(void *work), void *work);
 
 /* As broker_ask for any valid token; the ticket goes with the command. `on_token` ends it. */
 void command_ask_token(struct command *command, const char *account,

@@ -5,6 +5,7 @@
 #ifndef ECLUSE_KEEPER_ENDPOINT_H
 #define ECLUSE_KEEPER_ENDPOINT_H
 
+#include "auth/oauth_metadata.h"
 #include "conf/config.h"
 
 /* True for the flows in which somebody signs in and a refresh token is kept. */
@@ -16,8 +17,15 @@ bool endpoint_has_stored_password(const struct account_config *account);
 /* What the vault binds the account's refresh token to: the issuer, else the token endpoint as
  * configured; and its password: "password:" and the provider's name. For mem_free. */
 char *endpoint_issuer(const struct account_config *account);
-/* The provider's token endpoint with {tenant} replaced; NULL when it has none. For mem_free. */
-char *endpoint_token_url(const struct account_config *account);
+/* The issuer that tells the provider's endpoints, with {tenant} replaced; NULL when it has none.
+ * For mem_free. */
+char *endpoint_issuer_url(const struct account_config *account);
+/* An endpoint of the provider: the one in the configuration, with {tenant} replaced, else the one
+ * in `metadata` (NULL: nothing is known), else NULL. For mem_free. */
+char *endpoint_url(const struct account_config *account, const struct oauth_metadata *metadata,
+                   enum oauth_endpoint which);
+/* True when only the issuer can tell where it is: the configuration does not, and has an issuer. */
+bool endpoint_needs_discovery(const struct account_config *account, enum oauth_endpoint which);
 /* The account's scope, else all that the provider's rows name, each word once. May be "". For
  * mem_free. */
 char *endpoint_scope(const struct account_config *account);

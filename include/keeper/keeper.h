@@ -41,6 +41,7 @@ void keeper_renew_offers(struct keeper *keeper);
 /* The parts that commands need; NULL where the mode has none (gates and desk when OFFLINE). */
 const struct config *keeper_config(const struct keeper *keeper);
 struct vault *keeper_vault(struct keeper *keeper);
+struct fetcher *keeper_fetcher(struct keeper *keeper);
 struct broker *keeper_broker(struct keeper *keeper);
 struct desk *keeper_desk(struct keeper *keeper);
 struct gates *keeper_gates(struct keeper *keeper);

@@ -18,12 +18,20 @@ struct token_request {
     struct secret password;      /* the one in the body, with flow password */
 };
 
-/* `inputs` are those of token_inputs_collect. ERR_NOT_FOUND: there is no refresh token or password,
- * somebody must sign in. Others: the configuration (no token endpoint, a client secret that cannot
- * be read) or the vault; the text says which and what to do. Nothing is allocated then. */
-MUST_CHECK int token_request_make(const struct account_config *account, struct vault *vault,
-                                  const struct token_inputs *inputs,
+/* `token_url` is endpoint_url's, NULL: there is none; `inputs` are those of token_inputs_collect.
+ * ERR_NOT_FOUND: there is no refresh token or password, somebody must sign in. Others: the
+ * configuration (no token endpoint, a client secret that cannot be read) or the vault; the text
+ * says which and what to do. Nothing is allocated then. */
+MUST_CHECK int token_request_make(const struct account_config *account, const char *token_url,
+                                  struct vault *vault, const struct token_inputs *inputs,
                                   struct token_request *request_out, struct err *err);
+/* The body and the Authorization header that revoke a refresh token of the account (RFC 7009) at
+ * `url`. As above. */
+MUST_CHECK int token_request_make_revocation(const struct account_config *account, const char *url,
+                                             struct vault *vault, const struct token_inputs *inputs,
+                                             const struct secret *refresh_token,
+                                             struct secret *body_out,
+                                             struct secret *authorization_out, struct err *err);
 void token_request_clear(struct token_request *request);
 
 /* True when a token that was had for `a` is as good for `b`: same endpoint, client and scope; of a

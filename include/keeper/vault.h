@@ -132,6 +132,17 @@ MUST_CHECK int vault_grant_verifier(struct vault *vault, const struct vault_gran
                                     struct secret *verifier_out, struct err *err);
 const struct secret *vault_grant_key(const struct vault *vault);
 
+/* ---- clients that were registered at issuers (RFC 7591), by issuer; not secret ---- */
+
+/* ERR_EXISTS: the issuer has one, which stays. */
+MUST_CHECK int vault_client_store(struct vault *vault, const char *issuer, const char *client_id,
+                                  int64_t now, struct err *err);
+/* ERR_NOT_FOUND. For mem_free. */
+MUST_CHECK int vault_client_load(struct vault *vault, const char *issuer, char **client_id_out,
+                                 struct err *err);
+/* ERR_NOT_FOUND. */
+MUST_CHECK int vault_client_forget(struct vault *vault, const char *issuer, struct err *err);
+
 /* ---- what upstreams can do: one row per account and protocol; not secret, so not sealed ---- */
 
 struct vault_upstream {

@@ -30,6 +30,11 @@ extern const char vault_schema[];
 /* From version 1 to this one. On error it is still of version 1. */
 MUST_CHECK int vault_migrate(struct vault *vault, struct err *err);
 
+/* ---- vault_client.c ---- */
+
+/* Makes its table when there is none. */
+MUST_CHECK int vault_clients_prepare(struct vault *vault, struct err *err);
+
 /* ---- vault.c ---- */
 
 /* Turns the database's last failure into a code and a text. */

@@ -71,7 +71,9 @@ static int append_client(struct buf *out, const struct oauth_client *client)
 static int write_body(struct buf *out, const struct oauth_client *client, const char *grant_type,
                       const struct oauth_field *fields, size_t count, const char *scope)
 {
-    int status = append_field(out, "grant_type", slice_of_string(grant_type));
+    int status = 0;
+    if (grant_type != NULL)
+        status = append_field(out, "grant_type", slice_of_string(grant_type));
     for (size_t i = 0; i < count && status == 0; i++)
         status = append_field(out, fields[i].name, fields[i].value);
     if (status == 0 && scope != NULL && scope[0] != '\0')
@@ -124,6 +126,19 @@ int oauth_refresh_request(const struct oauth_client *client, const struct secret
     const struct oauth_field field = {"refresh_token", secret_bytes(refresh_token)};
     if (secret_is_set(refresh_token) && refresh_token->size > 0)
         return oauth_token_request(client, "refresh_token", &field, 1, scope, body_out,
+                                   authorization_out);
+    secret_wipe(body_out);
+    secret_wipe(authorization_out);
+    return ERR_SYNTAX;
+}
+
+int oauth_revocation_request(const struct oauth_client *client, const struct secret *refresh_token,
+                             struct secret *body_out, struct secret *authorization_out)
+{
+    const struct oauth_field fields[] = {{"token", secret_bytes(refresh_token)},
+                                         {"token_type_hint", SLICE_LITERAL("refresh_token")}};
+    if (secret_is_set(refresh_token) && refresh_token->size > 0)
+        return oauth_token_request(client, NULL, fields, LENGTH_OF(fields), "", body_out,
                                    authorization_out);
     secret_wipe(body_out);
     secret_wipe(authorization_out);

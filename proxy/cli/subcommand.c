@@ -3,15 +3,28 @@
 #include <string.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_run,    &subcommand_check,    &subcommand_providers,
-    &subcommand_login,  &subcommand_accounts, &subcommand_grant,
-    &subcommand_grants, &subcommand_revoke,   &subcommand_token,
-    &subcommand_import, &subcommand_status,   &subcommand_cert,
-    &subcommand_reload, &subcommand_stop,     &subcommand_version,
-    &subcommand_help,   &subcommand_gate,     NULL,
+    &subcommand_run,
+    &subcommand_check,
+    &subcommand_providers,
+    &subcommand_login,
+    &subcommand_logout,
+    &subcommand_accounts,
+    &subcommand_grant,
+    &subcommand_grants,
+    &subcommand_revoke,
+    &subcommand_token,
+    &subcommand_import,
+    &subcommand_status,
+    &subcommand_cert,
+    &subcommand_reload,
+    &subcommand_stop,
+    &subcommand_version,
+    &subcommand_help,
+    &subcommand_gate,
+    NULL,
 };
 
-static const char *const absent_names[] = {"add", "logout", "sessions", "audit", "doctor", "vault"};
+static const char *const absent_names[] = {"add", "sessions", "audit", "doctor", "vault"};
 
 const struct subcommand *const *subcommand_table(void)
 {

@@ -171,11 +171,11 @@ void broker_signed_in(struct broker *broker, const char *label)
     broker_wake(broker);
 }
 
-/* A token that has rotated is the account's all the same: it stays to be stored. A command does not
- * matter any more. */
+/* A token that has rotated is the account's all the same: it stays to be stored. A command,
+ * and where an endpoint was, do not matter any more. */
 static void account_changed(struct broker_account *account)
 {
-    if (account->command != NULL || account->collection != NULL) {
+    if (account->command != NULL || account->collection != NULL || account->lookup != NULL) {
         broker_account_interrupt(account);
         broker_account_ask_again(account);
         broker_wake(account->broker);
@@ -246,12 +246,18 @@ struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct va
     broker->vault = vault;
     broker->config = config;
     broker->log = log;
+    broker->discovery = discovery_open(loop, fetcher, log);
     list_init(&broker->accounts);
     list_init(&broker->asked);
     list_init(&broker->looking);
     deferral_init(&broker->turn, on_turn);
     broker->references = 1;
     return broker;
+}
+
+struct discovery *broker_discovery(struct broker *broker)
+{
+    return broker->discovery;
 }
 
 static void cancel_all(struct list *tickets)
@@ -284,5 +290,6 @@ void broker_close(struct broker *broker)
     cancel_all(&broker->looking);
     deferral_cancel(&broker->turn);
     broker_tend_end(broker);
+    discovery_close(broker->discovery);
     broker_drop(broker);
 }

@@ -253,6 +253,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
         break;
     case OAUTH_SIGNED_OUT:
     case OAUTH_MISTAKEN:
+        broker_endpoint_refused(account, read.error);
         /* It may be the client of the old configuration that it was not for. */
         if (!account->answer_is_foreign)
             broker_refusal_take(account, &read, answer->retry_after);
@@ -275,7 +276,8 @@ static bool account_take_answer(struct broker_account *account, const struct fet
 
 bool broker_account_is_busy(const struct broker_account *account)
 {
-    return account->fetch != NULL || account->collection != NULL || account->command != NULL;
+    return account->fetch != NULL || account->lookup != NULL || account->collection != NULL ||
+           account->command != NULL;
 }
 
 void broker_account_interrupt(struct broker_account *account)
@@ -283,6 +285,9 @@ void broker_account_interrupt(struct broker_account *account)
     if (account->fetch != NULL)
         fetch_cancel(account->fetch);
     account->fetch = NULL;
+    if (account->lookup != NULL)
+        discovery_cancel(account->lookup);
+    account->lookup = NULL;
     if (account->collection != NULL)
         token_inputs_cancel(account->collection);
     account->collection = NULL;
@@ -333,9 +338,11 @@ static void account_request(struct broker_account *account, const struct token_i
     const struct account_config *options = config_account(broker->config, account->label);
     struct token_request request = {0};
     struct err err = {0};
+    char *url = options == NULL ? NULL : broker_endpoint_known(account, options);
     int status = options == NULL
                      ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                     : token_request_make(options, broker->vault, inputs, &request, &err);
+                     : token_request_make(options, url, broker->vault, inputs, &request, &err);
+    mem_free(url);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);
         return;
@@ -397,6 +404,8 @@ void broker_account_refresh(struct broker_account *account)
         broker_password_refresh(account, options);
         return;
     }
+    if (options != NULL && broker_endpoint_look_up(account, options))
+        return;
     if (options != NULL)
         account->collection = token_inputs_collect(broker->loop, options, on_collected, account);
     if (account->collection == NULL)

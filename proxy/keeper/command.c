@@ -27,6 +27,8 @@ struct command {
     struct broker_ticket *ticket;
     void (*on_token)(struct command *command, enum why why, const struct broker_token *token,
                      const char *text);
+    void (*cancel_work)(void *work);
+    void *work;
     bool stops_keeper;
     uv_timer_t delivery; /* owns the memory: freed when it is closed */
 };
@@ -40,6 +42,7 @@ static const struct command_rule rules[] = {
      {"protocols", "password", "mechanisms"}},
     {"grants", false, command_run_grants, {NULL}, {"account"}},
     {"login", false, command_run_login, {"account"}, {"refresh_token", "password"}},
+    {"logout", false, command_run_logout, {"account"}, {NULL}},
     {"reload", true, command_run_reload, {NULL}, {NULL}},
     {"revoke", false, command_run_revoke, {"account", "grant"}, {NULL}},
     {"status", true, command_run_status, {NULL}, {NULL}},
@@ -137,6 +140,12 @@ struct keeper *command_keeper(struct command *command)
 struct secret *command_kept_secret(struct command *command)
 {
     return &command->kept;
+}
+
+void command_set_work(struct command *command, void (*cancel)(void *work), void *work)
+{
+    command->cancel_work = cancel;
+    command->work = work;
 }
 
 const char *command_value(const struct command *command, const char *key)
@@ -243,5 +252,7 @@ void command_cancel(struct command *command)
     if (command->ticket != NULL)
         broker_cancel(command->ticket);
     command->ticket = NULL;
+    if (command->cancel_work != NULL)
+        command->cancel_work(command->work);
     uv_close((uv_handle_t *)&command->delivery, on_timer_closed);
 }

@@ -33,20 +33,54 @@ char *endpoint_issuer(const struct account_config *account)
     return issuer;
 }
 
-char *endpoint_token_url(const struct account_config *account)
+/* "" becomes NULL. */
+static char *with_tenant(const char *url, const char *tenant)
 {
-    const char *url = account->provider_row->token_endpoint;
     const char *place = strstr(url, TENANT);
 
     if (*url == '\0')
         return NULL;
     if (place == NULL)
         return mem_copy_string(url);
-    size_t size = strlen(url) + strlen(account->tenant) + 1;
+    size_t size = strlen(url) + strlen(tenant) + 1;
     char *out = mem_new(size);
-    snprintf(out, size, "%.*s%s%s", (int)(place - url), url, account->tenant,
-             place + strlen(TENANT));
+    snprintf(out, size, "%.*s%s%s", (int)(place - url), url, tenant, place + strlen(TENANT));
     return out;
+}
+
+char *endpoint_issuer_url(const struct account_config *account)
+{
+    return with_tenant(account->provider_row->issuer, account->tenant);
+}
+
+static const char *configured(const struct account_config *account, enum oauth_endpoint which)
+{
+    const struct provider_config *provider = account->provider_row;
+    const char *const urls[OAUTH_ENDPOINTS] = {
+        [OAUTH_AUTHORIZATION_ENDPOINT] = provider->authorization_endpoint,
+        [OAUTH_TOKEN_ENDPOINT] = provider->token_endpoint,
+        [OAUTH_DEVICE_ENDPOINT] = provider->device_authorization_endpoint,
+        [OAUTH_REVOCATION_ENDPOINT] = provider->revocation_endpoint,
+        [OAUTH_REGISTRATION_ENDPOINT] = provider->registration_endpoint,
+        [OAUTH_USERINFO_ENDPOINT] = "",
+    };
+
+    return urls[which];
+}
+
+char *endpoint_url(const struct account_config *account, const struct oauth_metadata *metadata,
+                   enum oauth_endpoint which)
+{
+    char *url = with_tenant(configured(account, which), account->tenant);
+
+    if (url == NULL && metadata != NULL && metadata->endpoints[which] != NULL)
+        url = mem_copy_string(metadata->endpoints[which]);
+    return url;
+}
+
+bool endpoint_needs_discovery(const struct account_config *account, enum oauth_endpoint which)
+{
+    return *configured(account, which) == '\0' && *account->provider_row->issuer != '\0';
 }
 
 static bool has_word(const char *words, struct slice word)

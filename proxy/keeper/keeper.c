@@ -235,6 +235,11 @@ struct vault *keeper_vault(struct keeper *keeper)
     return keeper->vault;
 }
 
+struct fetcher *keeper_fetcher(struct keeper *keeper)
+{
+    return keeper->fetcher;
+}
+
 struct broker *keeper_broker(struct keeper *keeper)
 {
     return keeper->broker;

@@ -13,19 +13,37 @@
 #include <string.h>
 
 #include "keeper/endpoint.h"
+#include "keeper/registration.h"
 #include "keeper/token_assertion.h"
 #include "keeper/token_client.h"
 
 #define BEARER_GRANT "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-static int check_account(const struct account_config *account, struct err *err)
+static int check_account(const struct account_config *account, const char *token_url,
+                         struct err *err)
 {
     if (account->flow == FLOW_NONE || account->flow == FLOW_COMMAND)
         return err_set(err, ERR_CONFIG, "its flow asks nobody for a token");
-    if (*account->provider_row->token_endpoint == '\0')
+    if (token_url == NULL)
         return err_set(err, ERR_CONFIG, "provider %s has no token_endpoint; add it",
                        account->provider);
     return 0;
+}
+
+/* `client_out` borrows from *identifier_out. A refresh token is good for the client that it was
+ * given to, and no other; that may be one that was registered. */
+static int make_client(const struct account_config *account, struct vault *vault,
+                       const struct token_inputs *inputs, const char *audience,
+                       struct token_client *client_out, char **identifier_out, struct err *err)
+{
+    int status = token_client_make(account, inputs, audience, client_out, err);
+
+    if (status != 0 || !endpoint_has_sign_in(account))
+        return status;
+    status = registration_client(account, vault, identifier_out, err);
+    if (status == 0)
+        client_out->oauth.identifier = *identifier_out;
+    return status;
 }
 
 /* What a request is made from. */
@@ -129,28 +147,51 @@ static int write_grant(const struct source *source, struct token_request *reques
     return err_set(err, ERR_CONFIG, "its flow asks nobody for a token");
 }
 
-int token_request_make(const struct account_config *account, struct vault *vault,
-                       const struct token_inputs *inputs, struct token_request *request_out,
-                       struct err *err)
+int token_request_make(const struct account_config *account, const char *token_url,
+                       struct vault *vault, const struct token_inputs *inputs,
+                       struct token_request *request_out, struct err *err)
 {
     struct token_request request = {0};
     struct token_client client = {0};
     const struct source source = {account, vault, inputs, &client};
-    int status = check_account(account, err);
+    char *identifier = NULL;
+    int status = check_account(account, token_url, err);
 
     request.issuer = endpoint_issuer(account);
-    request.url = endpoint_token_url(account);
-    if (status == 0)
-        status = token_client_make(account, inputs, request.url, &client, err);
+    if (status == 0) {
+        request.url = mem_copy_string(token_url);
+        status = make_client(account, vault, inputs, token_url, &client, &identifier, err);
+    }
     if (status == 0)
         status = write_grant(&source, &request, err);
     token_client_clear(&client);
+    mem_free(identifier);
     if (status != 0) {
         token_request_clear(&request);
         return status;
     }
     *request_out = request;
     return 0;
+}
+
+int token_request_make_revocation(const struct account_config *account, const char *url,
+                                  struct vault *vault, const struct token_inputs *inputs,
+                                  const struct secret *refresh_token, struct secret *body_out,
+                                  struct secret *authorization_out, struct err *err)
+{
+    struct token_client client = {0};
+    char *identifier = NULL;
+    int status = make_client(account, vault, inputs, url, &client, &identifier, err);
+
+    if (status == 0) {
+        status =
+            oauth_revocation_request(&client.oauth, refresh_token, body_out, authorization_out);
+        if (status != 0)
+            err_set(err, status, "the request cannot be made: %s", err_code_text(status));
+    }
+    token_client_clear(&client);
+    mem_free(identifier);
+    return status;
 }
 
 void token_request_clear(struct token_request *request)

@@ -292,6 +292,8 @@ static int open_checked(struct vault *vault, const struct secret *key, struct er
         status = check_version(vault, &version, err);
     if (status == 0 && version < VAULT_VERSION)
         status = vault_migrate(vault, err);
+    if (status == 0)
+        status = vault_clients_prepare(vault, err);
     return status;
 }
 

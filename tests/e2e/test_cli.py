@@ -19,9 +19,9 @@ import pytest
 from cli_support import (BINARY, PASSWORD, PATIENCE, accounts, endpoint, grant, grants, login,
                          one_line, place, rotating)  # noqa: F401 (fixtures)
 
-COMMANDS = ["run", "check", "providers", "login", "accounts", "grant", "grants", "revoke", "token",
-            "import", "status", "cert", "reload", "stop", "version", "help"]
-ABSENT = ["add", "logout", "sessions", "audit", "doctor", "vault"]
+COMMANDS = ["run", "check", "providers", "login", "logout", "accounts", "grant", "grants",
+            "revoke", "token", "import", "status", "cert", "reload", "stop", "version", "help"]
+ABSENT = ["add", "sessions", "audit", "doctor", "vault"]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
 

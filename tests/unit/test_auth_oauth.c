@@ -111,6 +111,33 @@ static void requests_of_other_grants(void **state)
     }
 }
 
+static void revocations(void **state)
+{
+    struct secret token = {0}, client_secret = {0}, body = {0}, authorization = {0};
+    struct oauth_client client = {.identifier = "a:b", .secret = &client_secret};
+    (void)state;
+    assert_int_equal(oauth_revocation_request(&client, &token, &body, &authorization), ERR_SYNTAX);
+    assert_false(secret_is_set(&body));
+    secret_set(&token, SLICE_LITERAL("r&t"));
+    assert_int_equal(oauth_revocation_request(&client, &token, &body, &authorization), 0);
+    assert_string_equal((char *)body.bytes,
+                        "token=r%26t&token_type_hint=refresh_token&client_id=a%3Ab");
+    assert_false(secret_is_set(&authorization));
+    secret_set(&client_secret, SLICE_LITERAL("p/w"));
+    client.authentication = OAUTH_CLIENT_POST;
+    assert_int_equal(oauth_revocation_request(&client, &token, &body, &authorization), 0);
+    assert_string_equal((char *)body.bytes, "token=r%26t&token_type_hint=refresh_token"
+                                            "&client_id=a%3Ab&client_secret=p%2Fw");
+    client.authentication = OAUTH_CLIENT_BASIC;
+    assert_int_equal(oauth_revocation_request(&client, &token, &body, &authorization), 0);
+    assert_string_equal((char *)body.bytes, "token=r%26t&token_type_hint=refresh_token");
+    assert_string_equal((char *)authorization.bytes, "Basic YSUzQWI6cCUyRnc=");
+    secret_wipe(&token);
+    secret_wipe(&client_secret);
+    secret_wipe(&body);
+    secret_wipe(&authorization);
+}
+
 static void requests_have_limits(void **state)
 {
     (void)state;
@@ -485,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
         cmocka_unit_test(requests_of_other_grants),
+        cmocka_unit_test(revocations),
         cmocka_unit_test(requests_have_limits),
         cmocka_unit_test(grants),
         cmocka_unit_test(unreadable_grants),
