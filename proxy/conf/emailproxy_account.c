@@ -332,7 +332,7 @@ static void map_client(struct mapping *mapping, const struct emailproxy_section 
     }
 }
 
-/* Kept as it is: only the local password opens it. */
+/* Kept as it is: only the local password opens it. The other flows have none that is of use. */
 static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_section *section,
                               struct account_config *account)
 {
@@ -341,7 +341,8 @@ static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_s
     const struct emailproxy_pair *count = mapping_find(mapping, section, "token_iterations");
     uint64_t iterations = 0;
 
-    if (token == NULL || salt == NULL)
+    if (token == NULL || salt == NULL ||
+        (account->flow != FLOW_CODE && account->flow != FLOW_DEVICE))
         return;
     if (count != NULL && !slice_read_number(slice_of_string(count->value), UINT32_MAX, &iterations))
         problems_add(mapping->draft->problems, count->line, "token_iterations must be a number");
