@@ -130,19 +130,33 @@ int import_tokens_open(struct import_tokens *tokens, const struct emailproxy_fil
 
 /* ---- handing over ---- */
 
-static int sign_in(const struct arguments *arguments, const char *account,
-                   const struct secret *token)
+static int sign_in(const struct arguments *arguments, const char *account, const char *key,
+                   const struct secret *secret)
 {
     char expires[PRINT_TIME_CAPACITY];
     json_t *request = json_object(), *answer = NULL;
     ask_add(request, "account", account);
-    ask_add(request, "refresh_token", (const char *)secret_bytes(token).data);
+    ask_add(request, key, (const char *)secret_bytes(secret).data);
     int exit_code = ask_command(arguments, "login", request, &answer);
-    if (exit_code == EX_OK)
+    if (exit_code == EX_OK && json_is_true(json_object_get(answer, "stored")))
+        print_line("%s: the password is the provider's, too, and kept for it", account);
+    else if (exit_code == EX_OK)
         print_line("%s: the token is taken over; its access token is good until %s", account,
                    print_time(ask_number(answer, "expires"), expires));
     json_decref(answer);
     return exit_code;
+}
+
+/* Some flows need nobody, one needs the password of the user, the others have a token. */
+static int sign_in_by_flow(const struct import_tokens *tokens, const struct import_token *token,
+                           const struct arguments *arguments, const struct account_config *account)
+{
+    if (account->flow == FLOW_PASSWORD)
+        return sign_in(arguments, account->name, "password", &tokens->password);
+    bool has_sign_in = account->flow == FLOW_CODE || account->flow == FLOW_DEVICE;
+    if (!has_sign_in || !secret_is_set(&token->refresh_token))
+        return EX_OK;
+    return sign_in(arguments, account->name, "refresh_token", &token->refresh_token);
 }
 
 static int grant(const struct arguments *arguments, const char *account,
@@ -161,18 +175,17 @@ static int grant(const struct arguments *arguments, const char *account,
 }
 
 static int hand_over_one(const struct import_tokens *tokens, size_t index,
-                         const struct arguments *arguments, const char *account)
+                         const struct arguments *arguments, const struct account_config *account)
 {
     const struct import_token *token = &tokens->items[index];
-    int exit_code = EX_OK;
+    const char *name = account->name;
     if (!token->is_opened) {
         print_line("%s: no token of it was opened; ecluse login %s, then ecluse grant %s --name N",
-                   account, account, account);
+                   name, name, name);
         return EX_OK;
     }
-    if (secret_is_set(&token->refresh_token))
-        exit_code = sign_in(arguments, account, &token->refresh_token);
-    int grant_code = grant(arguments, account, &tokens->password);
+    int exit_code = sign_in_by_flow(tokens, token, arguments, account);
+    int grant_code = grant(arguments, name, &tokens->password);
     return exit_code == EX_OK ? grant_code : exit_code;
 }
 
@@ -181,7 +194,7 @@ int import_tokens_hand_over(struct import_tokens *tokens, const struct arguments
 {
     int first_failure = EX_OK;
     for (size_t i = 0; i < tokens->count; i++) {
-        int exit_code = hand_over_one(tokens, i, arguments, config->accounts[i]->name);
+        int exit_code = hand_over_one(tokens, i, arguments, config->accounts[i]);
         if (first_failure == EX_OK)
             first_failure = exit_code;
     }

@@ -200,6 +200,29 @@ def test_a_sealed_client_secret(heir, rig):
     assert heir.read_mail("alice")
 
 
+def test_an_account_of_a_client(heir, rig):
+    """Its access token says whose password it is; no sign-in is needed."""
+    rows = account(rig, ALICE, "unused", oauth2_flow="client_credentials")
+    del rows[ALICE]["permission_url"], rows[ALICE]["refresh_token"]
+    result = heir.take(heir.theirs(rows))
+    assert result.status == 0, result
+    assert "the token is taken over" not in result.out
+    heir.start()
+    row = heir.accounts()["alice"]
+    assert row["flow"] == "client_credentials" and row["signed_in"] == "not needed"
+    assert heir.try_login("alice", PASSWORD + "x").startswith(WRONG)
+    assert not heir.try_login("alice", PASSWORD).startswith(WRONG)
+
+
+def test_an_account_with_the_provider_s_own_password(heir, rig):
+    rows = account(rig, ALICE, "unused", oauth2_flow="password")
+    del rows[ALICE]["permission_url"]
+    result = heir.take(heir.theirs(rows))
+    assert result.status == 0, result
+    assert "alice: the password is the provider's, too, and kept for it" in result.out
+    assert heir.accounts()["alice"]["signed_in"] == "in"
+
+
 def test_a_token_that_is_dead_is_said(heir, rig):
     path = heir.theirs(account(rig, ALICE, "dead"))
     result = heir.take(path)
