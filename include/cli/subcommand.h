@@ -48,6 +48,7 @@ extern const struct subcommand subcommand_run;
 extern const struct subcommand subcommand_status;
 extern const struct subcommand subcommand_stop;
 extern const struct subcommand subcommand_token;
+extern const struct subcommand subcommand_vault;
 extern const struct subcommand subcommand_version;
 
 /* All of them in the order of the help; NULL at the end. */

@@ -22,12 +22,29 @@
 #include "base/secret.h"
 #include "base/terms.h"
 #include "keeper/state_folder.h"
+#include "keeper/vault_key.h"
 
 struct vault;
 
+/* How the vault that is there is sealed; not vouched for before it is opened. ERR_NOT_FOUND: there
+ * is none. ERR_DENIED, ERR_CORRUPT as at vault_open. */
+MUST_CHECK int vault_read_lock(const struct state_folder *folder, struct vault_lock *lock_out,
+                               struct err *err);
+
+/* Seals everything for another key, which is moved from, in one transaction: on return it is on
+ * disk, and at any moment all of it opens with the old key or all of it with the new one. What is
+ * damaged stays as it is, octet by octet; *left_out counts that. On an error the vault is as it was
+ * before. */
+MUST_CHECK int vault_rekey(struct vault *vault, const struct vault_lock *lock, struct secret *key,
+                           size_t *left_out, struct err *err);
+
 /* The folder is borrowed and outlives the vault; the key (keeper/vault_key.h) is moved from. A new
  * vault is made when there is none, one of an older version is brought to this one. ERR_DENIED: the
- * file's permissions; ERR_CORRUPT: not a vault of such a version, or the key does not fit it. */
+ * file's permissions, or the key does not fit and is not of a key file; ERR_CORRUPT: not a vault of
+ * such a version, or the key file does not fit it. */
+MUST_CHECK int vault_open_sealed(const struct state_folder *folder, const struct vault_lock *lock,
+                                 struct secret *key, struct vault **vault_out, struct err *err);
+/* One that is sealed with a keyfile. */
 MUST_CHECK int vault_open(const struct state_folder *folder, struct secret *key,
                           struct vault **vault_out, struct err *err);
 /* As vault_flush, then closes; what cannot be written then is lost, and is only last_used. NULL is

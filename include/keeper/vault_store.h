@@ -16,9 +16,12 @@ struct vault_use {
     int64_t number, when;
 };
 
+#define VAULT_VERSION 3
+
 struct vault {
     const struct state_folder *folder;
     sqlite3 *database;
+    struct vault_lock lock;
     struct secret seal_key, grant_key;
     struct vault_use *uses; /* of grants, since the last flush: one entry a grant */
     size_t use_count;
@@ -27,8 +30,17 @@ struct vault {
 /* ---- vault_schema.c ---- */
 
 extern const char vault_schema[];
-/* From version 1 to this one. On error it is still of version 1. */
-MUST_CHECK int vault_migrate(struct vault *vault, struct err *err);
+/* From `version` to this one. On error it is still of that version. */
+MUST_CHECK int vault_migrate(struct vault *vault, int64_t version, struct err *err);
+
+/* ---- vault_header.c: the one row that says how all the rest is sealed ---- */
+
+/* How it is sealed, as it says itself. */
+MUST_CHECK int vault_load_lock(struct vault *vault, struct vault_lock *lock_out, struct err *err);
+/* That it is a vault, and that keys and lock fit; from version 3 on grant_key is the one in it. */
+MUST_CHECK int vault_check_header(struct vault *vault, int64_t *version_out, struct err *err);
+/* Puts the row in the place of the one that is there, for the vault's lock and keys. */
+MUST_CHECK int vault_write_header(struct vault *vault, struct err *err);
 
 /* ---- vault_client.c ---- */
 
@@ -60,5 +72,13 @@ MUST_CHECK int vault_change(struct vault *vault, sqlite3_stmt *statement, struct
 char *vault_column_copy(sqlite3_stmt *statement, int column);
 /* Borrowed until the next step. */
 struct slice vault_column_bytes(sqlite3_stmt *statement, int column);
+
+/* ---- vault_token.c, vault_grant.c: a column sealed anew, within a transaction ---- */
+
+/* From the vault's key to `key`. What does not open is left, and counted. */
+MUST_CHECK int vault_tokens_reseal(struct vault *vault, const struct secret *key, size_t *left,
+                                   struct err *err);
+MUST_CHECK int vault_grants_reseal(struct vault *vault, const struct secret *key, size_t *left,
+                                   struct err *err);
 
 #endif

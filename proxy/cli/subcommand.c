@@ -16,6 +16,7 @@ static const struct subcommand *const subcommands[] = {
     &subcommand_import,
     &subcommand_status,
     &subcommand_cert,
+    &subcommand_vault,
     &subcommand_reload,
     &subcommand_stop,
     &subcommand_version,
@@ -24,7 +25,7 @@ static const struct subcommand *const subcommands[] = {
     NULL,
 };
 
-static const char *const absent_names[] = {"add", "sessions", "audit", "doctor", "vault"};
+static const char *const absent_names[] = {"add", "sessions", "audit", "doctor"};
 
 const struct subcommand *const *subcommand_table(void)
 {

@@ -20,11 +20,6 @@ static bool has_proxy(const void *config)
     return *((const struct config *)config)->proxy != '\0';
 }
 
-static bool has_other_vault_key(const void *config)
-{
-    return strcmp(((const struct config *)config)->vault_key, "keyfile") != 0;
-}
-
 static bool has_pin(const void *provider)
 {
     return *((const struct provider_config *)provider)->pin_sha256 != '\0';
@@ -48,7 +43,6 @@ static const struct {
     const char *advice;
 } not_served[] = {
     {SECTION_GLOBAL, "proxy", has_proxy, "leave it empty"},
-    {SECTION_GLOBAL, "vault_key", has_other_vault_key, "use keyfile"},
     {SECTION_PROVIDER, "mechanisms", has_other_mechanism,
      "name " MECHANISMS_WITH_TOKEN " or, for flow = none, " MECHANISMS_WITH_PASSWORD},
     {SECTION_PROVIDER, "pin_sha256", has_pin, "leave it empty; chain and name are verified"},

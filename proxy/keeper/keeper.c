@@ -8,14 +8,13 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "keeper/heirloom.h"
 #include "keeper/keeper_parts.h"
 #include "keeper/listen.h"
-#include "keeper/vault_key.h"
+#include "keeper/vault_unlock.h"
 
 #define LEFTOVER_TRIES              100
 #define LEFTOVER_PAUSE_MILLISECONDS 20
@@ -24,19 +23,9 @@
 
 static int open_vault(struct keeper *keeper, struct err *err)
 {
-    struct secret key = {0};
     int status = state_folder_open(keeper->config->state_dir, &keeper->folder, err);
-    if (status != 0)
-        return status;
-    if (strcmp(keeper->config->vault_key, "keyfile") != 0)
-        return err_set(err, ERR_CONFIG, "vault_key = %s: this version has keyfile alone",
-                       keeper->config->vault_key);
-    status = vault_key_from_file(keeper->folder, &key, err);
-    if (status == ERR_NOT_FOUND)
-        status = ERR_CONFIG; /* a vault without its key */
     if (status == 0)
-        status = vault_open(keeper->folder, &key, &keeper->vault, err);
-    secret_wipe(&key);
+        status = vault_unlock(keeper->folder, keeper->config->vault_key, &keeper->vault, err);
     return status;
 }
 

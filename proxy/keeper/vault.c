@@ -2,7 +2,7 @@
  * Opening and closing, and the statements of all tables.
  *
  * Happy path: permissions of everything that SQLite will touch are checked, the file is opened, the
- * proof in it is opened with the key; one of version 1 is brought to version 2.
+ * proof in it is opened with the key; one of an older version is brought to this one.
  *
  * The journal is a rollback journal that is deleted at each commit, not a write-ahead log: between
  * two transactions there is then one file, in which a token that was wiped really is overwritten
@@ -23,10 +23,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VAULT_VERSION 2
-#define VAULT_NAME    "vault.db"
-#define NEW_NAME      VAULT_NAME ".new"
-#define BUSY_WAIT     2000 /* milliseconds, for somebody's backup */
+#define VAULT_NAME "vault.db"
+#define NEW_NAME   VAULT_NAME ".new"
+#define BUSY_WAIT  2000 /* milliseconds, for somebody's backup */
 
 static const char settings[] = "PRAGMA journal_mode = DELETE;"
                                "PRAGMA synchronous = EXTRA;"
@@ -142,9 +141,6 @@ char *vault_column_copy(sqlite3_stmt *statement, int column)
 
 /* ---- opening ---- */
 
-static const struct seal_place proof_place = {.table = "vault", .column = "proof", .account = ""};
-static const char proof_content[] = "ecluse vault";
-
 static int open_database(struct vault *vault, const char *name, struct err *err)
 {
     char path[4096];
@@ -162,26 +158,6 @@ static int open_database(struct vault *vault, const char *name, struct err *err)
     return vault_run(vault, settings, err);
 }
 
-static int write_proof(struct vault *vault, struct err *err)
-{
-    struct buf sealed;
-    buf_init(&sealed, SEAL_OVERHEAD + sizeof(proof_content));
-    sqlite3_stmt *statement = NULL;
-    int status =
-        seal_write(&vault->seal_key, &proof_place, slice_of_string(proof_content), &sealed);
-    if (status != 0)
-        (void)err_set(err, status, "a new vault cannot be sealed");
-    else
-        status = vault_prepare(vault, "INSERT INTO vault VALUES (?, ?)", &statement, err);
-    if (status == 0) {
-        vault_bind_number(statement, 1, VAULT_VERSION);
-        vault_bind_bytes(statement, 2, buf_bytes(&sealed));
-        status = vault_change(vault, statement, err);
-    }
-    buf_fini(&sealed);
-    return status;
-}
-
 static int fill_new(struct vault *vault, struct err *err)
 {
     int status = open_database(vault, NEW_NAME, err);
@@ -191,7 +167,7 @@ static int fill_new(struct vault *vault, struct err *err)
         return status;
     status = vault_run(vault, vault_schema, err);
     if (status == 0)
-        status = write_proof(vault, err);
+        status = vault_write_header(vault, err);
     return vault_end(vault, status, err);
 }
 
@@ -216,41 +192,6 @@ static int make_new(struct vault *vault, struct err *err)
     return status;
 }
 
-static int check_proof(struct vault *vault, struct slice proof, struct err *err)
-{
-    struct secret content = {0};
-    int status = seal_read(&vault->seal_key, &proof_place, proof, &content);
-    if (status == 0 && !secret_equal(&content, slice_of_string(proof_content)))
-        status = ERR_CORRUPT;
-    secret_wipe(&content);
-    if (status != 0)
-        return err_set(err, ERR_CORRUPT,
-                       "the vault's key does not fit %s/" VAULT_NAME
-                       ": restore the two from the same backup",
-                       state_folder_path(vault->folder));
-    return 0;
-}
-
-static int check_version(struct vault *vault, int64_t *version_out, struct err *err)
-{
-    sqlite3_stmt *statement;
-    int status = vault_prepare(vault, "SELECT version, proof FROM vault", &statement, err);
-    if (status != 0)
-        return status;
-    enum vault_step step = vault_step(statement);
-    *version_out = step == VAULT_ROW ? sqlite3_column_int64(statement, 0) : 0;
-    if (step == VAULT_FAILED)
-        status = vault_fail(vault, err);
-    else if (*version_out < 1 || *version_out > VAULT_VERSION)
-        status = err_set(err, ERR_CORRUPT,
-                         "%s/" VAULT_NAME " is not a vault of version %d; it is left as it is",
-                         state_folder_path(vault->folder), VAULT_VERSION);
-    else
-        status = check_proof(vault, vault_column_bytes(statement, 1), err);
-    sqlite3_finalize(statement);
-    return status;
-}
-
 /* What SQLite would read, or write beside it. */
 static int check_files(const struct state_folder *folder, struct err *err)
 {
@@ -267,6 +208,7 @@ static int check_files(const struct state_folder *folder, struct err *err)
 static int derive_keys(struct vault *vault, const struct secret *key, struct err *err)
 {
     int status = seal_derive_key(key, "ecluse vault seal", &vault->seal_key);
+    /* Of a new vault and an old version; else the one that is kept in the vault comes instead. */
     if (status == 0)
         status = seal_derive_key(key, "ecluse vault grant", &vault->grant_key);
     if (status != 0)
@@ -289,9 +231,9 @@ static int open_checked(struct vault *vault, const struct secret *key, struct er
         status = open_database(vault, VAULT_NAME, err);
     int64_t version = 0;
     if (status == 0)
-        status = check_version(vault, &version, err);
+        status = vault_check_header(vault, &version, err);
     if (status == 0 && version < VAULT_VERSION)
-        status = vault_migrate(vault, err);
+        status = vault_migrate(vault, version, err);
     if (status == 0)
         status = vault_clients_prepare(vault, err);
     return status;
@@ -306,13 +248,34 @@ static void vault_free(struct vault *vault)
     mem_free(vault);
 }
 
+int vault_read_lock(const struct state_folder *folder, struct vault_lock *lock_out, struct err *err)
+{
+    struct vault *vault = mem_new(sizeof(*vault));
+    vault->folder = folder;
+    int status = check_files(folder, err);
+    if (status == 0)
+        status = open_database(vault, VAULT_NAME, err);
+    if (status == 0)
+        status = vault_load_lock(vault, lock_out, err);
+    vault_free(vault);
+    return status;
+}
+
 int vault_open(const struct state_folder *folder, struct secret *key, struct vault **vault_out,
                struct err *err)
+{
+    return vault_open_sealed(folder, &(struct vault_lock){.kind = VAULT_KEY_FILE}, key, vault_out,
+                             err);
+}
+
+int vault_open_sealed(const struct state_folder *folder, const struct vault_lock *lock,
+                      struct secret *key, struct vault **vault_out, struct err *err)
 {
     ENSURE(key->size == SEAL_KEY_SIZE);
     *vault_out = NULL;
     struct vault *vault = mem_new(sizeof(*vault));
     vault->folder = folder;
+    vault->lock = *lock;
     int status = open_checked(vault, key, err);
     secret_wipe(key);
     if (status != 0) {

@@ -56,7 +56,7 @@ static struct seal_place grant_place(const struct vault_grant *grant, const stru
                                .bound = buf_bytes(allowances)};
 }
 
-static int seal_verifier(const struct vault *vault, const struct vault_grant *grant,
+static int seal_verifier(const struct secret *key, const struct vault_grant *grant,
                          const struct secret *verifier, struct buf *sealed)
 {
     struct buf allowances;
@@ -64,7 +64,7 @@ static int seal_verifier(const struct vault *vault, const struct vault_grant *gr
     int status = pack_allowances(grant, &allowances);
     if (status == 0) {
         struct seal_place place = grant_place(grant, &allowances);
-        status = seal_write(&vault->seal_key, &place, secret_bytes(verifier), sealed);
+        status = seal_write(key, &place, secret_bytes(verifier), sealed);
     }
     buf_fini(&allowances);
     return status;
@@ -211,13 +211,14 @@ static int insert_row(struct vault *vault, const struct vault_grant *grant, stru
     return status;
 }
 
-static int write_verifier(struct vault *vault, const struct vault_grant *grant,
-                          const struct secret *verifier, struct err *err)
+static int write_verifier(struct vault *vault, const struct secret *key,
+                          const struct vault_grant *grant, const struct secret *verifier,
+                          struct err *err)
 {
     struct buf sealed;
     buf_init(&sealed, SEAL_OVERHEAD + GRANT_PASSWORD_MAX);
     sqlite3_stmt *statement;
-    int status = seal_verifier(vault, grant, verifier, &sealed);
+    int status = seal_verifier(key, grant, verifier, &sealed);
     if (status != 0)
         (void)err_set(err, status, "the grant cannot be sealed");
     else
@@ -241,7 +242,7 @@ static int insert_grant(struct vault *vault, struct vault_grant *grant,
     if (status != 0)
         return status;
     grant->number = sqlite3_last_insert_rowid(vault->database);
-    return write_verifier(vault, grant, verifier, err);
+    return write_verifier(vault, &vault->seal_key, grant, verifier, err);
 }
 
 int vault_grant_add(struct vault *vault, const struct vault_grant *grant,
@@ -412,6 +413,27 @@ int vault_grant_verifier(struct vault *vault, const struct vault_grant *grant,
         break;
     }
     sqlite3_finalize(statement);
+    return status;
+}
+
+int vault_grants_reseal(struct vault *vault, const struct secret *key, size_t *left,
+                        struct err *err)
+{
+    struct vault_grant *grants;
+    size_t count;
+    int status = vault_grant_list(vault, NULL, &grants, &count, err);
+    for (size_t i = 0; status == 0 && i < count; i++) {
+        struct secret verifier = {0};
+        status = vault_grant_verifier(vault, &grants[i], &verifier, err);
+        if (status == 0)
+            status = write_verifier(vault, key, &grants[i], &verifier, err);
+        else if (status == ERR_CORRUPT) {
+            (*left)++;
+            status = 0;
+        }
+        secret_wipe(&verifier);
+    }
+    vault_grants_free(grants, count);
     return status;
 }
 

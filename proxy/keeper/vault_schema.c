@@ -4,8 +4,19 @@
  * Version 2 knows grants whose password is kept itself ("clear"), and remembers what upstreams can
  * do. A column's check cannot be changed, so the table of grants is made anew: in one transaction
  * with all the rest, so that a crash leaves the version that was there.
+ *
+ * Version 3 says what kind of key source it is sealed with, and keeps the key of generated grants
+ * itself, so that it can be sealed with another one.
  */
 #include "keeper/vault_store.h"
+
+#define HEADER                                                                                     \
+    "CREATE TABLE vault ("                                                                         \
+    " version INTEGER NOT NULL,"                                                                   \
+    " source TEXT NOT NULL,"                                                                       \
+    " salt BLOB NOT NULL,"                                                                         \
+    " grant_key BLOB NOT NULL,"                                                                    \
+    " proof BLOB NOT NULL) STRICT;"
 
 #define GRANTS                                                                                     \
     "CREATE TABLE grants ("                                                                        \
@@ -34,21 +45,20 @@
     " PRIMARY KEY (account, protocol)) STRICT;"
 
 const char vault_schema[] =
-    "CREATE TABLE vault (version INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;"
-    "CREATE TABLE tokens ("
-    " account TEXT NOT NULL PRIMARY KEY,"
-    " issuer TEXT NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
-    " refresh_token BLOB,"
-    " created INTEGER NOT NULL,"
-    " last_refresh INTEGER NOT NULL,"
-    " last_error TEXT NOT NULL,"
-    " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
-    "CREATE TABLE damaged_tokens ("
-    " account TEXT NOT NULL,"
-    " issuer TEXT NOT NULL,"
-    " refresh_token BLOB,"
-    " found INTEGER NOT NULL) STRICT;" GRANTS UPSTREAMS;
+    HEADER "CREATE TABLE tokens ("
+           " account TEXT NOT NULL PRIMARY KEY,"
+           " issuer TEXT NOT NULL,"
+           " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
+           " refresh_token BLOB,"
+           " created INTEGER NOT NULL,"
+           " last_refresh INTEGER NOT NULL,"
+           " last_error TEXT NOT NULL,"
+           " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
+           "CREATE TABLE damaged_tokens ("
+           " account TEXT NOT NULL,"
+           " issuer TEXT NOT NULL,"
+           " refresh_token BLOB,"
+           " found INTEGER NOT NULL) STRICT;" GRANTS UPSTREAMS;
 
 /* The sequence goes along: a number that was given out is never given out again, also when its
  * grant is gone. */
@@ -61,14 +71,25 @@ static const char from_version_1[] =
     "DELETE FROM sqlite_sequence WHERE name = 'grants';"
     "INSERT INTO sqlite_sequence (name, seq)"
     " SELECT 'grants', seq FROM sqlite_sequence WHERE name = 'grants_before';"
-    "DROP TABLE grants_before;" UPSTREAMS "UPDATE vault SET version = 2;";
+    "DROP TABLE grants_before;" UPSTREAMS;
 
-int vault_migrate(struct vault *vault, struct err *err)
+/* The one row comes anew. */
+static const char from_version_2[] = "DROP TABLE vault;" HEADER;
+
+static int migrate(struct vault *vault, int64_t version, struct err *err)
+{
+    int status = version < 2 ? vault_run(vault, from_version_1, err) : 0;
+    if (status == 0)
+        status = vault_run(vault, from_version_2, err);
+    return status == 0 ? vault_write_header(vault, err) : status;
+}
+
+int vault_migrate(struct vault *vault, int64_t version, struct err *err)
 {
     int status = vault_begin(vault, err);
     if (status == 0)
-        status = vault_end(vault, vault_run(vault, from_version_1, err), err);
+        status = vault_end(vault, migrate(vault, version, err), err);
     if (status != 0)
-        err_wrap(err, "the vault cannot be brought to version 2");
+        err_wrap(err, "the vault cannot be brought to version %d", VAULT_VERSION);
     return status;
 }

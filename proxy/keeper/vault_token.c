@@ -304,3 +304,67 @@ void vault_tokens_free(struct vault_token *tokens, size_t count)
     }
     mem_free(tokens);
 }
+
+/* ---- sealing anew ---- */
+
+static int reseal_row(const struct vault *vault, const struct secret *key, sqlite3_stmt *row,
+                      struct buf *sealed)
+{
+    char *account = vault_column_copy(row, 0), *issuer = vault_column_copy(row, 1);
+    struct seal_place place = token_place(account, issuer);
+    struct secret token = {0};
+    int status = seal_read(&vault->seal_key, &place, vault_column_bytes(row, 2), &token);
+    if (status == 0)
+        status = seal_write(key, &place, secret_bytes(&token), sealed);
+    secret_wipe(&token);
+    mem_free(account);
+    mem_free(issuer);
+    return status;
+}
+
+static int update_row(struct vault *vault, sqlite3_stmt *row, struct slice sealed, struct err *err)
+{
+    sqlite3_stmt *update;
+    char *account = vault_column_copy(row, 0);
+    int status = vault_prepare(vault, "UPDATE tokens SET refresh_token = ?2 WHERE account = ?1",
+                               &update, err);
+    if (status == 0) {
+        vault_bind_text(update, 1, account);
+        vault_bind_bytes(update, 2, sealed);
+        status = vault_change(vault, update, err);
+    }
+    mem_free(account);
+    return status;
+}
+
+int vault_tokens_reseal(struct vault *vault, const struct secret *key, size_t *left,
+                        struct err *err)
+{
+    sqlite3_stmt *rows;
+    struct buf sealed;
+    /* Sorted, so that SQLite has read all of them before the first changes. */
+    int status = vault_prepare(vault,
+                               "SELECT account, issuer, refresh_token FROM tokens"
+                               " WHERE refresh_token IS NOT NULL ORDER BY +account",
+                               &rows, err);
+    if (status != 0)
+        return status;
+    buf_init(&sealed, SEAL_OVERHEAD + SEAL_CONTENT_MAX);
+    enum vault_step step = VAULT_DONE;
+    while (status == 0 && (step = vault_step(rows)) == VAULT_ROW) {
+        status = reseal_row(vault, key, rows, &sealed);
+        if (status == 0)
+            status = update_row(vault, rows, buf_bytes(&sealed), err);
+        else if (status != ERR_CORRUPT)
+            (void)err_set(err, status, "a token cannot be sealed");
+        else {
+            (*left)++;
+            status = 0;
+        }
+    }
+    if (status == 0 && step == VAULT_FAILED)
+        status = vault_fail(vault, err);
+    buf_fini(&sealed);
+    sqlite3_finalize(rows);
+    return status;
+}

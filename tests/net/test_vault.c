@@ -427,11 +427,11 @@ static void another_version_is_refused(void **state)
 {
     struct place *place = *state;
     assert_int_equal(store(place, "work", "token", 1), 0);
-    static const char *const changes[] = {"UPDATE vault SET version = 3",
+    static const char *const changes[] = {"UPDATE vault SET version = 4",
                                           "UPDATE vault SET version = 0", "DELETE FROM vault"};
     for (size_t i = 0; i < LENGTH_OF(changes); i++) {
         tamper(place, changes[i]);
-        assert_does_not_open(place, "not a vault of version 2");
+        assert_does_not_open(place, "not a vault of version 3");
         assert_int_equal(peek_number(place, "SELECT count(*) FROM tokens"), 1);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * A vault of version 1 becomes one of version 2 when it is opened, with all that was in it; or
+ * A vault of version 1 becomes one of version 3 when it is opened, with all that was in it; or
  * stays what it was.
  */
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include <sqlite3.h>
 
 #include "../lib/scratch_folder.h"
+#include "keeper/seal.h"
 #include "keeper/vault.h"
 #include "keeper/vault_key.h"
 
@@ -54,9 +55,8 @@ static const char schema_1[] =
     " last_used INTEGER NOT NULL,"
     " UNIQUE (account, name)) STRICT;";
 
-/* The sealed columns are the same in both versions. */
+/* The sealed columns are the same in both versions, but for the proof. */
 static const char copy_rows[] =
-    "INSERT INTO vault SELECT 1, proof FROM now.vault;"
     "INSERT INTO tokens SELECT * FROM now.tokens;"
     "INSERT INTO damaged_tokens SELECT * FROM now.damaged_tokens;"
     "INSERT INTO grants SELECT number, account, name, protocols, read_only, sender, kind, verifier,"
@@ -137,6 +137,27 @@ static int add(struct place *place, const char *name, enum vault_grant_kind kind
     return status;
 }
 
+/* What is sealed in a vault of version 1 or 2 to show that the key fits. */
+static void write_old_proof(struct place *place, const char *file)
+{
+    struct secret key = {0}, seal_key = {0};
+    struct buf sealed;
+    struct err err = {0};
+    const struct seal_place proof = {.table = "vault", .column = "proof", .account = ""};
+    char sql[400], *end = sql + sprintf(sql, "INSERT INTO vault VALUES (1, x'");
+    buf_init(&sealed, 100);
+    assert_int_equal(vault_key_from_file(place->folder, &key, &err), 0);
+    assert_int_equal(seal_derive_key(&key, "ecluse vault seal", &seal_key), 0);
+    assert_int_equal(seal_write(&seal_key, &proof, SLICE_LITERAL("ecluse vault"), &sealed), 0);
+    for (size_t i = 0; i < buf_size(&sealed); i++)
+        end += sprintf(end, "%02x", buf_bytes(&sealed).data[i]);
+    sprintf(end, "')");
+    run(file, sql);
+    buf_fini(&sealed);
+    secret_wipe(&seal_key);
+    secret_wipe(&key);
+}
+
 /* In the vault's place one with the tables of version 1 and the same rows. */
 static void go_back_to_version_1(struct place *place)
 {
@@ -146,6 +167,7 @@ static void go_back_to_version_1(struct place *place)
     umask(mask);
     snprintf(sql, sizeof(sql), "ATTACH '%s' AS now;%s", place->file, copy_rows);
     run(old, sql);
+    write_old_proof(place, old);
     assert_int_equal(rename(old, place->file), 0);
     assert_int_equal(version(place), 1);
     free(old);
@@ -217,7 +239,7 @@ static void everything_comes_along(void **state)
     int64_t number;
     assert_int_equal(try_open(place, &err), 0);
     assert_everything_is_there(place);
-    assert_int_equal(version(place), 2);
+    assert_int_equal(version(place), 3);
     close_vault(place);
     assert_int_equal(try_open(place, &err), 0);
     assert_everything_is_there(place);
@@ -260,7 +282,7 @@ static void tables_of_another_version_are_left_alone(void **state)
     struct err err = {0};
     run(place->file, "CREATE TABLE upstreams (account TEXT)");
     assert_int_equal(try_open(place, &err), ERR_CORRUPT);
-    assert_non_null(strstr(err.text, "version 2"));
+    assert_non_null(strstr(err.text, "version 3"));
     assert_int_equal(version(place), 1);
     assert_int_equal(ask_number(place->file, "SELECT count(*) FROM grants"), 2);
     run(place->file, "DROP TABLE upstreams");
@@ -295,7 +317,7 @@ static void a_kill_leaves_the_old_or_the_new_version(void **state)
 {
     struct place *place = *state;
     struct err err = {0};
-    unsigned seen[3] = {0};
+    unsigned seen[4] = {0};
     for (unsigned round = 0; round < 60; round++) {
         int pair[2], status;
         char octet;
@@ -314,14 +336,14 @@ static void a_kill_leaves_the_old_or_the_new_version(void **state)
         close(pair[0]);
         close(pair[1]);
         int64_t left = version(place);
-        assert_true(left == 1 || left == 2);
+        assert_true(left == 1 || left == 3);
         seen[left]++;
         assert_int_equal(try_open(place, &err), 0);
         assert_everything_is_there(place);
         close_vault(place);
         go_back_to_version_1(place);
     }
-    print_message("%u kills left version 1, %u version 2\n", seen[1], seen[2]);
+    print_message("%u kills left version 1, %u version 3\n", seen[1], seen[3]);
     assert_true(seen[1] > 0);
 }
 

@@ -1,0 +1,61 @@
+/*
+ * Failures: 75 the daemon runs, or another command uses the vault · 65 it is not told what the
+ * vault is sealed with, or there is none · 78 what should open it does not · what the source of the
+ * key says.
+ */
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/configuration.h"
+#include "cli/print.h"
+#include "keeper/exit_code.h"
+#include "keeper/vault_unlock.h"
+
+static int rekey(const struct config *config, const char *from, struct vault_rekeyed *rekeyed_out,
+                 struct err *err)
+{
+    struct state_folder *folder = NULL;
+    int status = state_folder_open(config->state_dir, &folder, err);
+    if (status == ERR_BUSY)
+        return err_wrap(err, "the daemon has to be stopped first (ecluse stop)");
+    if (status == 0)
+        status = vault_unlock_and_rekey(folder, from, config->vault_key, rekeyed_out, err);
+    state_folder_close(folder);
+    return status;
+}
+
+static int run(const struct arguments *arguments)
+{
+    struct config *config = NULL;
+    struct vault_rekeyed rekeyed;
+    struct err err;
+    if (strcmp(arguments->operands[0], "rekey") != 0)
+        return print_failure(EX_USAGE, "vault: it does rekey alone; see ecluse help vault");
+    int exit_code = configuration_read(arguments, false, &config);
+    if (exit_code != EX_OK)
+        return exit_code;
+    int status = rekey(config, arguments_value(arguments, "--from"), &rekeyed, &err);
+    config_free(config);
+    if (status != 0)
+        return print_failure(exit_code_of(status), "vault: %s", err.text);
+    print_line("the vault is sealed with a %s now; before, with a %s",
+               vault_key_kind_name(rekeyed.to), vault_key_kind_name(rekeyed.from));
+    if (rekeyed.left > 0)
+        print_note("%zu damaged entries of the vault are left as they were", rekeyed.left);
+    return EX_OK;
+}
+
+static const struct flag flags[] = {
+    {"--from", "SOURCE", "what it is sealed with, as vault_key was: credential:NAME, command:CMD"},
+};
+
+const struct subcommand subcommand_vault = {
+    .name = "vault",
+    .operands = "rekey",
+    .summary = "seal the vault anew, with what vault_key is now",
+    .operands_minimum = 1,
+    .operands_maximum = 1,
+    .flags = flags,
+    .flag_count = LENGTH_OF(flags),
+    .run = run,
+};
