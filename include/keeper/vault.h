@@ -10,10 +10,10 @@
  * those named at the functions: ERR_CORRUPT, ERR_SYSTEM (disk full, input/output), ERR_BUSY
  * (somebody else holds SQLite's lock). No text ever holds a secret.
  *
- * This header is all that the rest of ecluse knows of the store. Another one, say PostgreSQL, has to
- * give: a transaction over the rows of one table that is durable when its function returns, numbers
- * of grants that never come back, uniqueness of (account, name) among grants, and that what was
- * wiped is gone. Sealing is done before a row gets there, so it needs no trust.
+ * A store other than SQLite, say PostgreSQL, has to give what these functions promise: transactions
+ * over all tables (vault_rekey) that are durable when a function returns, numbers of grants that
+ * never come back, (account, name) unique among grants, and nobody else who writes meanwhile. It
+ * sees accounts, issuers, names and times; secrets are sealed before they get there.
  *
  * An account is its label; labels, names and issuers are compared octet by octet. Times are wall
  * clock seconds, 0 = never. Not thread safe.

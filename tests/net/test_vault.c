@@ -21,6 +21,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "../lib/database_probe.h"
 #include "../lib/scratch_folder.h"
 #include "keeper/vault.h"
 #include "keeper/vault_key.h"
@@ -127,21 +128,9 @@ static void tamper(struct place *place, const char *sql)
     sqlite3_close(database);
 }
 
-/* The one value that `sql` selects, as octets. */
 static size_t peek(struct place *place, const char *sql, uint8_t *out, size_t capacity)
 {
-    sqlite3 *database;
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_open_v2(place->file, &database, SQLITE_OPEN_READWRITE, NULL), 0);
-    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), 0);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    size_t size = (size_t)sqlite3_column_bytes(statement, 0);
-    assert_true(size <= capacity);
-    if (size > 0)
-        memcpy(out, sqlite3_column_blob(statement, 0), size);
-    sqlite3_finalize(statement);
-    sqlite3_close(database);
-    return size;
+    return database_peek(place->file, sql, out, capacity);
 }
 
 static int64_t peek_number(struct place *place, const char *sql)
@@ -153,15 +142,7 @@ static int64_t peek_number(struct place *place, const char *sql)
 
 static void poke(struct place *place, const char *sql, const uint8_t *bytes, size_t size)
 {
-    sqlite3 *database;
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_open_v2(place->file, &database, SQLITE_OPEN_READWRITE, NULL), 0);
-    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), 0);
-    assert_int_equal(sqlite3_bind_blob(statement, 1, bytes, (int)size, SQLITE_TRANSIENT), 0);
-    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
-    assert_int_equal(sqlite3_changes(database), 1);
-    sqlite3_finalize(statement);
-    sqlite3_close(database);
+    database_poke(place->file, sql, bytes, size);
 }
 
 static bool file_holds(const char *path, const void *bytes, size_t size)

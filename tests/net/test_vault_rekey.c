@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "../lib/database_probe.h"
 #include "../lib/scratch_folder.h"
 #include "keeper/grant_verifier.h"
 #include "keeper/vault_unlock.h"
@@ -403,31 +404,12 @@ static size_t read_file(const char *path, uint8_t *out, size_t capacity)
 
 static size_t peek(struct place *place, const char *sql, uint8_t *out, size_t capacity)
 {
-    sqlite3 *database;
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_open_v2(place->file, &database, SQLITE_OPEN_READWRITE, NULL), 0);
-    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), 0);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    size_t size = (size_t)sqlite3_column_bytes(statement, 0);
-    assert_true(size > 0 && size <= capacity);
-    memcpy(out, sqlite3_column_blob(statement, 0), size);
-    sqlite3_finalize(statement);
-    sqlite3_close(database);
-    return size;
+    return database_peek(place->file, sql, out, capacity);
 }
 
 static void poke(struct place *place, const char *sql, const uint8_t *bytes, size_t size)
 {
-    sqlite3 *database;
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_open_v2(place->file, &database, SQLITE_OPEN_READWRITE, NULL), 0);
-    assert_int_equal(sqlite3_exec(database, "PRAGMA synchronous = OFF", NULL, NULL, NULL), 0);
-    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), 0);
-    assert_int_equal(sqlite3_bind_blob(statement, 1, bytes, (int)size, SQLITE_TRANSIENT), 0);
-    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
-    assert_int_equal(sqlite3_changes(database), 1);
-    sqlite3_finalize(statement);
-    sqlite3_close(database);
+    database_poke(place->file, sql, bytes, size);
 }
 
 static const struct column {
