@@ -27,7 +27,7 @@ static int rekey(const struct config *config, const char *from, struct vault_rek
 static int run(const struct arguments *arguments)
 {
     struct config *config = NULL;
-    struct vault_rekeyed rekeyed;
+    struct vault_rekeyed rekeyed = {0};
     struct err err;
     if (strcmp(arguments->operands[0], "rekey") != 0)
         return print_failure(EX_USAGE, "vault: it does rekey alone; see ecluse help vault");
