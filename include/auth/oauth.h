@@ -55,10 +55,11 @@ struct oauth_answer {
     int64_t number;    /* Microsoft's, of "AADSTS50173: ..."; 0: none */
 };
 
-/* The body of a token request, application/x-www-form-urlencoded: grant_type (NULL: none), the
- * grant's own fields, the scope, which may be "", and whatever says who the client is. *body_out
- * holds secrets. With OAUTH_CLIENT_BASIC, *authorization_out gets the header's value, else it is
- * empty. ERR_FULL: something is over its maximum. */
+/* The body of a token request, application/x-www-form-urlencoded: grant_type (NULL:
+ * none, as in a device authorization request), the grant's own fields, the scope, which may be "",
+ * and whatever says who the client is. *body_out holds secrets. With OAUTH_CLIENT_BASIC,
+ * *authorization_out gets the header's value, else it is empty. ERR_FULL: something is over its
+ * maximum. */
 MUST_CHECK int oauth_token_request(const struct oauth_client *client, const char *grant_type,
                                    const struct oauth_field *fields, size_t count,
                                    const char *scope, struct secret *body_out,

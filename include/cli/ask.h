@@ -27,6 +27,14 @@ MUST_CHECK int ask_command(const struct arguments *arguments, const char *comman
 
 /* Has the daemon, when one runs, read its configuration again. */
 MUST_CHECK int ask_to_reload(const struct arguments *arguments);
+/* Several requests to the same keeper, which remembers what was begun: see ask_keeper. 0, or the
+ * exit code after one line has said why. */
+struct conversation;
+MUST_CHECK int ask_open(const struct arguments *arguments, struct conversation **conversation_out);
+/* `patience` in milliseconds for an answer that takes long; 0: the usual one. */
+MUST_CHECK int ask_say(struct conversation *conversation, const char *command, json_t *request,
+                       int patience, json_t **answer_out);
+void ask_close(struct conversation *conversation);
 
 /* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close, unless NULL was
  * given. */

@@ -16,7 +16,8 @@
 
 struct remote {
     int descriptor;
-    int process; /* pidfd of the daemon; -1 where the kernel gives none */
+    int process;  /* pidfd of the daemon; -1 where the kernel gives none */
+    int patience; /* milliseconds for an answer; REMOTE_ANSWER_MILLISECONDS unless changed */
 };
 
 /* ERR_NOT_FOUND: no daemon answers there. ERR_DENIED: the socket is not of our uid, or we may not

@@ -27,6 +27,8 @@ void command_run_login(struct command *command);
 void command_run_logout(struct command *command);
 void command_run_reload(struct command *command);
 void command_run_revoke(struct command *command);
+void command_run_sign_in(struct command *command);
+void command_run_sign_in_wait(struct command *command);
 void command_run_status(struct command *command);
 void command_run_stop(struct command *command);
 void command_run_token(struct command *command);
@@ -48,6 +50,10 @@ MUST_CHECK bool command_list_tokens(struct command *command, struct vault_token 
 
 /* A secret that the handler keeps until the command ends; wiped then. */
 struct secret *command_kept_secret(struct command *command);
+
+/* A sign-in that is cancelled with the command; 0: no longer. */
+void command_keep_sign_in(struct command *command, uint64_t number);
+uint64_t command_kept_sign_in(const struct command *command);
 
 /* Takes over `answer` and adds "status": 0. */
 void command_succeed(struct command *command, json_t *answer);

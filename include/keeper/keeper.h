@@ -43,6 +43,7 @@ const struct config *keeper_config(const struct keeper *keeper);
 struct vault *keeper_vault(struct keeper *keeper);
 struct fetcher *keeper_fetcher(struct keeper *keeper);
 struct broker *keeper_broker(struct keeper *keeper);
+struct sign_ins *keeper_sign_ins(struct keeper *keeper);
 struct desk *keeper_desk(struct keeper *keeper);
 struct gates *keeper_gates(struct keeper *keeper);
 struct grant_check *keeper_grants(struct keeper *keeper);

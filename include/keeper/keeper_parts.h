@@ -8,6 +8,7 @@
 #include "keeper/desk.h"
 #include "keeper/gates.h"
 #include "keeper/keeper.h"
+#include "keeper/sign_in.h"
 
 #define KEEPER_SIGNALS 3
 
@@ -25,6 +26,7 @@ struct keeper {
     struct heirlooms *heirlooms;
     struct fetcher *fetcher;
     struct broker *broker;
+    struct sign_ins *sign_ins;
     struct resolver *resolver;
     struct journal *journal;
     struct offers *offers;

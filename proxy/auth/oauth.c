@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "auth/credential.h"
+#include "auth/oauth_form.h"
 #include "auth/wiping_memory.h"
 
 #define REQUEST_MAX (4 * OAUTH_TOKEN_MAX)
@@ -16,36 +17,6 @@
 #define URL_MAX     2048u
 
 #define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-/* application/x-www-form-urlencoded; RFC 6749 appendix B. */
-static int append_encoded(struct buf *out, struct slice value)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    int status = 0;
-    for (size_t i = 0; i < value.size && status == 0; i++) {
-        uint8_t byte = value.data[i];
-        bool is_plain = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                        (byte >= '0' && byte <= '9') || (byte != 0 && strchr("-._*", byte) != NULL);
-        char escaped[] = {'%', digits[byte >> 4], digits[byte & 15]};
-        if (is_plain)
-            status = buf_append(out, slice_of(&byte, 1));
-        else if (byte == ' ')
-            status = buf_append_string(out, "+");
-        else
-            status = buf_append(out, slice_of(escaped, sizeof(escaped)));
-    }
-    return status;
-}
-
-static int append_field(struct buf *out, const char *name, struct slice value)
-{
-    int status = buf_size(out) > 0 ? buf_append_string(out, "&") : 0;
-    if (status == 0)
-        status = buf_append_string(out, name);
-    if (status == 0)
-        status = buf_append_string(out, "=");
-    return status != 0 ? status : append_encoded(out, value);
-}
 
 static enum oauth_client_authentication authentication_of(const struct oauth_client *client)
 {
@@ -58,13 +29,13 @@ static int append_client(struct buf *out, const struct oauth_client *client)
     enum oauth_client_authentication authentication = authentication_of(client);
     int status = 0;
     if (authentication != OAUTH_CLIENT_BASIC && *client->identifier != '\0')
-        status = append_field(out, "client_id", slice_of_string(client->identifier));
+        status = oauth_form_add(out, "client_id", slice_of_string(client->identifier));
     if (status == 0 && authentication == OAUTH_CLIENT_POST)
-        status = append_field(out, "client_secret", secret_bytes(client->secret));
+        status = oauth_form_add(out, "client_secret", secret_bytes(client->secret));
     if (status == 0 && authentication == OAUTH_CLIENT_ASSERTION)
-        status = append_field(out, "client_assertion_type", SLICE_LITERAL(ASSERTION_TYPE));
+        status = oauth_form_add(out, "client_assertion_type", SLICE_LITERAL(ASSERTION_TYPE));
     if (status == 0 && authentication == OAUTH_CLIENT_ASSERTION)
-        status = append_field(out, "client_assertion", secret_bytes(client->secret));
+        status = oauth_form_add(out, "client_assertion", secret_bytes(client->secret));
     return status;
 }
 
@@ -73,11 +44,11 @@ static int write_body(struct buf *out, const struct oauth_client *client, const 
 {
     int status = 0;
     if (grant_type != NULL)
-        status = append_field(out, "grant_type", slice_of_string(grant_type));
+        status = oauth_form_add(out, "grant_type", slice_of_string(grant_type));
     for (size_t i = 0; i < count && status == 0; i++)
-        status = append_field(out, fields[i].name, fields[i].value);
+        status = oauth_form_add(out, fields[i].name, fields[i].value);
     if (status == 0 && scope != NULL && scope[0] != '\0')
-        status = append_field(out, "scope", slice_of_string(scope));
+        status = oauth_form_add(out, "scope", slice_of_string(scope));
     return status != 0 ? status : append_client(out, client);
 }
 
@@ -86,11 +57,11 @@ static int write_authorization(const struct oauth_client *client, struct secret 
 {
     struct buf pair;
     buf_init(&pair, CLIENT_MAX);
-    int status = append_encoded(&pair, slice_of_string(client->identifier));
+    int status = oauth_form_encode(&pair, slice_of_string(client->identifier));
     if (status == 0)
         status = buf_append_string(&pair, ":");
     if (status == 0)
-        status = append_encoded(&pair, secret_bytes(client->secret));
+        status = oauth_form_encode(&pair, secret_bytes(client->secret));
     if (status == 0) {
         char text[6 + (CLIENT_MAX + 2) / 3 * 4 + 1] = "Basic ";
         int size =

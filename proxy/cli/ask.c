@@ -83,50 +83,44 @@ static int ask_remote(const struct arguments *arguments, struct remote *remote,
 
 /* ---- without a daemon ---- */
 
-struct offline {
+struct conversation {
+    const struct arguments *arguments;
+    char *runtime_dir;     /* of the daemon; NULL: there is none */
+    struct keeper *keeper; /* our own then */
     struct loop loop;
     struct secret answer;
 };
 
 static void on_offline_answer(void *owner, struct secret *answer)
 {
-    struct offline *offline = owner;
-    secret_move(&offline->answer, answer);
-    uv_stop(&offline->loop.uv);
+    struct conversation *conversation = owner;
+    secret_move(&conversation->answer, answer);
+    uv_stop(&conversation->loop.uv);
 }
 
 /* The configuration is taken over. */
-static int run_offline(struct offline *offline, struct config *config, struct slice request,
-                       struct err *err)
+static int open_offline(struct conversation *conversation, struct config *config, struct err *err)
 {
-    struct keeper *keeper = NULL;
-    /* The answer says in one line what went wrong; the log is for the daemon's operator. */
-    config->log = LOG_LEVEL_ERROR;
-    int status = keeper_open(&offline->loop, config, KEEPER_OFFLINE, &keeper, err);
-    if (status != 0)
-        return status;
-    command_start(keeper, request, on_offline_answer, offline);
-    loop_run(&offline->loop);
-    keeper_free(keeper);
-    return 0;
-}
-
-static int ask_offline(const struct arguments *arguments, struct config *config,
-                       struct slice request, json_t **answer_out)
-{
-    struct offline offline = {0};
-    struct err err;
-    int status = loop_init(&offline.loop, &err);
+    int status = loop_init(&conversation->loop, err);
     if (status != 0) {
         config_free(config);
-    } else {
-        status = run_offline(&offline, config, request, &err);
-        loop_fini(&offline.loop);
+        return status;
     }
-    int exit_code = status == 0 ? read_answer(arguments, secret_bytes(&offline.answer), answer_out)
-                                : print_failure(exit_code_of(status), "%s: %s",
-                                                arguments->subcommand->name, err.text);
-    secret_wipe(&offline.answer);
+    /* The answer says in one line what went wrong; the log is for the daemon's operator. */
+    config->log = LOG_LEVEL_ERROR;
+    status = keeper_open(&conversation->loop, config, KEEPER_OFFLINE, &conversation->keeper, err);
+    if (status != 0)
+        loop_fini(&conversation->loop);
+    return status;
+}
+
+static int say_offline(struct conversation *conversation, struct slice request, json_t **answer_out)
+{
+    command_start(conversation->keeper, request, on_offline_answer, conversation);
+    loop_run(&conversation->loop);
+    int exit_code =
+        read_answer(conversation->arguments, secret_bytes(&conversation->answer), answer_out);
+    secret_wipe(&conversation->answer);
     return exit_code;
 }
 
@@ -141,23 +135,76 @@ static int remote_failure(const struct arguments *arguments, const struct err *e
     return print_failure(exit_code, "%s: %s", arguments->subcommand->name, err->text);
 }
 
-static int ask_either(const struct arguments *arguments, struct slice request, json_t **answer_out)
+int ask_open(const struct arguments *arguments, struct conversation **conversation_out)
 {
     struct config *config = NULL;
     int exit_code = configuration_read(arguments, false, &config);
     if (exit_code != EX_OK)
         return exit_code;
+    struct conversation *conversation = mem_new(sizeof(*conversation));
     struct remote remote;
     struct err err;
+    conversation->arguments = arguments;
     int status = remote_open(config->runtime_dir, &remote, &err);
-    if (status == ERR_NOT_FOUND)
-        return ask_offline(arguments, config, request, answer_out);
-    config_free(config);
-    if (status != 0)
-        return remote_failure(arguments, &err);
-    exit_code = ask_remote(arguments, &remote, request, answer_out);
+    if (status == 0)
+        remote_close(&remote);
+    if (status == ERR_NOT_FOUND) {
+        status = open_offline(conversation, config, &err);
+        if (status != 0)
+            exit_code = print_failure(exit_code_of(status), "%s: %s", arguments->subcommand->name,
+                                      err.text);
+    } else {
+        conversation->runtime_dir = mem_copy_string(config->runtime_dir);
+        config_free(config);
+        if (status != 0)
+            exit_code = remote_failure(arguments, &err);
+    }
+    if (exit_code != EX_OK) {
+        mem_free(conversation->runtime_dir);
+        mem_free(conversation);
+        return exit_code;
+    }
+    *conversation_out = conversation;
+    return EX_OK;
+}
+
+/* A connection for each request: the daemon ends one that has nothing to say for long. */
+static int say_to_daemon(struct conversation *conversation, struct slice request, int patience,
+                         json_t **answer_out)
+{
+    struct remote remote;
+    struct err err;
+    if (remote_open(conversation->runtime_dir, &remote, &err) != 0)
+        return remote_failure(conversation->arguments, &err);
+    if (patience > 0)
+        remote.patience = patience;
+    int exit_code = ask_remote(conversation->arguments, &remote, request, answer_out);
     remote_close(&remote);
     return exit_code;
+}
+
+int ask_say(struct conversation *conversation, const char *command, json_t *request, int patience,
+            json_t **answer_out)
+{
+    struct secret text = {0};
+    ask_add(request, "command", command);
+    command_text_write(request, &text);
+    json_decref(request);
+    int exit_code = conversation->keeper != NULL
+                        ? say_offline(conversation, secret_bytes(&text), answer_out)
+                        : say_to_daemon(conversation, secret_bytes(&text), patience, answer_out);
+    secret_wipe(&text);
+    return exit_code;
+}
+
+void ask_close(struct conversation *conversation)
+{
+    if (conversation->keeper != NULL) {
+        keeper_free(conversation->keeper);
+        loop_fini(&conversation->loop);
+    }
+    mem_free(conversation->runtime_dir);
+    mem_free(conversation);
 }
 
 int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answer_out)
@@ -168,12 +215,14 @@ int ask_keeper(const struct arguments *arguments, json_t *request, json_t **answ
 int ask_command(const struct arguments *arguments, const char *command, json_t *request,
                 json_t **answer_out)
 {
-    struct secret text = {0};
-    ask_add(request, "command", command);
-    command_text_write(request, &text);
-    json_decref(request);
-    int exit_code = ask_either(arguments, secret_bytes(&text), answer_out);
-    secret_wipe(&text);
+    struct conversation *conversation = NULL;
+    int exit_code = ask_open(arguments, &conversation);
+    if (exit_code != EX_OK) {
+        json_decref(request);
+        return exit_code;
+    }
+    exit_code = ask_say(conversation, command, request, 0, answer_out);
+    ask_close(conversation);
     return exit_code;
 }
 

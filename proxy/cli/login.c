@@ -1,16 +1,18 @@
 /*
- * Adopts a refresh token that was obtained elsewhere: stored, then tried by one token request. Or
- * the provider's password of an account with flow = none: stored, and tried at the next login of a
- * mail client.
+ * Signs in at the provider's page (cli/sign_in.h). Or adopts a refresh token that was obtained
+ * elsewhere: stored, then tried by one token request. Or the provider's password of an account with
+ * flow = none: stored, and tried at the next login of a mail client.
  *
  * 77 the provider refuses the token (it is not kept) · 75 the provider cannot be reached (it is
  * kept).
  */
+#include <string.h>
 #include <sysexits.h>
 
 #include "auth/credential.h"
 #include "cli/ask.h"
 #include "cli/print.h"
+#include "cli/sign_in.h"
 
 static void report(const struct arguments *arguments, const json_t *answer)
 {
@@ -34,17 +36,8 @@ static int sign_in(const struct arguments *arguments, json_t *request)
     return exit_code;
 }
 
-static int run(const struct arguments *arguments)
+static int adopt(const struct arguments *arguments, bool has_token)
 {
-    bool has_token = arguments_value(arguments, "--refresh-token-stdin") != NULL;
-    bool has_password = arguments_value(arguments, "--password-stdin") != NULL;
-    if (has_token && has_password)
-        return print_failure(EX_USAGE, "login: --refresh-token-stdin and --password-stdin exclude "
-                                       "each other; stdin is one line");
-    if (!has_token && !has_password)
-        return print_failure(EX_USAGE, "login: signing in through the browser is not in this "
-                                       "version; use --refresh-token-stdin or, with flow = none, "
-                                       "--password-stdin");
     json_t *request = json_object();
     bool is_read = has_token ? ask_add_secret(arguments, request, "refresh_token",
                                               "the refresh token", CREDENTIAL_TOKEN_MAX)
@@ -56,11 +49,29 @@ static int run(const struct arguments *arguments)
     return EX_DATAERR;
 }
 
+static int run(const struct arguments *arguments)
+{
+    static const char *const ways[] = {"--refresh-token-stdin", "--password-stdin", "--device",
+                                       "--paste"};
+    const char *way = NULL;
+    for (size_t i = 0; i < LENGTH_OF(ways); i++) {
+        if (arguments_value(arguments, ways[i]) == NULL)
+            continue;
+        if (way != NULL)
+            return print_failure(EX_USAGE, "login: %s and %s exclude each other", way, ways[i]);
+        way = ways[i];
+    }
+    if (way == ways[0] || way == ways[1])
+        return adopt(arguments, way == ways[0]);
+    return sign_in_as_human(arguments, way == NULL ? NULL : way + strlen("--"));
+}
+
 static const struct flag flags[] = {
+    {"--device", NULL, "show a code to type in on another device"},
+    {"--paste", NULL, "show the address; paste the one at which the browser ends"},
     {"--refresh-token-stdin", NULL, "adopt a refresh token, one line on stdin"},
     {"--password-stdin", NULL, "keep the provider's password, one line on stdin (flow = none)"},
 };
-static const char *const absent[] = {"--device", "--paste", NULL};
 
 const struct subcommand subcommand_login = {
     .name = "login",
@@ -70,6 +81,5 @@ const struct subcommand subcommand_login = {
     .operands_maximum = 1,
     .flags = flags,
     .flag_count = LENGTH_OF(flags),
-    .absent = absent,
     .run = run,
 };

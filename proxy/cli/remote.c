@@ -90,7 +90,7 @@ static int connect_to(int folder, struct remote *remote, const char *path, struc
 
 int remote_open(const char *runtime_dir, struct remote *remote_out, struct err *err)
 {
-    *remote_out = (struct remote){-1, -1};
+    *remote_out = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS};
     int folder = open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 && (errno == ENOENT || errno == ENOTDIR))
         return err_set(err, ERR_NOT_FOUND, "not running; start it with ecluse run");
@@ -112,7 +112,7 @@ void remote_close(struct remote *remote)
         close(remote->descriptor);
     if (remote->process >= 0)
         close(remote->process);
-    *remote = (struct remote){-1, -1};
+    *remote = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS};
 }
 
 static bool send_all(int descriptor, struct slice bytes)
@@ -150,14 +150,14 @@ static bool take_chunk(struct slice chunk, struct buf *answer, int *status)
     return *status != 0 || line.size < chunk.size;
 }
 
-static int receive_line(int descriptor, struct buf *answer, struct err *err)
+static int receive_line(const struct remote *remote, struct buf *answer, struct err *err)
 {
     uint8_t chunk[4096];
-    int64_t deadline = clock_steady_milliseconds() + REMOTE_ANSWER_MILLISECONDS;
+    int64_t deadline = clock_steady_milliseconds() + remote->patience;
     for (int status = 0;;) {
-        if (!wait_readable(descriptor, deadline))
+        if (!wait_readable(remote->descriptor, deadline))
             return err_set(err, ERR_TIMEOUT, "the daemon gives no answer; see its log");
-        ssize_t count = recv(descriptor, chunk, sizeof(chunk), 0);
+        ssize_t count = recv(remote->descriptor, chunk, sizeof(chunk), 0);
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
@@ -177,7 +177,7 @@ int remote_ask(struct remote *remote, struct slice request, struct buf *answer, 
      * when sending fails. */
     if (send_all(remote->descriptor, request))
         (void)send_all(remote->descriptor, SLICE_LITERAL("\n"));
-    return receive_line(remote->descriptor, answer, err);
+    return receive_line(remote, answer, err);
 }
 
 int remote_wait_for_end(struct remote *remote, int milliseconds)

@@ -16,6 +16,7 @@
 #include "keeper/command_handler.h"
 #include "keeper/command_text.h"
 #include "keeper/exit_code.h"
+#include "keeper/sign_in.h"
 
 struct command {
     struct keeper *keeper;
@@ -29,6 +30,7 @@ struct command {
                      const char *text);
     void (*cancel_work)(void *work);
     void *work;
+    uint64_t sign_in; /* 0: none */
     bool stops_keeper;
     uv_timer_t delivery; /* owns the memory: freed when it is closed */
 };
@@ -45,6 +47,8 @@ static const struct command_rule rules[] = {
     {"logout", false, command_run_logout, {"account"}, {NULL}},
     {"reload", true, command_run_reload, {NULL}, {NULL}},
     {"revoke", false, command_run_revoke, {"account", "grant"}, {NULL}},
+    {"sign_in", false, command_run_sign_in, {"account"}, {"way"}},
+    {"sign_in_wait", false, command_run_sign_in_wait, {"account", "sign_in"}, {"redirect"}},
     {"status", true, command_run_status, {NULL}, {NULL}},
     {"stop", true, command_run_stop, {NULL}, {NULL}},
     {"token", false, command_run_token, {"account"}, {"protocol"}},
@@ -130,6 +134,21 @@ void command_fail_error(struct command *command, const struct err *err)
 void command_stop_afterwards(struct command *command)
 {
     command->stops_keeper = true;
+}
+
+void command_keep_sign_in(struct command *command, uint64_t number)
+{
+    command->sign_in = number;
+}
+
+uint64_t command_kept_sign_in(const struct command *command)
+{
+    return command->sign_in;
+}
+
+bool command_waits_for_user(const struct command *command)
+{
+    return command->sign_in != 0;
 }
 
 struct keeper *command_keeper(struct command *command)
@@ -254,5 +273,7 @@ void command_cancel(struct command *command)
     command->ticket = NULL;
     if (command->cancel_work != NULL)
         command->cancel_work(command->work);
+    if (command->sign_in != 0)
+        sign_in_cancel(keeper_sign_ins(command->keeper), command->sign_in);
     uv_close((uv_handle_t *)&command->delivery, on_timer_closed);
 }

@@ -9,7 +9,7 @@
  *  - a line that is no JSON object or too long: one answer with status 64, closed
  *  - CONNECTION_IDLE without a whole line: closed
  *  - the client ends while its command runs: it may have finished sending only, so the command goes
- *    on; a broken connection cancels it
+ *    on, unless it waits for the client's user; a broken connection cancels it
  *  - out of descriptors: no connection is taken for ACCEPT_PAUSE
  *
  * References of the control: its owner, its two handles, each connection.
@@ -147,7 +147,10 @@ static void on_connection_end(void *owner)
 {
     struct connection *connection = owner;
     connection->ended = true;
-    connection_advance(connection);
+    if (connection->command != NULL && command_waits_for_user(connection->command))
+        connection_close(connection);
+    else
+        connection_advance(connection);
 }
 
 static void on_connection_drained(void *owner)

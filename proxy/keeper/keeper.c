@@ -40,10 +40,14 @@ static int open_grants(struct keeper *keeper, struct err *err)
 static int open_tokens(struct keeper *keeper, struct err *err)
 {
     int status = fetcher_open(keeper->loop, &keeper->fetcher, err);
-    if (status == 0)
-        keeper->broker =
-            broker_open(keeper->loop, keeper->fetcher, keeper->vault, keeper->config, &keeper->log);
-    return status;
+    if (status != 0)
+        return status;
+    keeper->broker =
+        broker_open(keeper->loop, keeper->fetcher, keeper->vault, keeper->config, &keeper->log);
+    const struct sign_ins_parts parts = {keeper->loop, keeper->fetcher, keeper->vault,
+                                         keeper->broker, &keeper->log};
+    keeper->sign_ins = sign_ins_open(&parts, keeper->config);
+    return 0;
 }
 
 /* ---- what the daemon has besides ---- */
@@ -189,6 +193,8 @@ static void close_parts(struct keeper *keeper)
         gates_close(keeper->gates);
     if (keeper->desk != NULL)
         desk_close(keeper->desk);
+    if (keeper->sign_ins != NULL)
+        sign_ins_close(keeper->sign_ins);
     if (keeper->broker != NULL)
         broker_close(keeper->broker);
     if (keeper->resolver != NULL)
@@ -232,6 +238,11 @@ struct fetcher *keeper_fetcher(struct keeper *keeper)
 struct broker *keeper_broker(struct keeper *keeper)
 {
     return keeper->broker;
+}
+
+struct sign_ins *keeper_sign_ins(struct keeper *keeper)
+{
+    return keeper->sign_ins;
 }
 
 struct desk *keeper_desk(struct keeper *keeper)

@@ -84,6 +84,7 @@ static void adopt(struct keeper *keeper, struct config *config)
     desk_retire_gates(keeper->desk, gates_first(keeper->gates));
     broker_set_config(keeper->broker, config);
     keeper_find_heirs(keeper, config);
+    sign_ins_set_config(keeper->sign_ins, config);
     keeper->log.level = config->log;
     keeper->config = config;
     config_free(before);

@@ -1,0 +1,12 @@
+/*
+ * A sign-in by a human: where to go is shown, and how it ends is waited for.
+ */
+#ifndef ECLUSE_CLI_SIGN_IN_H
+#define ECLUSE_CLI_SIGN_IN_H
+
+#include "cli/arguments.h"
+
+/* `way` is "browser", "paste", "device", or NULL: as the account's flow says. The exit code. */
+int sign_in_as_human(const struct arguments *arguments, const char *way);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * What the files of a sign-in share. Private to proxy/keeper/sign_in*.c.
+ */
+#ifndef ECLUSE_KEEPER_SIGN_IN_PARTS_H
+#define ECLUSE_KEEPER_SIGN_IN_PARTS_H
+
+#include "auth/oauth_authorize.h"
+#include "auth/oauth_device.h"
+#include "keeper/redirect_catcher.h"
+#include "keeper/sign_in.h"
+
+#define SIGN_IN_SECONDS  600
+#define SIGN_IN_TEXT_MAX 480
+
+struct sign_ins {
+    struct sign_ins_parts parts;
+    const struct config *config;
+    struct list under_way;
+    size_t count;
+    uint64_t numbers;
+};
+
+struct sign_in {
+    struct list node;
+    struct sign_ins *all; /* NULL: it has been cancelled, and its handles are closing */
+    uint64_t number;
+    char *account;
+    char *issuer; /* what the vault will bind the token to */
+    char *scope;
+    enum sign_in_way way;
+
+    sign_in_on_news *on_news; /* NULL: nobody listens */
+    void *owner;
+    struct deferral turn; /* tells the news */
+    bool has_offer;       /* and nobody has been told */
+    bool has_ended;
+    int exit_code;
+    char text[SIGN_IN_TEXT_MAX];
+
+    uv_timer_t expiry;
+    uv_timer_t poll; /* DEVICE */
+    unsigned handles;
+    struct fetch *fetch;
+
+    /* BROWSER, PASTE */
+    struct oauth_proof proof;
+    struct redirect_catcher *catcher; /* BROWSER */
+    char *redirect_uri;
+    char *url;
+    bool has_answer; /* the code has come; no other is taken */
+
+    /* DEVICE */
+    struct oauth_device device;
+};
+
+/* ---- sign_in.c ---- */
+
+/* Ends it; who listens is told in the next turn. The text is made printable. */
+void sign_in_end(struct sign_in *sign_in, int exit_code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* The user can be sent off. */
+void sign_in_offer(struct sign_in *sign_in);
+/* NULL after it has ended because a reload took the account away or moved it to another provider.
+ */
+const struct account_config *sign_in_account(struct sign_in *sign_in);
+
+/* ---- sign_in_client.c: what the configuration says of endpoint and client ---- */
+
+/* With {tenant} replaced; NULL when `url` is empty. For mem_free. */
+char *sign_in_endpoint(const struct account_config *account, const char *url);
+
+struct sign_in_request {
+    const char *url;        /* as configured */
+    const char *grant_type; /* NULL: none */
+    const struct oauth_field *fields;
+    size_t count;
+    const char *scope;
+};
+
+/* POST, authenticated as the account's client. ERR_* with a text: nothing was sent. */
+MUST_CHECK int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
+                            const struct sign_in_request *request,
+                            void (*on_answer)(void *owner, const struct fetch_answer *answer),
+                            struct err *err);
+
+/* ---- sign_in_code.c ---- */
+
+MUST_CHECK int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *account,
+                                  struct err *err);
+/* True: taken, or the sign-in has ended by it. False: that was not the answer to this one. */
+bool sign_in_take_redirect(struct sign_in *sign_in, struct slice query);
+
+/* ---- sign_in_device.c ---- */
+
+MUST_CHECK int sign_in_begin_device(struct sign_in *sign_in, const struct account_config *account,
+                                    struct err *err);
+
+/* ---- sign_in_token.c ---- */
+
+/* Ends the sign-in by a token answer with `outcome` GRANTED: stored, or why not. `body` is the
+ * answer's. */
+void sign_in_take_token(struct sign_in *sign_in, struct oauth_answer *answer, struct slice body);
+
+#endif

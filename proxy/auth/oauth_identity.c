@@ -1,0 +1,120 @@
+/*
+ * Happy path: the second part of "header.claims.signature" is base64url of JSON, its audience is
+ * our client, and one of the claims that name a mailbox is the account's.
+ *
+ * Failure modes: what cannot be read, or was made for another client or by another issuer, is
+ * UNSOUND; a provider that gives no id_token, or none with a name in it, tells nothing: UNKNOWN.
+ */
+#include "auth/oauth_identity.h"
+
+#include <string.h>
+
+#include "auth/oauth.h"
+#include "auth/oauth_json.h"
+
+static int value_of(uint8_t character)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *place = character == '\0' ? NULL : strchr(alphabet, character);
+    return place == NULL ? -1 : (int)(place - alphabet);
+}
+
+/* False: not base64url without padding. */
+static bool decode_base64url(struct slice text, struct buf *out)
+{
+    unsigned bits = 0, count = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        int value = value_of(text.data[i]);
+        if (value < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)value) & 0xfff;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            uint8_t byte = (uint8_t)(bits >> count);
+            if (buf_append(out, slice_of(&byte, 1)) != 0)
+                return false;
+        }
+    }
+    return text.size > 0 && count < 6;
+}
+
+static json_t *read_claims(struct slice id_token)
+{
+    struct slice rest = id_token, header, claims, signature;
+    json_t *root = NULL;
+    struct buf text;
+    if (!slice_next_word(&rest, '.', &header) || !slice_next_word(&rest, '.', &claims) ||
+        !slice_next_word(&rest, '.', &signature) || rest.size > 0)
+        return NULL;
+    buf_init(&text, OAUTH_ANSWER_MAX);
+    if (decode_base64url(claims, &text))
+        root = oauth_json_read(buf_bytes(&text));
+    buf_fini(&text);
+    return root;
+}
+
+static bool is_text(const json_t *value, const char *text)
+{
+    return json_is_string(value) &&
+           slice_is(slice_of(json_string_value(value), json_string_length(value)), text);
+}
+
+/* A text, or an array in which it stands. */
+static bool is_meant_for(const json_t *audience, const char *client_id)
+{
+    for (size_t i = 0; i < json_array_size(audience); i++)
+        if (is_text(json_array_get(audience, i), client_id))
+            return true;
+    return is_text(audience, client_id);
+}
+
+/* Some write their own name without the scheme. */
+static bool is_issued_by(const json_t *issuer, const char *expected)
+{
+    static const char scheme[] = "https://";
+    bool has_scheme = strncmp(expected, scheme, sizeof(scheme) - 1) == 0;
+    return *expected == '\0' || is_text(issuer, expected) ||
+           (has_scheme && is_text(issuer, expected + sizeof(scheme) - 1));
+}
+
+static enum oauth_identity compare(const json_t *claims, const char *expected,
+                                   char who_out[OAUTH_IDENTITY_TEXT])
+{
+    static const char *const names[] = {"email", "preferred_username", "upn"};
+    enum oauth_identity identity = OAUTH_IDENTITY_UNKNOWN;
+    for (size_t i = 0; i < LENGTH_OF(names); i++) {
+        struct slice name;
+        if (!oauth_json_string(claims, names[i], &name) || slice_find(name, '@') == name.size)
+            continue;
+        if (identity == OAUTH_IDENTITY_UNKNOWN)
+            slice_escape(name, who_out, OAUTH_IDENTITY_TEXT);
+        if (slice_is_ignoring_case(name, expected))
+            return OAUTH_IDENTITY_IS;
+        identity = OAUTH_IDENTITY_OTHER;
+    }
+    return identity;
+}
+
+enum oauth_identity oauth_identify(struct slice body,
+                                   const struct oauth_identity_question *question,
+                                   char who_out[OAUTH_IDENTITY_TEXT])
+{
+    enum oauth_identity identity = OAUTH_IDENTITY_UNSOUND;
+    struct slice id_token = SLICE_NONE;
+    json_t *root = oauth_json_read(body), *claims = NULL;
+    who_out[0] = '\0';
+    if (oauth_json_string(root, "id_token", &id_token)) {
+        claims = read_claims(id_token);
+        if (id_token.size == 0)
+            identity = OAUTH_IDENTITY_UNKNOWN;
+        else if (claims != NULL &&
+                 is_meant_for(json_object_get(claims, "aud"), question->client_id) &&
+                 is_issued_by(json_object_get(claims, "iss"), question->issuer))
+            identity = compare(claims, question->expected, who_out);
+    }
+    json_decref(claims);
+    json_decref(root);
+    return identity;
+}

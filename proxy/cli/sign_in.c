@@ -1,0 +1,138 @@
+/*
+ * Happy path: the keeper says where to go, the user goes there, the keeper says that it worked.
+ *
+ * Failures: what the keeper's answers say. A pasted line that is not the answer is said to be none,
+ * and the next one is read; the end of the input gives up. Ctrl-C ends the process, and with its
+ * connection the sign-in.
+ */
+#include "cli/sign_in.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "auth/credential.h"
+#include "cli/ask.h"
+#include "cli/browser.h"
+#include "cli/print.h"
+
+/* Above the ten minutes that a sign-in has. */
+#define PATIENCE_MILLISECONDS (11 * 60 * 1000)
+#define PASTED_MAX            (16u * 1024)
+
+struct human {
+    const struct arguments *arguments;
+    struct conversation *conversation;
+    const char *account;
+    json_t *offer;
+};
+
+static json_t *request_of(const struct human *human)
+{
+    json_t *request = json_object();
+    ask_add(request, "account", human->account);
+    return request;
+}
+
+/* ---- the end ---- */
+
+static int wait_for_end(const struct human *human, const char *redirect)
+{
+    json_t *request = request_of(human), *answer = NULL;
+    ask_add(request, "sign_in", ask_text(human->offer, "sign_in"));
+    ask_add(request, "redirect", redirect);
+    int exit_code =
+        ask_say(human->conversation, "sign_in_wait", request, PATIENCE_MILLISECONDS, &answer);
+    if (exit_code == EX_OK && *ask_text(answer, "note") != '\0')
+        print_line("%s is signed in; note that %s", human->account, ask_text(answer, "note"));
+    else if (exit_code == EX_OK)
+        print_line("%s is signed in", human->account);
+    json_decref(answer);
+    return exit_code;
+}
+
+/* ---- the three ways ---- */
+
+static void say_where(const char *lead, const char *url)
+{
+    print_line("%s", lead);
+    print_line("%s", "");
+    print_line("  %s", url);
+    print_line("%s", "");
+}
+
+static int by_browser(const struct human *human)
+{
+    const char *url = ask_text(human->offer, "url");
+    bool is_open = browser_open(url);
+    say_where(is_open ? "The browser shows the provider's page. If it does not, open this address:"
+                      : "Open this address in a browser on this machine to sign in:",
+              url);
+    print_line("Waiting for the sign-in, for %lld minutes at most.",
+               (long long)(ask_number(human->offer, "expires_in") / 60));
+    return print_flush() ? wait_for_end(human, NULL) : EX_IOERR;
+}
+
+static int by_code(const struct human *human)
+{
+    say_where("Open this address in a browser on any machine:", ask_text(human->offer, "url"));
+    print_line("and type this code: %s", ask_text(human->offer, "user_code"));
+    print_line("Waiting for the sign-in, for %lld minutes at most.",
+               (long long)(ask_number(human->offer, "expires_in") / 60));
+    return print_flush() ? wait_for_end(human, NULL) : EX_IOERR;
+}
+
+/* False: the input is at its end. A line that is too long is cut, and then no answer. */
+static bool read_pasted(char line[PASTED_MAX])
+{
+    if (isatty(STDIN_FILENO))
+        print_complaint("The address at the end:");
+    if (fgets(line, PASTED_MAX, stdin) == NULL)
+        return false;
+    line[strcspn(line, "\r\n")] = '\0';
+    /* The keeper says that this is none. */
+    if (!credential_is_printable(slice_of_string(line)))
+        line[0] = '\0';
+    return true;
+}
+
+static int by_paste(const struct human *human)
+{
+    char line[PASTED_MAX];
+    say_where("Open this address in a browser on any machine and sign in:",
+              ask_text(human->offer, "url"));
+    print_line("The page at the end cannot be shown. Copy its address from the browser, and paste "
+               "it here.");
+    int exit_code = print_flush() ? EX_DATAERR : EX_IOERR;
+    while (exit_code == EX_DATAERR && read_pasted(line))
+        exit_code = wait_for_end(human, line);
+    mem_wipe(line, sizeof(line));
+    return exit_code;
+}
+
+/* ---- the beginning ---- */
+
+static int go(struct human *human, const char *way)
+{
+    json_t *request = request_of(human);
+    ask_add(request, "way", way);
+    int exit_code = ask_say(human->conversation, "sign_in", request, 0, &human->offer);
+    if (exit_code != EX_OK)
+        return exit_code;
+    if (*ask_text(human->offer, "user_code") != '\0')
+        return by_code(human);
+    return way != NULL && strcmp(way, "paste") == 0 ? by_paste(human) : by_browser(human);
+}
+
+int sign_in_as_human(const struct arguments *arguments, const char *way)
+{
+    struct human human = {.arguments = arguments, .account = arguments->operands[0]};
+    int exit_code = ask_open(arguments, &human.conversation);
+    if (exit_code != EX_OK)
+        return exit_code;
+    exit_code = go(&human, way);
+    json_decref(human.offer);
+    ask_close(human.conversation);
+    return exit_code;
+}

@@ -1,0 +1,267 @@
+/*
+ * Happy path: begun, offered to whoever began it, waited for, ended; who waits is told, and it is
+ * gone.
+ *
+ * Failures:
+ *   nobody waits when it ends    the outcome is kept until the ten minutes are over
+ *   the ten minutes are over     ended, 75
+ *   begun again                  the one before ends, 75
+ *   the keeper closes            cancelled without a word
+ */
+#include "keeper/sign_in.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "keeper/endpoint.h"
+#include "keeper/sign_in_parts.h"
+
+/* ---- the end of one ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct sign_in *sign_in = handle->data;
+    if (--sign_in->handles > 0)
+        return;
+    mem_free(sign_in->account);
+    mem_free(sign_in->issuer);
+    mem_free(sign_in->scope);
+    mem_free(sign_in->redirect_uri);
+    mem_free(sign_in->url);
+    mem_free(sign_in);
+}
+
+/* Whatever could still change it. */
+static void let_go(struct sign_in *sign_in)
+{
+    if (sign_in->fetch != NULL)
+        fetch_cancel(sign_in->fetch);
+    if (sign_in->catcher != NULL)
+        redirect_catcher_close(sign_in->catcher);
+    sign_in->fetch = NULL;
+    sign_in->catcher = NULL;
+    uv_timer_stop(&sign_in->poll);
+    oauth_proof_wipe(&sign_in->proof);
+    oauth_device_clear(&sign_in->device);
+}
+
+static void forget(struct sign_in *sign_in)
+{
+    let_go(sign_in);
+    deferral_cancel(&sign_in->turn);
+    list_remove(&sign_in->node);
+    sign_in->all->count--;
+    sign_in->all = NULL;
+    uv_close((uv_handle_t *)&sign_in->expiry, on_handle_closed);
+    uv_close((uv_handle_t *)&sign_in->poll, on_handle_closed);
+}
+
+void sign_in_end(struct sign_in *sign_in, int exit_code, const char *format, ...)
+{
+    char text[SIGN_IN_TEXT_MAX];
+    va_list arguments;
+    if (sign_in->has_ended)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    slice_escape(slice_of_string(text), sign_in->text, sizeof(sign_in->text));
+    sign_in->has_ended = true;
+    sign_in->exit_code = exit_code;
+    let_go(sign_in);
+    loop_defer(sign_in->all->parts.loop, &sign_in->turn);
+}
+
+void sign_in_offer(struct sign_in *sign_in)
+{
+    sign_in->has_offer = true;
+    loop_defer(sign_in->all->parts.loop, &sign_in->turn);
+}
+
+static struct sign_in_news offer_of(const struct sign_in *sign_in)
+{
+    if (sign_in->way != SIGN_IN_DEVICE)
+        return (struct sign_in_news){.url = sign_in->url, .expires_in = SIGN_IN_SECONDS};
+    return (struct sign_in_news){.url = sign_in->device.verification_uri,
+                                 .user_code = sign_in->device.user_code,
+                                 .complete_url = sign_in->device.complete_uri,
+                                 .expires_in = sign_in->device.expires_in < SIGN_IN_SECONDS
+                                                   ? sign_in->device.expires_in
+                                                   : SIGN_IN_SECONDS};
+}
+
+/* The news are told last: the callee may cancel. */
+static void on_turn(struct deferral *deferral)
+{
+    struct sign_in *sign_in = CONTAINER_OF(deferral, struct sign_in, turn);
+    sign_in_on_news *on_news = sign_in->on_news;
+    void *owner = sign_in->owner;
+    if (on_news == NULL || (!sign_in->has_offer && !sign_in->has_ended))
+        return;
+    sign_in->on_news = NULL;
+    if (!sign_in->has_ended) {
+        struct sign_in_news offer = offer_of(sign_in);
+        sign_in->has_offer = false;
+        on_news(owner, &offer);
+        return;
+    }
+    char text[SIGN_IN_TEXT_MAX];
+    memcpy(text, sign_in->text, sizeof(text));
+    struct sign_in_news end = {.has_ended = true, .exit_code = sign_in->exit_code, .text = text};
+    forget(sign_in);
+    on_news(owner, &end);
+}
+
+static void on_expired(uv_timer_t *timer)
+{
+    struct sign_in *sign_in = CONTAINER_OF(timer, struct sign_in, expiry);
+    if (sign_in->on_news == NULL)
+        forget(sign_in);
+    else
+        sign_in_end(sign_in, EX_TEMPFAIL, "nobody has signed in in time; try again");
+}
+
+const struct account_config *sign_in_account(struct sign_in *sign_in)
+{
+    const struct account_config *account = config_account(sign_in->all->config, sign_in->account);
+    char *issuer = account == NULL ? NULL : endpoint_issuer(account);
+    bool is_same = issuer != NULL && strcmp(issuer, sign_in->issuer) == 0;
+    mem_free(issuer);
+    if (is_same)
+        return account;
+    sign_in_end(sign_in, EX_TEMPFAIL, "the configuration has changed meanwhile; try again");
+    return NULL;
+}
+
+/* ---- all ---- */
+
+struct sign_ins *sign_ins_open(const struct sign_ins_parts *parts, const struct config *config)
+{
+    struct sign_ins *all = mem_new(sizeof(*all));
+    all->parts = *parts;
+    all->config = config;
+    list_init(&all->under_way);
+    return all;
+}
+
+void sign_ins_close(struct sign_ins *all)
+{
+    LIST_FOREACH_SAFE (node, &all->under_way)
+        forget(CONTAINER_OF(node, struct sign_in, node));
+    mem_free(all);
+}
+
+void sign_ins_set_config(struct sign_ins *all, const struct config *config)
+{
+    all->config = config;
+}
+
+static struct sign_in *find(struct sign_ins *all, uint64_t number)
+{
+    LIST_FOREACH (node, &all->under_way) {
+        struct sign_in *sign_in = CONTAINER_OF(node, struct sign_in, node);
+        if (sign_in->number == number)
+            return sign_in;
+    }
+    return NULL;
+}
+
+static void replace(struct sign_ins *all, const char *account)
+{
+    LIST_FOREACH_SAFE (node, &all->under_way) {
+        struct sign_in *sign_in = CONTAINER_OF(node, struct sign_in, node);
+        if (strcmp(sign_in->account, account) != 0)
+            continue;
+        if (sign_in->on_news == NULL)
+            forget(sign_in);
+        else
+            sign_in_end(sign_in, EX_TEMPFAIL, "another sign-in of this account was begun");
+    }
+}
+
+static struct sign_in *add(struct sign_ins *all, const struct account_config *account,
+                           enum sign_in_way way)
+{
+    uv_loop_t *uv = &all->parts.loop->uv;
+    struct sign_in *sign_in = mem_new(sizeof(*sign_in));
+    sign_in->all = all;
+    sign_in->number = ++all->numbers;
+    sign_in->account = mem_copy_string(account->name);
+    sign_in->issuer = endpoint_issuer(account);
+    sign_in->scope = endpoint_scope(account);
+    sign_in->way = way;
+    list_init(&sign_in->node);
+    deferral_init(&sign_in->turn, on_turn);
+    ENSURE(uv_timer_init(uv, &sign_in->expiry) == 0 && uv_timer_init(uv, &sign_in->poll) == 0);
+    sign_in->expiry.data = sign_in->poll.data = sign_in;
+    sign_in->handles = 2;
+    list_append(&all->under_way, &sign_in->node);
+    all->count++;
+    return sign_in;
+}
+
+int sign_in_begin(struct sign_ins *all, const struct account_config *account, enum sign_in_way way,
+                  sign_in_on_news *on_news, void *owner, uint64_t *number_out, struct err *err)
+{
+    if (*account->client_id == '\0')
+        return err_set(err, ERR_CONFIG, "client_id is missing; register ecluse with the provider");
+    replace(all, account->name);
+    if (all->count >= SIGN_INS_MAX)
+        return err_set(err, ERR_UNAVAILABLE, "%u sign-ins are under way; finish one first",
+                       SIGN_INS_MAX);
+    struct sign_in *sign_in = add(all, account, way);
+    int status = way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
+                                       : sign_in_begin_code(sign_in, account, err);
+    if (status != 0) {
+        forget(sign_in);
+        return status;
+    }
+    sign_in->on_news = on_news;
+    sign_in->owner = owner;
+    *number_out = sign_in->number;
+    ENSURE(uv_timer_start(&sign_in->expiry, on_expired, (uint64_t)SIGN_IN_SECONDS * 1000, 0) == 0);
+    return 0;
+}
+
+static int no_such(struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "there is no such sign-in any more; begin again");
+}
+
+int sign_in_paste(struct sign_ins *all, uint64_t number, const char *url, struct err *err)
+{
+    struct sign_in *sign_in = find(all, number);
+    struct slice query = slice_of_string(url);
+    if (sign_in == NULL || sign_in->way != SIGN_IN_PASTE)
+        return no_such(err);
+    query = slice_skip(query, slice_find(query, '?') + 1);
+    query = slice_take(query, slice_find(query, '#'));
+    if (sign_in_take_redirect(sign_in, query))
+        return 0;
+    return err_set(err, ERR_SYNTAX,
+                   "that is not the address at which this sign-in ends; paste all of it");
+}
+
+int sign_in_wait(struct sign_ins *all, uint64_t number, sign_in_on_news *on_news, void *owner,
+                 struct err *err)
+{
+    struct sign_in *sign_in = find(all, number);
+    if (sign_in == NULL)
+        return no_such(err);
+    if (sign_in->on_news != NULL)
+        return err_set(err, ERR_BUSY, "somebody waits for this sign-in already");
+    sign_in->on_news = on_news;
+    sign_in->owner = owner;
+    if (sign_in->has_ended)
+        loop_defer(all->parts.loop, &sign_in->turn);
+    return 0;
+}
+
+void sign_in_cancel(struct sign_ins *all, uint64_t number)
+{
+    struct sign_in *sign_in = find(all, number);
+    if (sign_in != NULL)
+        forget(sign_in);
+}

@@ -1,0 +1,60 @@
+/*
+ * Failures: no endpoint in the configuration, a client secret that cannot be read.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "keeper/endpoint.h"
+#include "keeper/sign_in_parts.h"
+#include "keeper/token_client.h"
+
+#define TENANT "{tenant}"
+
+char *sign_in_endpoint(const struct account_config *account, const char *url)
+{
+    const char *place = strstr(url, TENANT);
+    if (*url == '\0')
+        return NULL;
+    if (place == NULL)
+        return mem_copy_string(url);
+    size_t size = strlen(url) + strlen(account->tenant) + 1;
+    char *out = mem_new(size);
+    snprintf(out, size, "%.*s%s%s", (int)(place - url), url, account->tenant,
+             place + strlen(TENANT));
+    return out;
+}
+
+int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
+                 const struct sign_in_request *request,
+                 void (*on_answer)(void *owner, const struct fetch_answer *answer), struct err *err)
+{
+    const struct token_inputs none = {0};
+    struct secret body = {0}, authorization = {0};
+    struct token_client client;
+    char *url = sign_in_endpoint(account, request->url);
+    char *audience = sign_in_endpoint(account, account->provider_row->token_endpoint);
+    int status = url == NULL || audience == NULL
+                     ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
+                     : token_client_make(account, &none, audience, &client, err);
+    if (status == 0) {
+        status = oauth_token_request(&client.oauth, request->grant_type, request->fields,
+                                     request->count, request->scope, &body, &authorization);
+        if (status != 0)
+            err_set(err, status, "the request cannot be made: %s", err_code_text(status));
+        token_client_clear(&client);
+    }
+    if (status == 0) {
+        const struct fetch_request sent = {
+            .url = url,
+            .ca_file = endpoint_ca_file(sign_in->all->config, account),
+            .body = &body,
+            .authorization = &authorization,
+        };
+        sign_in->fetch = fetch_start(sign_in->all->parts.fetcher, &sent, on_answer, sign_in);
+    }
+    secret_wipe(&body);
+    secret_wipe(&authorization);
+    mem_free(audience);
+    mem_free(url);
+    return status;
+}

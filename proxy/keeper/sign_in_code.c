@@ -1,0 +1,194 @@
+/*
+ * Happy path: the URL is made, the browser comes back with our state and a code, and the code is
+ * exchanged at once.
+ *
+ * Failures:
+ *   another state, none, a second answer      not ours: refused, the sign-in goes on
+ *   iss that is not the provider's            the same (RFC 9207)
+ *   error= with our state                     ends it
+ *   the token endpoint refuses, or is silent  ends it; a code is good for one try
+ */
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "keeper/endpoint.h"
+#include "keeper/sign_in_parts.h"
+
+#define PATH_OCTETS 16u
+#define PATH_TEXT   (1 + 2 * PATH_OCTETS + 1)
+
+/* ---- the URL ---- */
+
+/* Providers that allow any loopback address by its number compare no path (RFC 8252 section 7.3);
+ * those that want "localhost" compare all but the port with what was registered. */
+static void make_path(const char *host, const uint8_t random[PATH_OCTETS], char path[PATH_TEXT])
+{
+    path[0] = '/';
+    path[1] = '\0';
+    if (strcmp(host, "localhost") == 0)
+        return;
+    for (size_t i = 0; i < PATH_OCTETS; i++)
+        snprintf(path + 1 + 2 * i, 3, "%02x", random[i]);
+}
+
+static bool on_redirect(void *owner, struct slice query)
+{
+    return sign_in_take_redirect(owner, query);
+}
+
+/* For PASTE nobody listens: port 80 of the machine where the browser is, which shows an error page
+ * and the address that is to be pasted. */
+static int open_redirect(struct sign_in *sign_in, const char *host, const char *path,
+                         struct err *err)
+{
+    const struct redirect_catcher_options options = {
+        .host = host, .path = path, .on_redirect = on_redirect, .owner = sign_in};
+    if (sign_in->way == SIGN_IN_PASTE) {
+        size_t size = strlen("http://") + strlen(host) + strlen(path) + 1;
+        sign_in->redirect_uri = mem_new(size);
+        snprintf(sign_in->redirect_uri, size, "http://%s%s", host, path);
+        return 0;
+    }
+    int status = redirect_catcher_open(sign_in->all->parts.loop, &options, &sign_in->catcher, err);
+    if (status == 0)
+        sign_in->redirect_uri = mem_copy_string(redirect_catcher_uri(sign_in->catcher));
+    return status;
+}
+
+static const char *hint_of(const struct account_config *account)
+{
+    if (*account->login_hint != '\0')
+        return account->login_hint;
+    return strchr(account->address, '*') == NULL ? account->address : "";
+}
+
+static int make_url(struct sign_in *sign_in, const struct account_config *account,
+                    const char *endpoint, struct err *err)
+{
+    const struct oauth_authorization authorization = {
+        .endpoint = endpoint,
+        .client_id = account->client_id,
+        .redirect_uri = sign_in->redirect_uri,
+        .scope = sign_in->scope,
+        .login_hint = hint_of(account),
+        .parameters = account->provider_row->authorize_params,
+        .proof = &sign_in->proof,
+    };
+    struct buf url;
+    buf_init(&url, OAUTH_URL_MAX);
+    int status = oauth_authorization_url(&authorization, &url);
+    if (status == 0)
+        sign_in->url = mem_copy_bytes_as_string(buf_bytes(&url).data, buf_size(&url));
+    else
+        err_set(err, ERR_CONFIG, "%s: provider %s: authorize_params cannot be used",
+                err_code_text(status), account->provider);
+    buf_fini(&url);
+    return status == 0 ? 0 : ERR_CONFIG;
+}
+
+int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *account,
+                       struct err *err)
+{
+    const struct provider_config *provider = account->provider_row;
+    uint8_t random[OAUTH_PROOF_RANDOM + PATH_OCTETS];
+    char path[PATH_TEXT];
+    char *endpoint = sign_in_endpoint(account, provider->authorization_endpoint);
+    int status = 0;
+    if (endpoint == NULL || *provider->token_endpoint == '\0')
+        status = err_set(err, ERR_CONFIG,
+                         "provider %s lacks authorization_endpoint or token_endpoint; add it",
+                         account->provider);
+    else if (RAND_priv_bytes(random, sizeof(random)) != 1)
+        status = err_set(err, ERR_CRYPTO, "no random numbers");
+    if (status == 0) {
+        oauth_proof_make(random, &sign_in->proof);
+        make_path(provider->redirect_host, random + OAUTH_PROOF_RANDOM, path);
+        status = open_redirect(sign_in, provider->redirect_host, path, err);
+    }
+    if (status == 0)
+        status = make_url(sign_in, account, endpoint, err);
+    mem_wipe(random, sizeof(random));
+    mem_free(endpoint);
+    if (status == 0)
+        sign_in_offer(sign_in);
+    return status;
+}
+
+/* ---- the code ---- */
+
+static void on_answer(void *owner, const struct fetch_answer *fetched)
+{
+    struct sign_in *sign_in = owner;
+    struct oauth_answer answer;
+    sign_in->fetch = NULL;
+    if (fetched->status == 0) {
+        sign_in_end(sign_in, EX_TEMPFAIL, "the token endpoint cannot be reached: %s",
+                    fetched->text);
+        return;
+    }
+    oauth_read_answer(fetched->status, fetched->body, &answer);
+    if (answer.outcome == OAUTH_GRANTED)
+        sign_in_take_token(sign_in, &answer, fetched->body);
+    else
+        sign_in_end(sign_in, answer.outcome == OAUTH_TRY_LATER ? EX_TEMPFAIL : EX_NOPERM,
+                    "the token endpoint refuses the code: %s%s%s", answer.error,
+                    answer.description == NULL ? "" : ": ",
+                    answer.description == NULL ? "" : answer.description);
+    oauth_answer_clear(&answer);
+}
+
+static void exchange(struct sign_in *sign_in, const struct account_config *account,
+                     const struct oauth_redirect *redirect)
+{
+    const struct oauth_field fields[] = {
+        {"code", secret_bytes(&redirect->code)},
+        {"redirect_uri", slice_of_string(sign_in->redirect_uri)},
+        {"code_verifier", slice_of_string(sign_in->proof.verifier)},
+    };
+    const struct sign_in_request request = {
+        .url = account->provider_row->token_endpoint,
+        .grant_type = "authorization_code",
+        .fields = fields,
+        .count = LENGTH_OF(fields),
+        .scope = "",
+    };
+    struct err err;
+    if (sign_in_post(sign_in, account, &request, on_answer, &err) != 0)
+        sign_in_end(sign_in, EX_CONFIG, "%s", err.text);
+}
+
+/* A template such as Microsoft's, with {tenant} in it, cannot be compared. */
+static bool is_issuer(const struct account_config *account, const char *issuer)
+{
+    const char *expected = account->provider_row->issuer;
+    return issuer == NULL || *expected == '\0' || strchr(expected, '{') != NULL ||
+           strcmp(issuer, expected) == 0;
+}
+
+bool sign_in_take_redirect(struct sign_in *sign_in, struct slice query)
+{
+    struct oauth_redirect redirect;
+    if (sign_in->has_ended || sign_in->has_answer || oauth_read_redirect(query, &redirect) != 0)
+        return false;
+    const struct account_config *account = NULL;
+    bool is_ours = oauth_redirect_has_state(&redirect, &sign_in->proof);
+    if (is_ours)
+        account = sign_in_account(sign_in);
+    if (account != NULL && !is_issuer(account, redirect.issuer)) {
+        log_warn(sign_in->all->parts.log,
+                 "sign-in of %s: an answer in the name of another issuer was refused",
+                 sign_in->account);
+        is_ours = false;
+    } else if (account != NULL && redirect.error != NULL) {
+        sign_in_end(sign_in, EX_NOPERM, "the provider says %s%s%s", redirect.error,
+                    redirect.description == NULL ? "" : ": ",
+                    redirect.description == NULL ? "" : redirect.description);
+    } else if (account != NULL) {
+        sign_in->has_answer = true;
+        exchange(sign_in, account, &redirect);
+    }
+    oauth_redirect_clear(&redirect);
+    return is_ours;
+}
