@@ -16,6 +16,7 @@
 #include "cli/ask.h"
 #include "cli/browser.h"
 #include "cli/print.h"
+#include "cli/qr.h"
 
 /* Above the ten minutes that a sign-in has. */
 #define PATIENCE_MILLISECONDS (11 * 60 * 1000)
@@ -78,6 +79,9 @@ static int by_code(const struct human *human)
 {
     say_where("Open this address in a browser on any machine:", ask_text(human->offer, "url"));
     print_line("and type this code: %s", ask_text(human->offer, "user_code"));
+    print_line("%s", "");
+    const char *complete = ask_text(human->offer, "complete_url");
+    qr_print(*complete != '\0' ? complete : ask_text(human->offer, "url"));
     print_line("Waiting for the sign-in, for %lld minutes at most.",
                (long long)(ask_number(human->offer, "expires_in") / 60));
     return print_flush() ? wait_for_end(human, NULL) : EX_IOERR;

@@ -48,6 +48,7 @@ struct redirect_catcher {
     uv_timer_t linger;
     struct deadline_queue *patience;
     struct list visitors;
+    bool has_room_again; /* a connection has gone */
     bool closing;
     unsigned references; /* the handles */
 };
@@ -226,6 +227,7 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
     } else {
         deadline_stop(&visitor->deadline);
         list_remove(&visitor->node);
+        catcher->has_room_again = true;
         mem_free(visitor);
         *context = NULL;
     }
@@ -269,14 +271,24 @@ static void finish(struct redirect_catcher *catcher)
 
 static void on_timer(uv_timer_t *timer);
 
+static void run(struct redirect_catcher *catcher)
+{
+    for (size_t i = 0; i < FAMILIES; i++)
+        if (catcher->servers[i].daemon != NULL)
+            (void)!MHD_run(catcher->servers[i].daemon);
+}
+
 static void work(struct redirect_catcher *catcher)
 {
     MHD_UNSIGNED_LONG_LONG soonest = UINT64_MAX, milliseconds;
+    run(catcher);
+    /* Only its next run looks at its listening socket again after it was full. */
+    if (catcher->has_room_again)
+        run(catcher);
+    catcher->has_room_again = false;
     for (size_t i = 0; i < FAMILIES; i++) {
-        if (catcher->servers[i].daemon == NULL)
-            continue;
-        (void)!MHD_run(catcher->servers[i].daemon);
-        if (MHD_get_timeout(catcher->servers[i].daemon, &milliseconds) == MHD_YES &&
+        if (catcher->servers[i].daemon != NULL &&
+            MHD_get_timeout(catcher->servers[i].daemon, &milliseconds) == MHD_YES &&
             milliseconds < soonest)
             soonest = milliseconds;
     }

@@ -3,7 +3,7 @@
  * gone.
  *
  * Failures:
- *   nobody waits when it ends    the outcome is kept until the ten minutes are over
+ *   nobody waits after the offer  given up after ABANDONED_SECONDS; not when the user is to paste
  *   the ten minutes are over     ended, 75
  *   begun again                  the one before ends, 75
  *   the keeper closes            cancelled without a word
@@ -17,6 +17,9 @@
 
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
+
+/* Whoever has been told where to go asks for the end at once. */
+#define ABANDONED_SECONDS 10
 
 /* ---- the end of one ---- */
 
@@ -80,6 +83,20 @@ void sign_in_offer(struct sign_in *sign_in)
     loop_defer(sign_in->all->parts.loop, &sign_in->turn);
 }
 
+static void on_expired(uv_timer_t *timer)
+{
+    struct sign_in *sign_in = CONTAINER_OF(timer, struct sign_in, expiry);
+    if (sign_in->on_news == NULL)
+        forget(sign_in);
+    else
+        sign_in_end(sign_in, EX_TEMPFAIL, "nobody has signed in in time; try again");
+}
+
+static void expire_in(struct sign_in *sign_in, unsigned seconds)
+{
+    ENSURE(uv_timer_start(&sign_in->expiry, on_expired, (uint64_t)seconds * 1000, 0) == 0);
+}
+
 static struct sign_in_news offer_of(const struct sign_in *sign_in)
 {
     if (sign_in->way != SIGN_IN_DEVICE)
@@ -104,6 +121,8 @@ static void on_turn(struct deferral *deferral)
     if (!sign_in->has_ended) {
         struct sign_in_news offer = offer_of(sign_in);
         sign_in->has_offer = false;
+        if (sign_in->way != SIGN_IN_PASTE)
+            expire_in(sign_in, ABANDONED_SECONDS);
         on_news(owner, &offer);
         return;
     }
@@ -112,15 +131,6 @@ static void on_turn(struct deferral *deferral)
     struct sign_in_news end = {.has_ended = true, .exit_code = sign_in->exit_code, .text = text};
     forget(sign_in);
     on_news(owner, &end);
-}
-
-static void on_expired(uv_timer_t *timer)
-{
-    struct sign_in *sign_in = CONTAINER_OF(timer, struct sign_in, expiry);
-    if (sign_in->on_news == NULL)
-        forget(sign_in);
-    else
-        sign_in_end(sign_in, EX_TEMPFAIL, "nobody has signed in in time; try again");
 }
 
 const struct account_config *sign_in_account(struct sign_in *sign_in)
@@ -221,7 +231,7 @@ int sign_in_begin(struct sign_ins *all, const struct account_config *account, en
     sign_in->on_news = on_news;
     sign_in->owner = owner;
     *number_out = sign_in->number;
-    ENSURE(uv_timer_start(&sign_in->expiry, on_expired, (uint64_t)SIGN_IN_SECONDS * 1000, 0) == 0);
+    expire_in(sign_in, SIGN_IN_SECONDS);
     return 0;
 }
 
@@ -254,6 +264,7 @@ int sign_in_wait(struct sign_ins *all, uint64_t number, sign_in_on_news *on_news
         return err_set(err, ERR_BUSY, "somebody waits for this sign-in already");
     sign_in->on_news = on_news;
     sign_in->owner = owner;
+    expire_in(sign_in, SIGN_IN_SECONDS);
     if (sign_in->has_ended)
         loop_defer(all->parts.loop, &sign_in->turn);
     return 0;

@@ -57,6 +57,22 @@ class Browser:
             return arrived.url
         raise AssertionError(f"the sign-in ends at {address}: {page}")
 
+    def submit(self, address, page, **fields):
+        """The form of a page with its hidden fields and these."""
+        target = urllib.parse.urljoin(address, html.unescape(FORM.search(page)[1]))
+        return self.get(target, {**dict(HIDDEN.findall(page)), **fields})
+
+    def confirm_device(self, url, code, user, abort=False):
+        """What a user does with the code that `ecluse login --device` shows."""
+        address, page = self.submit(*self.get(url), user_code=code)
+        if abort:
+            self.submit(address, page, user_code=code, confirm="yes", abort="yes")
+            return
+        address, page = self.submit(address, page, user_code=code, confirm="yes")
+        password = self.rig.state["users"][user]["password"]
+        _, page = self.submit(address, page, user=user, password=password, do="login")
+        assert "Signed in" in page, page
+
 
 def visit(url, method="GET", headers=None, body=None, target=None):
     """The status, headers and body of one request to the redirect's address."""

@@ -1,9 +1,19 @@
 """`ecluse login` as a human does it, at the real authorization server."""
 
+import concurrent.futures
+import os
+import pty
+import re
+import signal
+import socket
+import time
+import urllib.parse
+
 import pytest
 
 from browser_support import Browser, Login, visit
-from ecluse_support import ALICE
+from ecluse_support import ALICE, BOB
+from waiting import wait_until
 
 SCOPE = "openid email mail"
 
@@ -24,10 +34,35 @@ def human(ecluse, rig):
         one.kill()
 
 
+@pytest.fixture
+def waiting(human, ecluse):
+    """A login by the browser, at a running daemon, before anybody has come back."""
+    ecluse.start()
+    login = human("alice")
+    login.url()
+    return login
+
+
+def changed(url, **fields):
+    """The URL with other values in its query; None takes a field out."""
+    place = urllib.parse.urlsplit(url)
+    query = {**dict(urllib.parse.parse_qsl(place.query)), **fields}
+    query = {name: value for name, value in query.items() if value is not None}
+    return place._replace(query=urllib.parse.urlencode(query)).geturl()
+
+
 def assert_signed_in(ecluse, name="alice"):
     assert ecluse.accounts()[name]["signed_in"] == "in"
     assert ecluse.access_token(name)
 
+
+def assert_completes(login, ecluse, final):
+    assert visit(final)[0] == 200
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
+
+
+# ---- by the browser ----
 
 @pytest.mark.parametrize("with_daemon", [True, False])
 def test_browser(human, ecluse, rig, with_daemon):
@@ -42,3 +77,314 @@ def test_browser(human, ecluse, rig, with_daemon):
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Connection"] == "close"
     assert login.end()[::2] == (0, "")
     assert_signed_in(ecluse)
+
+
+def test_url_has_what_it_must(waiting, ecluse):
+    query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(waiting.url()).query))
+    assert query["response_type"] == "code" and query["code_challenge_method"] == "S256"
+    assert query["scope"] == SCOPE and query["login_hint"] == ALICE
+    assert len(query["state"]) == 43 and len(query["code_challenge"]) == 43
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[0-9a-f]{32}", query["redirect_uri"])
+
+
+def test_port_is_gone_afterwards(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    assert_completes(waiting, ecluse, final)
+    with pytest.raises(OSError):
+        visit(final)
+
+
+def test_both_loopback_addresses(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    place = urllib.parse.urlsplit(final)
+    assert_completes(waiting, ecluse, place._replace(netloc=f"[::1]:{place.port}").geturl())
+
+
+def test_the_user_declines(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE, "cancel")
+    assert visit(final)[0] == 200
+    status, _, err = waiting.end()
+    assert status == 77 and "access_denied: the user said no" in err
+    assert ecluse.accounts()["alice"]["signed_in"] == "never"
+
+
+def test_somebody_else_signs_in(waiting, ecluse, rig):
+    before = ecluse.sign_in("alice")
+    final = Browser(rig).sign_in(waiting.url(), BOB)
+    assert visit(final)[0] == 200
+    status, _, err = waiting.end()
+    assert status == 77 and f"{BOB} has signed in, and not {ALICE}" in err and before not in err
+    assert_signed_in(ecluse)  # as before
+
+
+def test_login_hint_is_who_signs_in(human, ecluse, rig):
+    ecluse.add_account("alice", login_hint=BOB)
+    ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), BOB))
+
+
+def test_no_id_token_is_said(human, ecluse, rig):
+    ecluse.set("provider local", scope="mail")
+    ecluse.start()
+    login = human("alice")
+    assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
+    status, out, err = login.end()
+    assert (status, err) == (0, "")
+    assert "alice is signed in; note that the provider does not tell who has signed in" in out
+
+
+def test_no_refresh_token(waiting, ecluse, rig):
+    rig.knob("break", "no_refresh_token", "1", "authorization_code")
+    assert visit(Browser(rig).sign_in(waiting.url(), ALICE))[0] == 200
+    status, _, err = waiting.end()
+    assert status == 77 and "no refresh token" in err
+    assert ecluse.accounts()["alice"]["signed_in"] == "never"
+
+
+@pytest.mark.parametrize("kind, exit_code", [("503", 75), ("reset", 75), ("badjson", 75),
+                                             ("invalid_grant", 77), ("invalid_client", 77)])
+def test_token_endpoint_fails(waiting, ecluse, rig, kind, exit_code):
+    rig.knob("break", kind, "1", "authorization_code")
+    assert visit(Browser(rig).sign_in(waiting.url(), ALICE))[0] == 200
+    status, _, err = waiting.end()
+    assert status == exit_code and err.count("\n") == 1
+    assert ecluse.accounts()["alice"]["signed_in"] == "never"
+
+
+def test_ctrl_c_ends_it(waiting):
+    redirect = waiting.redirect_uri()
+    waiting.process.send_signal(signal.SIGINT)
+    waiting.end()
+
+    def is_closed():
+        try:
+            visit(redirect, target="/")
+        except OSError:
+            return True
+        return False
+    wait_until(is_closed, "the port is closed")
+
+
+def test_begun_again(waiting, human, ecluse, rig):
+    waiting.read_until("Waiting")
+    old = Browser(rig).sign_in(waiting.url(), ALICE)
+    again = human("alice")
+    again.url()
+    status, _, err = waiting.end()
+    assert status == 75 and "another sign-in of this account was begun" in err
+    place = urllib.parse.urlsplit(again.redirect_uri())
+    mixed = urllib.parse.urlsplit(old)._replace(netloc=place.netloc, path=place.path).geturl()
+    assert visit(mixed)[0] == 400
+    assert_completes(again, ecluse, Browser(rig).sign_in(again.url(), ALICE))
+
+
+def test_a_browser_is_opened(human, ecluse, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "xdg-open").write_text(f"#!/bin/sh\nprintf '%s' \"$1\" >{tools}/part\n"
+                                    f"mv {tools}/part {tools}/url\n")
+    (tools / "xdg-open").chmod(0o755)
+    ecluse.start()
+    environment = ecluse.environment
+    ecluse.environment = lambda **more: environment(**more) | {
+        "DISPLAY": ":99", "PATH": f"{tools}:{os.environ['PATH']}"}
+    login = human("alice")
+    assert login.read_until("The browser shows")
+    wait_until((tools / "url").exists, "the browser")
+    assert (tools / "url").read_text() == login.url()
+
+
+# ---- what others send to the port ----
+
+@pytest.mark.parametrize("fields", [
+    {"state": "A" * 43}, {"state": None}, {"state": ""}, {"iss": "https://other.example.test"},
+    {"code": None}, {"code": ""}, {"error": "access_denied"}, {"code": "a\nb"},
+])
+def test_a_wrong_answer_is_refused(waiting, ecluse, rig, fields):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    assert visit(changed(final, **fields))[0] == 400
+    assert_completes(waiting, ecluse, final)
+
+
+def test_an_error_of_a_stranger_is_refused(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    page = visit(changed(final, code=None, state="x", error="access_denied",
+                         error_description="<script>alert(1)</script>"))
+    assert page[0] == 400 and b"script" not in page[2]
+    assert_completes(waiting, ecluse, final)
+
+
+def test_nothing_is_reflected(waiting, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    status, _, page = visit(changed(final, code=None, error="<b>x",
+                                    error_description="\x1b[31m<script>alert(1)</script>"))
+    assert status == 200 and b"script" not in page and b"<b>" not in page
+    status, _, err = waiting.end()
+    assert status == 77 and "\x1b" not in err and err.count("\n") == 1
+
+
+def test_a_replayed_answer_is_refused(waiting, ecluse, rig):
+    rig.knob("delay", "1000")
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    assert visit(final)[0] == 200
+    assert visit(final)[0] == 400
+    assert waiting.end()[::2] == (0, "")
+    assert rig.stats()["token_requests"]["authorization_code"] == {"ok": 1}
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "DELETE"])
+def test_other_methods_are_refused(waiting, ecluse, rig, method):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    body = b"x" * 5000 if method in ("POST", "PUT") else None
+    assert visit(final, method, body=body)[0] == 405
+    assert_completes(waiting, ecluse, final)
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({"Host": "evil.example.test"}, 400), ({"Host": "127.0.0.1"}, 400),
+    ({"Host": "127.0.0.1:1"}, 400), ({"Origin": "https://evil.example.test"}, 403),
+    ({"Origin": "http://127.0.0.1:1"}, 403),
+])
+def test_other_heads_are_refused(waiting, ecluse, rig, headers, status):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    assert visit(final, headers=headers)[0] == status
+    assert_completes(waiting, ecluse, final)
+
+
+def raw(url, head):
+    """What comes back for these bytes, until the end."""
+    place = urllib.parse.urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=30) as one:
+        try:
+            one.sendall(head)
+        except OSError:
+            pass  # it may have been closed in the middle
+        answer = b""
+        try:
+            while piece := one.recv(65536):
+                answer += piece
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+def test_odd_requests(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    place = urllib.parse.urlsplit(final)
+    target = f"{place.path}?{place.query}"
+    host = f"Host: {place.netloc}\r\n"
+    for head in (f"GET {target} HTTP/1.1\r\n\r\n", f"GET {target} HTTP/1.1\r\n{host}{host}\r\n",
+                 f"GET {target} HTTP/1.1\r\n{host}Host: evil\r\n\r\n",
+                 f"GET {target} HTTP/1.0\r\n\r\n", f"GET {place.path}x HTTP/1.1\r\n{host}\r\n",
+                 f"GET / HTTP/1.1\r\n{host}\r\n", "\x16\x03\x01\r\n\r\n"):
+        answer = raw(final, head.encode())
+        assert re.match(rb"HTTP/1\.[01] 40[04] |$", answer), (head, answer)
+    for long in (f"{target}&x={'a' * 2**20}", f"{target}&x={'a' * 17000}"):
+        answer = raw(final, f"GET {long} HTTP/1.1\r\n{host}\r\n".encode())
+        assert re.match(rb"HTTP/1\.1 4\d\d |$", answer), answer
+    answer = raw(final, f"GET {target} HTTP/1.1\r\n{host}X: {'b' * 2**20}\r\n\r\n".encode())
+    assert re.match(rb"HTTP/1\.1 4\d\d |$", answer), answer
+    assert_completes(waiting, ecluse, final)
+
+
+def test_a_hundred_at_once(waiting, ecluse, rig):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+
+    def knock(number):
+        try:
+            return visit(changed(final, state=f"{number:043}"))[0]
+        except OSError:
+            return 400  # more than are let in at once
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        assert set(pool.map(knock, range(100))) == {400}
+    assert_completes(waiting, ecluse, final)
+
+
+def test_the_silent_are_shut_out(waiting, ecluse, rig):
+    """As many as are let in say nothing, or a byte now and then; then there is room again."""
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    place = urllib.parse.urlsplit(final)
+    silent = [socket.create_connection((place.hostname, place.port)) for _ in range(64)]
+    for one in silent:
+        one.sendall(b"GET /")
+        one.settimeout(30)
+    for one in silent:
+        try:
+            while one.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+        one.close()
+    assert_completes(waiting, ecluse, final)
+
+
+def test_state_of_another_account(human, ecluse, rig):
+    ecluse.start()
+    alice, bob = human("alice"), human("bob")
+    for_bob = urllib.parse.urlsplit(Browser(rig).sign_in(bob.url(), BOB))
+    final = Browser(rig).sign_in(alice.url(), ALICE)
+    place = urllib.parse.urlsplit(final)
+    assert visit(for_bob._replace(netloc=place.netloc, path=place.path).geturl())[0] == 400
+    assert_completes(alice, ecluse, final)
+    assert visit(for_bob.geturl())[0] == 200
+    assert bob.end()[::2] == (0, "")
+    assert_signed_in(ecluse, "bob")
+
+
+# ---- pasted ----
+
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_paste(human, ecluse, rig, with_daemon):
+    if with_daemon:
+        ecluse.start()
+    login = human("alice", "--paste")
+    final = Browser(rig).sign_in(login.url(), ALICE)
+    assert re.match(r"http://127\.0\.0\.1/[0-9a-f]{32}\?", final)
+    login.answer(final)
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
+
+
+def test_paste_of_something_else(human, ecluse, rig):
+    ecluse.start()
+    login = human("alice", "--paste")
+    final = Browser(rig).sign_in(login.url(), ALICE)
+    for line in ("", "nonsense", "\xe9\x01", changed(final, state="x"), "x" * 40000):
+        login.answer(line)
+    login.answer(final)
+    status, _, err = login.end()
+    assert status == 0 and err.count("that is not the address") >= 5
+    assert_signed_in(ecluse)
+
+
+def test_paste_of_nothing(human, ecluse):
+    login = human("alice", "--paste")
+    login.url()
+    assert login.end()[0] == 65
+
+
+# ---- by a code ----
+
+def test_device(human, ecluse, rig):
+    ecluse.start()
+    login = human("alice", "--device")
+    code = login.read_until(r"type this code: (\S+)")[1]
+    Browser(rig).confirm_device(login.url(), code, ALICE)
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
+
+
+def test_device_is_declined(human, ecluse, rig):
+    ecluse.start()
+    login = human("alice", "--device")
+    code = login.read_until(r"type this code: (\S+)")[1]
+    Browser(rig).confirm_device(login.url(), code, ALICE, abort=True)
+    status, _, err = login.end()
+    assert status == 77 and "declined" in err
+
+
+def test_device_by_the_flow_of_the_account(human, ecluse, rig):
+    ecluse.set("account alice", flow="device")
+    login = human("alice")
+    assert login.read_until(r"type this code: (\S+)")
