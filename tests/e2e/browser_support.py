@@ -3,15 +3,16 @@
 import html
 import http.client
 import http.cookiejar
+import json
 import re
 import select
 import subprocess
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 
-from cli_support import BINARY, PATIENCE
+from cli_support import BINARY, PATIENCE, ROOT
+from rig_support import op
 
 # Letters of the sign-in pages of the rig.
 FORM = re.compile(r'<form[^>]*action="([^"]+)"', re.S)
@@ -126,3 +127,14 @@ class Login:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+
+
+def by_chromium(rig, url, user, code=None):
+    """A sign-in by the real browser: what its last page says."""
+    script = ROOT / "tests" / "e2e" / "chromium.mjs"
+    wishes = {"url": url, "user": user, "password": rig.state["users"][user]["password"],
+              "code": code}
+    done = subprocess.run(["node", script, op.modules(rig.folder)], input=json.dumps(wishes),
+                          capture_output=True, text=True, timeout=4 * PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from browser_support import Browser, Login, visit
+from browser_support import Browser, Login, by_chromium, visit
 from cli_support import accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
 from waiting import wait_until
@@ -194,6 +194,23 @@ def test_a_browser_is_opened(human, ecluse, tmp_path):
     assert login.read_until("The browser shows")
     wait_until((tools / "url").exists, "the browser")
     assert (tools / "url").read_text() == login.url()
+
+
+def test_chromium(waiting, ecluse, rig):
+    page = by_chromium(rig, waiting.url(), ALICE)
+    assert page["heading"] == "Back to the terminal" and page["complaints"] == []
+    assert page["url"].startswith(waiting.redirect_uri())
+    assert waiting.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
+
+
+def test_chromium_with_a_code(human, ecluse, rig):
+    ecluse.start()
+    login = human("alice", "--device")
+    code = login.read_until(r"type this code: (\S+)")[1]
+    assert by_chromium(rig, login.url(), ALICE, code)["heading"] == "Signed in"
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
 
 
 # ---- what others send to the port ----
