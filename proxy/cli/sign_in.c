@@ -41,14 +41,16 @@ static json_t *request_of(const struct human *human)
 static int wait_for_end(const struct human *human, const char *redirect)
 {
     json_t *request = request_of(human), *answer = NULL;
+    char expires[PRINT_TIME_CAPACITY];
     ask_add(request, "sign_in", ask_text(human->offer, "sign_in"));
     ask_add(request, "redirect", redirect);
     int exit_code =
         ask_say(human->conversation, "sign_in_wait", request, PATIENCE_MILLISECONDS, &answer);
     if (exit_code == EX_OK && *ask_text(answer, "note") != '\0')
-        print_line("%s is signed in; note that %s", human->account, ask_text(answer, "note"));
-    else if (exit_code == EX_OK)
-        print_line("%s is signed in", human->account);
+        print_note("note that %s", ask_text(answer, "note"));
+    if (exit_code == EX_OK)
+        print_line("%s is signed in; its access token is good until %s", human->account,
+                   print_time(ask_number(answer, "expires"), expires));
     json_decref(answer);
     return exit_code;
 }

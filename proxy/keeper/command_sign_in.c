@@ -72,15 +72,32 @@ void command_run_sign_in(struct command *command)
 
 /* ---- how it has ended ---- */
 
+static void on_tried(struct command *command, enum why why, const struct broker_token *token,
+                     const char *text)
+{
+    const struct secret *note = command_kept_secret(command);
+    if (why != WHY_NONE)
+        command_fail(command, exit_code_of_why(why),
+                     "%s: the sign-in worked, but the token from it did not: %s",
+                     command_value(command, "account"), text);
+    else
+        command_succeed(command, json_pack("{s:s, s:I}", "note", note->bytes, "expires",
+                                           (json_int_t)token->expires));
+}
+
+/* The first refresh is made while the user looks on: not every scope that a provider signs in with
+ * is one that it refreshes with. */
 static void on_end(void *owner, const struct sign_in_news *news)
 {
     struct command *command = owner;
+    const char *account = command_value(command, "account");
     command_keep_sign_in(command, 0);
-    if (news->exit_code != EX_OK)
-        command_fail(command, news->exit_code, "%s: %s", command_value(command, "account"),
-                     news->text);
-    else
-        command_succeed(command, json_pack("{s:s}", "note", news->text));
+    if (news->exit_code != EX_OK) {
+        command_fail(command, news->exit_code, "%s: %s", account, news->text);
+        return;
+    }
+    secret_set(command_kept_secret(command), slice_of_string(news->text));
+    command_ask_token(command, account, on_tried);
 }
 
 void command_run_sign_in_wait(struct command *command)

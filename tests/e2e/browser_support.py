@@ -54,6 +54,7 @@ class Browser:
             address, page = self.get(url)
             target = urllib.parse.urljoin(address, html.unescape(FORM.search(page)[1]))
             address, page = self.get(target, form)
+            self.submit(address, page, do="allow")  # the second form: prompt=consent
         except Arrived as arrived:
             return arrived.url
         raise AssertionError(f"the sign-in ends at {address}: {page}")

@@ -131,8 +131,25 @@ def test_no_id_token_is_said(human, ecluse, rig):
     login = human("alice")
     assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
     status, out, err = login.end()
-    assert (status, err) == (0, "")
-    assert "alice is signed in; note that the provider does not tell who has signed in" in out
+    assert status == 0 and "alice is signed in" in out
+    assert err == "ecluse: note that the provider does not tell who has signed in\n"
+
+
+def test_a_scope_that_is_not_refreshed(human, ecluse, rig):
+    ecluse.set("provider local", scope=SCOPE + " offline_access")  # not granted without consent
+    ecluse.start()
+    login = human("alice")
+    assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
+    status, _, err = login.end()
+    assert status == 70 and "the sign-in worked, but the token from it did not" in err
+    assert "invalid_scope" in err
+
+
+def test_offline_access_by_consent(human, ecluse, rig):
+    ecluse.set("provider local", scope=SCOPE + " offline_access", authorize_params="prompt=consent")
+    ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
 
 
 def test_no_refresh_token(waiting, ecluse, rig):
@@ -425,6 +442,8 @@ def scripted(place, endpoint):
     def answer(parameters):
         if "grant_type" not in parameters:
             return 200, CODES
+        if parameters["grant_type"] == "refresh_token":
+            return GOOD
         times.append(time.monotonic())
         return answers.pop(0)
 
@@ -447,7 +466,7 @@ def test_device_waits(place, scripted):
     result = place.ecluse("login", "work", "--device")
     assert result.status == 0 and "https://id.example.test/device\n" in result.out, result
     assert "AB-CD" in result.out and "canary" not in result.out + result.err + place.log()
-    polls = [request for request in scripted.requests if "grant_type" in request]
+    polls = [request for request in scripted.requests if "device_code" in request]
     assert polls == [{"grant_type": "urn:ietf:params:oauth:grant-type:device_code",
                       "device_code": "canary-device-code", "client_id": "test-client"}] * 3
     assert accounts(place)["work"]["signed_in"] == "in"
