@@ -397,7 +397,7 @@ static int serve(struct redirect_catcher *catcher, enum family family, int descr
 int redirect_catcher_open(struct loop *loop, const struct redirect_catcher_options *options,
                           struct redirect_catcher **catcher_out, struct err *err)
 {
-    int descriptors[FAMILIES];
+    int descriptors[FAMILIES] = {-1, -1};
     int status = listen_on_both(options->host, descriptors, err);
     if (status != 0)
         return status;

@@ -92,7 +92,7 @@ int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *acc
                        struct err *err)
 {
     const struct provider_config *provider = account->provider_row;
-    uint8_t random[OAUTH_PROOF_RANDOM + PATH_OCTETS];
+    uint8_t random[OAUTH_PROOF_RANDOM + PATH_OCTETS] = {0};
     char path[PATH_TEXT];
     char *endpoint = sign_in_endpoint(account, provider->authorization_endpoint);
     int status = 0;
