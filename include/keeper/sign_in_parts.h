@@ -8,6 +8,7 @@
 #include "auth/oauth_device.h"
 #include "keeper/redirect_catcher.h"
 #include "keeper/sign_in.h"
+#include "keeper/token_inputs.h"
 
 #define SIGN_IN_SECONDS  600
 #define SIGN_IN_TEXT_MAX 480
@@ -40,6 +41,8 @@ struct sign_in {
     uv_timer_t expiry;
     uv_timer_t poll; /* DEVICE */
     unsigned handles;
+    struct token_collection *collection; /* what comes before all else */
+    struct token_inputs inputs;
     struct fetch *fetch;
 
     /* BROWSER, PASTE */

@@ -4,6 +4,7 @@
  *
  * Failures:
  *   nobody waits after the offer  given up after ABANDONED_SECONDS; not when the user is to paste
+ *   a command of the client's secret fails  ended, 75
  *   the ten minutes are over     ended, 75
  *   begun again                  the one before ends, 75
  *   the keeper closes            cancelled without a word
@@ -16,6 +17,7 @@
 #include <sysexits.h>
 
 #include "keeper/endpoint.h"
+#include "keeper/exit_code.h"
 #include "keeper/sign_in_parts.h"
 
 /* Whoever has been told where to go asks for the end at once. */
@@ -39,12 +41,16 @@ static void on_handle_closed(uv_handle_t *handle)
 /* Whatever could still change it. */
 static void let_go(struct sign_in *sign_in)
 {
+    if (sign_in->collection != NULL)
+        token_inputs_cancel(sign_in->collection);
     if (sign_in->fetch != NULL)
         fetch_cancel(sign_in->fetch);
     if (sign_in->catcher != NULL)
         redirect_catcher_close(sign_in->catcher);
+    sign_in->collection = NULL;
     sign_in->fetch = NULL;
     sign_in->catcher = NULL;
+    token_inputs_wipe(&sign_in->inputs);
     uv_timer_stop(&sign_in->poll);
     oauth_proof_wipe(&sign_in->proof);
     oauth_device_clear(&sign_in->device);
@@ -212,6 +218,28 @@ static struct sign_in *add(struct sign_ins *all, const struct account_config *ac
     return sign_in;
 }
 
+static int start(struct sign_in *sign_in, const struct account_config *account, struct err *err)
+{
+    return sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
+                                          : sign_in_begin_code(sign_in, account, err);
+}
+
+static void on_inputs(void *owner, int status, struct token_inputs *inputs, const char *reason)
+{
+    struct sign_in *sign_in = owner;
+    struct err err;
+    sign_in->collection = NULL;
+    if (status != 0) {
+        sign_in_end(sign_in, EX_TEMPFAIL, "%s", reason);
+        return;
+    }
+    for (size_t i = 0; i < TOKEN_INPUT_COUNT; i++)
+        secret_move(&sign_in->inputs.secrets[i], &inputs->secrets[i]);
+    const struct account_config *account = sign_in_account(sign_in);
+    if (account != NULL && start(sign_in, account, &err) != 0)
+        sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
+}
+
 int sign_in_begin(struct sign_ins *all, const struct account_config *account, enum sign_in_way way,
                   sign_in_on_news *on_news, void *owner, uint64_t *number_out, struct err *err)
 {
@@ -222,8 +250,8 @@ int sign_in_begin(struct sign_ins *all, const struct account_config *account, en
         return err_set(err, ERR_UNAVAILABLE, "%u sign-ins are under way; finish one first",
                        SIGN_INS_MAX);
     struct sign_in *sign_in = add(all, account, way);
-    int status = way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
-                                       : sign_in_begin_code(sign_in, account, err);
+    sign_in->collection = token_inputs_collect(all->parts.loop, account, on_inputs, sign_in);
+    int status = sign_in->collection != NULL ? 0 : start(sign_in, account, err);
     if (status != 0) {
         forget(sign_in);
         return status;

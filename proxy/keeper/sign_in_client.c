@@ -28,14 +28,13 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
                  const struct sign_in_request *request,
                  void (*on_answer)(void *owner, const struct fetch_answer *answer), struct err *err)
 {
-    const struct token_inputs none = {0};
     struct secret body = {0}, authorization = {0};
     struct token_client client;
     char *url = sign_in_endpoint(account, request->url);
     char *audience = sign_in_endpoint(account, account->provider_row->token_endpoint);
     int status = url == NULL || audience == NULL
                      ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
-                     : token_client_make(account, &none, audience, &client, err);
+                     : token_client_make(account, &sign_in->inputs, audience, &client, err);
     if (status == 0) {
         status = oauth_token_request(&client.oauth, request->grant_type, request->fields,
                                      request->count, request->scope, &body, &authorization);

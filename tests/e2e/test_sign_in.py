@@ -170,6 +170,25 @@ def test_token_endpoint_fails(waiting, ecluse, rig, kind, exit_code):
     assert ecluse.accounts()["alice"]["signed_in"] == "never"
 
 
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_client_secret_by_command(human, ecluse, rig, with_daemon):
+    account = ecluse.sections["account alice"]
+    secret = ecluse.folder / "client-secret"
+    secret.write_text(account.pop("client_secret") + "\n")
+    ecluse.set("account alice", client_secret_command=f"cat {secret}")
+    if with_daemon:
+        ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
+def test_client_secret_command_fails(human, ecluse):
+    del ecluse.sections["account alice"]["client_secret"]
+    ecluse.set("account alice", client_secret_command="exit 3")
+    status, out, err = human("alice").end()
+    assert (status, out) == (75, "") and "client_secret_command" in err and "status 3" in err
+
+
 def test_ctrl_c_ends_it(waiting):
     redirect = waiting.redirect_uri()
     waiting.process.send_signal(signal.SIGINT)
