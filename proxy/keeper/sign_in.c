@@ -4,10 +4,10 @@
  *
  * Failures:
  *   nobody waits after the offer  given up after ABANDONED_SECONDS; not when the user is to paste
- *   a command of the client's secret fails  ended, 75
- *   the ten minutes are over     ended, 75
- *   begun again                  the one before ends, 75
- *   the keeper closes            cancelled without a word
+ *   the client's command fails    ended, 75
+ *   the ten minutes are over      ended, 75
+ *   begun again                   the one before ends, 75
+ *   the keeper closes             cancelled without a word
  */
 #include "keeper/sign_in.h"
 
