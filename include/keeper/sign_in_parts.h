@@ -6,6 +6,8 @@
 
 #include "auth/oauth_authorize.h"
 #include "auth/oauth_device.h"
+#include "auth/oauth_metadata.h"
+#include "keeper/discovery.h"
 #include "keeper/redirect_catcher.h"
 #include "keeper/sign_in.h"
 #include "keeper/token_inputs.h"
@@ -43,6 +45,8 @@ struct sign_in {
     unsigned handles;
     struct token_collection *collection; /* what comes before all else */
     struct token_inputs inputs;
+    struct discovery_ticket *lookup;  /* then this, where only the issuer knows the endpoints */
+    char *endpoints[OAUTH_ENDPOINTS]; /* NULL: the provider has none */
     struct fetch *fetch;
 
     /* BROWSER, PASTE */
@@ -66,13 +70,10 @@ void sign_in_offer(struct sign_in *sign_in);
  */
 const struct account_config *sign_in_account(struct sign_in *sign_in);
 
-/* ---- sign_in_client.c: what the configuration says of endpoint and client ---- */
-
-/* With {tenant} replaced; NULL when `url` is empty. For mem_free. */
-char *sign_in_endpoint(const struct account_config *account, const char *url);
+/* ---- sign_in_client.c: a request as the account's client ---- */
 
 struct sign_in_request {
-    const char *url;        /* as configured */
+    enum oauth_endpoint endpoint;
     const char *grant_type; /* NULL: none */
     const struct oauth_field *fields;
     size_t count;

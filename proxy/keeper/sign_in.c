@@ -35,6 +35,8 @@ static void on_handle_closed(uv_handle_t *handle)
     mem_free(sign_in->scope);
     mem_free(sign_in->redirect_uri);
     mem_free(sign_in->url);
+    for (size_t i = 0; i < OAUTH_ENDPOINTS; i++)
+        mem_free(sign_in->endpoints[i]);
     mem_free(sign_in);
 }
 
@@ -47,7 +49,10 @@ static void let_go(struct sign_in *sign_in)
         fetch_cancel(sign_in->fetch);
     if (sign_in->catcher != NULL)
         redirect_catcher_close(sign_in->catcher);
+    if (sign_in->lookup != NULL)
+        discovery_cancel(sign_in->lookup);
     sign_in->collection = NULL;
+    sign_in->lookup = NULL;
     sign_in->fetch = NULL;
     sign_in->catcher = NULL;
     token_inputs_wipe(&sign_in->inputs);
@@ -218,10 +223,40 @@ static struct sign_in *add(struct sign_ins *all, const struct account_config *ac
     return sign_in;
 }
 
-static int start(struct sign_in *sign_in, const struct account_config *account, struct err *err)
+static int go(struct sign_in *sign_in, const struct account_config *account,
+              const struct oauth_metadata *metadata, struct err *err)
 {
+    for (enum oauth_endpoint i = 0; i < OAUTH_ENDPOINTS; i++)
+        sign_in->endpoints[i] = endpoint_url(account, metadata, i);
     return sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
                                           : sign_in_begin_code(sign_in, account, err);
+}
+
+static void on_metadata(void *owner, int status, const struct oauth_metadata *metadata,
+                        const char *text)
+{
+    struct sign_in *sign_in = owner;
+    struct err err;
+    sign_in->lookup = NULL;
+    if (status != 0) {
+        sign_in_end(sign_in, status == ERR_CONFIG ? EX_CONFIG : EX_TEMPFAIL, "%s", text);
+        return;
+    }
+    const struct account_config *account = sign_in_account(sign_in);
+    if (account != NULL && go(sign_in, account, metadata, &err) != 0)
+        sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
+}
+
+static int start(struct sign_in *sign_in, const struct account_config *account, struct err *err)
+{
+    enum oauth_endpoint first =
+        sign_in->way == SIGN_IN_DEVICE ? OAUTH_DEVICE_ENDPOINT : OAUTH_AUTHORIZATION_ENDPOINT;
+    if (!endpoint_needs_discovery(account, OAUTH_TOKEN_ENDPOINT) &&
+        !endpoint_needs_discovery(account, first))
+        return go(sign_in, account, NULL, err);
+    sign_in->lookup = discovery_ask(broker_discovery(sign_in->all->parts.broker),
+                                    sign_in->all->config, account, on_metadata, sign_in);
+    return 0;
 }
 
 static void on_inputs(void *owner, int status, struct token_inputs *inputs, const char *reason)

@@ -1,28 +1,9 @@
 /*
  * Failures: no endpoint in the configuration, a client secret that cannot be read.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
 #include "keeper/token_client.h"
-
-#define TENANT "{tenant}"
-
-char *sign_in_endpoint(const struct account_config *account, const char *url)
-{
-    const char *place = strstr(url, TENANT);
-    if (*url == '\0')
-        return NULL;
-    if (place == NULL)
-        return mem_copy_string(url);
-    size_t size = strlen(url) + strlen(account->tenant) + 1;
-    char *out = mem_new(size);
-    snprintf(out, size, "%.*s%s%s", (int)(place - url), url, account->tenant,
-             place + strlen(TENANT));
-    return out;
-}
 
 int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
                  const struct sign_in_request *request,
@@ -30,8 +11,8 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
 {
     struct secret body = {0}, authorization = {0};
     struct token_client client;
-    char *url = sign_in_endpoint(account, request->url);
-    char *audience = sign_in_endpoint(account, account->provider_row->token_endpoint);
+    const char *url = sign_in->endpoints[request->endpoint];
+    const char *audience = sign_in->endpoints[OAUTH_TOKEN_ENDPOINT];
     int status = url == NULL || audience == NULL
                      ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
                      : token_client_make(account, &sign_in->inputs, audience, &client, err);
@@ -53,7 +34,5 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
     }
     secret_wipe(&body);
     secret_wipe(&authorization);
-    mem_free(audience);
-    mem_free(url);
     return status;
 }

@@ -94,9 +94,9 @@ int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *acc
     const struct provider_config *provider = account->provider_row;
     uint8_t random[OAUTH_PROOF_RANDOM + PATH_OCTETS] = {0};
     char path[PATH_TEXT];
-    char *endpoint = sign_in_endpoint(account, provider->authorization_endpoint);
+    const char *endpoint = sign_in->endpoints[OAUTH_AUTHORIZATION_ENDPOINT];
     int status = 0;
-    if (endpoint == NULL || *provider->token_endpoint == '\0')
+    if (endpoint == NULL || sign_in->endpoints[OAUTH_TOKEN_ENDPOINT] == NULL)
         status = err_set(err, ERR_CONFIG,
                          "provider %s lacks authorization_endpoint or token_endpoint; add it",
                          account->provider);
@@ -110,7 +110,6 @@ int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *acc
     if (status == 0)
         status = make_url(sign_in, account, endpoint, err);
     mem_wipe(random, sizeof(random));
-    mem_free(endpoint);
     if (status == 0)
         sign_in_offer(sign_in);
     return status;
@@ -148,7 +147,7 @@ static void exchange(struct sign_in *sign_in, const struct account_config *accou
         {"code_verifier", slice_of_string(sign_in->proof.verifier)},
     };
     const struct sign_in_request request = {
-        .url = account->provider_row->token_endpoint,
+        .endpoint = OAUTH_TOKEN_ENDPOINT,
         .grant_type = "authorization_code",
         .fields = fields,
         .count = LENGTH_OF(fields),

@@ -72,7 +72,7 @@ static void on_poll(uv_timer_t *timer)
         return;
     const struct oauth_field field = {"device_code", secret_bytes(&sign_in->device.device_code)};
     const struct sign_in_request request = {
-        .url = account->provider_row->token_endpoint,
+        .endpoint = OAUTH_TOKEN_ENDPOINT,
         .grant_type = OAUTH_DEVICE_GRANT,
         .fields = &field,
         .count = 1,
@@ -109,12 +109,12 @@ static void on_device_answer(void *owner, const struct fetch_answer *fetched)
 int sign_in_begin_device(struct sign_in *sign_in, const struct account_config *account,
                          struct err *err)
 {
-    const struct provider_config *provider = account->provider_row;
     const struct sign_in_request request = {
-        .url = provider->device_authorization_endpoint,
+        .endpoint = OAUTH_DEVICE_ENDPOINT,
         .scope = sign_in->scope,
     };
-    if (*provider->device_authorization_endpoint == '\0' || *provider->token_endpoint == '\0')
+    if (sign_in->endpoints[OAUTH_DEVICE_ENDPOINT] == NULL ||
+        sign_in->endpoints[OAUTH_TOKEN_ENDPOINT] == NULL)
         return err_set(err, ERR_CONFIG,
                        "provider %s has no device_authorization_endpoint; sign in by the browser, "
                        "or with --paste",

@@ -189,6 +189,23 @@ def test_client_secret_command_fails(human, ecluse):
     assert (status, out) == (75, "") and "client_secret_command" in err and "status 3" in err
 
 
+@pytest.mark.parametrize("way", [[], ["--device"]])
+def test_endpoints_of_the_issuer(human, ecluse, rig, way):
+    ecluse.sections["provider local"] = {
+        key: value for key, value in ecluse.sections["provider local"].items()
+        if not key.endswith("_endpoint")}
+    ecluse.set("provider local", issuer=rig.state["issuer"])
+    ecluse.start()
+    login = human("alice", *way)
+    if way:
+        code = login.read_until(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(login.url(), code, ALICE)
+        assert login.end()[::2] == (0, "")
+        assert_signed_in(ecluse)
+    else:
+        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
 def test_ctrl_c_ends_it(waiting):
     redirect = waiting.redirect_uri()
     waiting.process.send_signal(signal.SIGINT)
