@@ -7,8 +7,8 @@
 #include "auth/oauth_authorize.h"
 #include "auth/oauth_device.h"
 #include "auth/oauth_metadata.h"
-#include "keeper/discovery.h"
 #include "keeper/redirect_catcher.h"
+#include "keeper/registration.h"
 #include "keeper/sign_in.h"
 #include "keeper/token_inputs.h"
 
@@ -45,8 +45,10 @@ struct sign_in {
     unsigned handles;
     struct token_collection *collection; /* what comes before all else */
     struct token_inputs inputs;
-    struct discovery_ticket *lookup;  /* then this, where only the issuer knows the endpoints */
-    char *endpoints[OAUTH_ENDPOINTS]; /* NULL: the provider has none */
+    struct registration *registration; /* then this: who we are, and where the endpoints are */
+    char *client_id;                   /* NULL: not known yet */
+    bool is_registered;                /* by us: the redirect's path is fixed */
+    char *endpoints[OAUTH_ENDPOINTS];  /* NULL: the provider has none */
     struct fetch *fetch;
 
     /* BROWSER, PASTE */

@@ -33,6 +33,7 @@ static void on_handle_closed(uv_handle_t *handle)
     mem_free(sign_in->account);
     mem_free(sign_in->issuer);
     mem_free(sign_in->scope);
+    mem_free(sign_in->client_id);
     mem_free(sign_in->redirect_uri);
     mem_free(sign_in->url);
     for (size_t i = 0; i < OAUTH_ENDPOINTS; i++)
@@ -49,10 +50,10 @@ static void let_go(struct sign_in *sign_in)
         fetch_cancel(sign_in->fetch);
     if (sign_in->catcher != NULL)
         redirect_catcher_close(sign_in->catcher);
-    if (sign_in->lookup != NULL)
-        discovery_cancel(sign_in->lookup);
+    if (sign_in->registration != NULL)
+        registration_cancel(sign_in->registration);
     sign_in->collection = NULL;
-    sign_in->lookup = NULL;
+    sign_in->registration = NULL;
     sign_in->fetch = NULL;
     sign_in->catcher = NULL;
     token_inputs_wipe(&sign_in->inputs);
@@ -223,46 +224,52 @@ static struct sign_in *add(struct sign_ins *all, const struct account_config *ac
     return sign_in;
 }
 
-static int go(struct sign_in *sign_in, const struct account_config *account,
-              const struct oauth_metadata *metadata, struct err *err)
+static int go(struct sign_in *sign_in, const struct account_config *account, struct err *err)
 {
+    const struct sign_ins *all = sign_in->all;
+    const struct oauth_metadata *metadata =
+        discovery_known(broker_discovery(all->parts.broker), all->config, account);
     for (enum oauth_endpoint i = 0; i < OAUTH_ENDPOINTS; i++)
         sign_in->endpoints[i] = endpoint_url(account, metadata, i);
     return sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
                                           : sign_in_begin_code(sign_in, account, err);
 }
 
-static void on_metadata(void *owner, int status, const struct oauth_metadata *metadata,
-                        const char *text)
+static void on_registered(void *owner, const struct registration_answer *answer)
 {
     struct sign_in *sign_in = owner;
     struct err err;
-    sign_in->lookup = NULL;
-    if (status != 0) {
-        sign_in_end(sign_in, status == ERR_CONFIG ? EX_CONFIG : EX_TEMPFAIL, "%s", text);
+    sign_in->registration = NULL;
+    if (answer->status != 0) {
+        sign_in_end(sign_in, exit_code_of(answer->status), "%s", answer->text);
         return;
     }
+    sign_in->client_id = mem_copy_string(answer->client_id);
+    sign_in->is_registered = answer->is_registered;
     const struct account_config *account = sign_in_account(sign_in);
-    if (account != NULL && go(sign_in, account, metadata, &err) != 0)
+    if (account != NULL && go(sign_in, account, &err) != 0)
         sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
 }
 
-static int start(struct sign_in *sign_in, const struct account_config *account, struct err *err)
+static void start(struct sign_in *sign_in, const struct account_config *account)
 {
-    enum oauth_endpoint first =
-        sign_in->way == SIGN_IN_DEVICE ? OAUTH_DEVICE_ENDPOINT : OAUTH_AUTHORIZATION_ENDPOINT;
-    if (!endpoint_needs_discovery(account, OAUTH_TOKEN_ENDPOINT) &&
-        !endpoint_needs_discovery(account, first))
-        return go(sign_in, account, NULL, err);
-    sign_in->lookup = discovery_ask(broker_discovery(sign_in->all->parts.broker),
-                                    sign_in->all->config, account, on_metadata, sign_in);
-    return 0;
+    const struct sign_ins *all = sign_in->all;
+    const struct registration_parts parts = {
+        .loop = all->parts.loop,
+        .fetcher = all->parts.fetcher,
+        .discovery = broker_discovery(all->parts.broker),
+        .vault = all->parts.vault,
+        .config = all->config,
+    };
+    sign_in->registration = registration_start(
+        &parts, account,
+        sign_in->way == SIGN_IN_DEVICE ? OAUTH_DEVICE_ENDPOINT : OAUTH_AUTHORIZATION_ENDPOINT,
+        on_registered, sign_in);
 }
 
 static void on_inputs(void *owner, int status, struct token_inputs *inputs, const char *reason)
 {
     struct sign_in *sign_in = owner;
-    struct err err;
     sign_in->collection = NULL;
     if (status != 0) {
         sign_in_end(sign_in, EX_TEMPFAIL, "%s", reason);
@@ -271,26 +278,21 @@ static void on_inputs(void *owner, int status, struct token_inputs *inputs, cons
     for (size_t i = 0; i < TOKEN_INPUT_COUNT; i++)
         secret_move(&sign_in->inputs.secrets[i], &inputs->secrets[i]);
     const struct account_config *account = sign_in_account(sign_in);
-    if (account != NULL && start(sign_in, account, &err) != 0)
-        sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
+    if (account != NULL)
+        start(sign_in, account);
 }
 
 int sign_in_begin(struct sign_ins *all, const struct account_config *account, enum sign_in_way way,
                   sign_in_on_news *on_news, void *owner, uint64_t *number_out, struct err *err)
 {
-    if (*account->client_id == '\0')
-        return err_set(err, ERR_CONFIG, "client_id is missing; register ecluse with the provider");
     replace(all, account->name);
     if (all->count >= SIGN_INS_MAX)
         return err_set(err, ERR_UNAVAILABLE, "%u sign-ins are under way; finish one first",
                        SIGN_INS_MAX);
     struct sign_in *sign_in = add(all, account, way);
     sign_in->collection = token_inputs_collect(all->parts.loop, account, on_inputs, sign_in);
-    int status = sign_in->collection != NULL ? 0 : start(sign_in, account, err);
-    if (status != 0) {
-        forget(sign_in);
-        return status;
-    }
+    if (sign_in->collection == NULL)
+        start(sign_in, account);
     sign_in->on_news = on_news;
     sign_in->owner = owner;
     *number_out = sign_in->number;

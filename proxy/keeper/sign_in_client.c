@@ -17,6 +17,7 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
                      ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
                      : token_client_make(account, &sign_in->inputs, audience, &client, err);
     if (status == 0) {
+        client.oauth.identifier = sign_in->client_id;
         status = oauth_token_request(&client.oauth, request->grant_type, request->fields,
                                      request->count, request->scope, &body, &authorization);
         if (status != 0)

@@ -22,12 +22,14 @@
 /* ---- the URL ---- */
 
 /* Providers that allow any loopback address by its number compare no path (RFC 8252 section 7.3);
- * those that want "localhost" compare all but the port with what was registered. */
-static void make_path(const char *host, const uint8_t random[PATH_OCTETS], char path[PATH_TEXT])
+ * those that want "localhost" compare all but the port with what was registered; so may one
+ * with which we have registered ourselves. */
+static void make_path(const char *host, bool is_registered, const uint8_t random[PATH_OCTETS],
+                      char path[PATH_TEXT])
 {
     path[0] = '/';
     path[1] = '\0';
-    if (strcmp(host, "localhost") == 0)
+    if (is_registered || strcmp(host, "localhost") == 0)
         return;
     for (size_t i = 0; i < PATH_OCTETS; i++)
         snprintf(path + 1 + 2 * i, 3, "%02x", random[i]);
@@ -69,7 +71,7 @@ static int make_url(struct sign_in *sign_in, const struct account_config *accoun
 {
     const struct oauth_authorization authorization = {
         .endpoint = endpoint,
-        .client_id = account->client_id,
+        .client_id = sign_in->client_id,
         .redirect_uri = sign_in->redirect_uri,
         .scope = sign_in->scope,
         .login_hint = hint_of(account),
@@ -104,7 +106,8 @@ int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *acc
         status = err_set(err, ERR_CRYPTO, "no random numbers");
     if (status == 0) {
         oauth_proof_make(random, &sign_in->proof);
-        make_path(provider->redirect_host, random + OAUTH_PROOF_RANDOM, path);
+        make_path(provider->redirect_host, sign_in->is_registered, random + OAUTH_PROOF_RANDOM,
+                  path);
         status = open_redirect(sign_in, provider->redirect_host, path, err);
     }
     if (status == 0)

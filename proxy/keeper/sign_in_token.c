@@ -39,7 +39,7 @@ static bool check_identity(struct sign_in *sign_in, const struct account_config 
 {
     const char *issuer = account->provider_row->issuer;
     const struct oauth_identity_question question = {
-        .client_id = account->client_id,
+        .client_id = sign_in->client_id,
         .issuer = strchr(issuer, '{') == NULL ? issuer : "",
         .expected = *account->login_hint != '\0' ? account->login_hint : account->address,
     };
