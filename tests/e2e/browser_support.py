@@ -6,6 +6,7 @@ import http.cookiejar
 import json
 import re
 import select
+import signal
 import subprocess
 import time
 import urllib.parse
@@ -94,6 +95,8 @@ class Login:
     def __init__(self, ecluse, *arguments):
         self.process = subprocess.Popen(
             [BINARY, "login", *arguments, "-c", str(ecluse.file)], env=ecluse.environment(),
+            # A run in the background may have been told to ignore it, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.out = b""
 

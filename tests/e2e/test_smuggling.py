@@ -18,7 +18,6 @@ import pytest
 from attack_support import watched
 from cli_support import PATIENCE, free_port
 from ecluse_support import ALICE, Ecluse
-from rig_support import client
 from waiting import wait_until
 
 BOB = "bob@example.test"
@@ -149,7 +148,7 @@ def test_postfix_alone_takes_two(rig):
     if "postfixs" not in rig.ports:
         pytest.skip("Postfix needs root")
     context = ssl.create_default_context(cafile=rig.state["ca"])
-    token = client.grant(rig.state, ALICE)["access_token"]
+    token = rig.access_token(ALICE)
     smtp = smtplib.SMTP_SSL("localhost", rig.ports["postfixs"], "client.example.test",
                             timeout=PATIENCE, context=context)
     with smtp:
