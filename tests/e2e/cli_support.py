@@ -1,5 +1,6 @@
 """What the tests of the subcommands share: the binary, a configuration, a daemon."""
 
+import fcntl
 import http.server
 import itertools
 import json
@@ -9,6 +10,7 @@ import re
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -48,15 +50,39 @@ token_endpoint = https://127.0.0.1:1/token
 """
 
 
-# Below what the kernel hands out by itself and what the rig takes; runs side by side begin at
-# different places. None is given twice, since it is not bound before a program is started.
-PORTS = itertools.cycle(range(10000, 21000))
-for _ in range(os.getpid() * 97 % 11000):
-    next(PORTS)
+# Below what the kernel hands out by itself and what the rig takes. Nothing is bound before a program
+# is started, so a run has blocks of ports to itself: as long as it lives, it holds a lock on each.
+PORTS_A_BLOCK = 100
+BLOCKS = [range(first, first + PORTS_A_BLOCK) for first in range(10000, 21000, PORTS_A_BLOCK)]
+LEASES = []
+
+
+def lease():
+    """A block that no other run holds."""
+    folder = pathlib.Path(tempfile.gettempdir()) / "ecluse-test-ports"
+    folder.mkdir(exist_ok=True)
+    for block in BLOCKS:
+        held = open(folder / str(block.start), "w", encoding="ascii")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.close()
+            continue
+        LEASES.append(held)
+        return block
+    raise AssertionError("every block of ports is held by another run")
+
+
+def leased_ports():
+    """Three blocks, again and again: a port comes back when its program has long ended."""
+    yield from itertools.cycle(itertools.chain(lease(), lease(), lease()))
+
+
+PORTS = leased_ports()
 
 
 def free_port():
-    for port in itertools.islice(PORTS, 11000):
+    for port in itertools.islice(PORTS, 3 * PORTS_A_BLOCK):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
