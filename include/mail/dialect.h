@@ -100,6 +100,20 @@ const struct dialect *dialect_of(enum protocol protocol);
 
 /* ---- for dialects ---- */
 
+/* Functions of a dialect whose commands are one line: verb, space, arguments; the argument of
+ * POP3's PASS is all that stands behind its space. Its AUTH goes upstream in two steps. */
+bool dialect_split_line(struct slice bytes, struct unit *unit_out);
+bool dialect_is_auth_line(struct slice line);
+void dialect_say_auth(struct engine *engine, const char *mechanism, const struct slice *initial);
+
+/* What stands behind AUTH: a mechanism, and at most one initial response. */
+struct auth_arguments {
+    struct slice mechanism, initial;
+    bool has_initial;
+};
+/* False: something else stands there. */
+bool dialect_split_auth(struct slice arguments, struct auth_arguments *auth_out);
+
 /* Appends to what is on its way to a side. A limit of our own buffers is never reached by what
  * these send (ENSUREd), since all that goes in is bounded. */
 void engine_send(struct engine *engine, enum side side, struct slice bytes);

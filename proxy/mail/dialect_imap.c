@@ -261,17 +261,15 @@ static bool command_login(struct engine *engine, const struct unit *unit)
 
 static bool command_authenticate(struct engine *engine, const struct unit *unit)
 {
-    struct slice rest = unit->arguments, initial;
+    struct auth_arguments auth;
     engine_set_tag(engine, unit->tag);
     if (lacks_tls(engine))
         return false;
-    struct slice mechanism = wire_take_word(&rest);
-    bool has_initial = slice_next_word(&rest, ' ', &initial);
-    if (mechanism.size == 0 || rest.size > 0) {
+    if (!dialect_split_auth(unit->arguments, &auth)) {
         engine_bad_command(engine, "AUTHENTICATE wants a mechanism and at most one response");
         return false;
     }
-    return engine_begin_exchange(engine, mechanism, has_initial ? &initial : NULL);
+    return engine_begin_exchange(engine, auth.mechanism, auth.has_initial ? &auth.initial : NULL);
 }
 
 static bool command_unknown(struct engine *engine, const struct unit *unit)

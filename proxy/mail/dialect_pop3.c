@@ -12,17 +12,6 @@
 
 /* ---- cutting ---- */
 
-/* The argument of PASS is all that stands behind its space. */
-static bool split_command(struct slice bytes, struct unit *unit)
-{
-    struct slice rest = wire_trim_line_end(bytes);
-    if (slice_has_control(rest))
-        return false;
-    unit->verb = wire_take_word(&rest);
-    unit->arguments = rest;
-    return true;
-}
-
 /* The verb of a challenge is "+", that of a list's end ".", and that of its lines is empty. */
 static bool split_reply(const struct engine *engine, struct slice bytes, struct unit *unit)
 {
@@ -37,11 +26,6 @@ static bool split_reply(const struct engine *engine, struct slice bytes, struct 
             return true;
         }
     return false;
-}
-
-static bool is_sasl_command(struct slice line)
-{
-    return slice_is_ignoring_case(wire_take_word(&line), "AUTH");
 }
 
 /* ---- what the client hears ---- */
@@ -158,27 +142,25 @@ static bool command_apop(struct engine *engine, const struct unit *unit)
 /* Without a mechanism it is the question which there are (RFC 1734's clients). */
 static bool command_auth(struct engine *engine, const struct unit *unit)
 {
-    struct slice rest = unit->arguments, initial;
+    struct auth_arguments auth;
     if (lacks_tls(engine))
         return false;
-    if (rest.size == 0) {
+    if (unit->arguments.size == 0) {
         engine_send(engine, SIDE_CLIENT, SLICE_LITERAL("+OK Mechanisms follow\r\n"));
         send_mechanisms(engine, "", "\r\n");
         engine_send(engine, SIDE_CLIENT, SLICE_LITERAL(".\r\n"));
         return false;
     }
-    struct slice mechanism = wire_take_word(&rest);
-    bool has_initial = slice_next_word(&rest, ' ', &initial);
-    if (mechanism.size == 0 || rest.size > 0) {
+    if (!dialect_split_auth(unit->arguments, &auth)) {
         engine_bad_command(engine, "AUTH wants a mechanism and at most one response");
         return false;
     }
     /* With AUTH the client could bring a timestamp that it has heard somewhere. */
-    if (!is_sasl(mechanism)) {
+    if (!is_sasl(auth.mechanism)) {
         engine_fail(engine, WHY_AUTH_REJECTED, "this mechanism is not offered");
         return false;
     }
-    return engine_begin_exchange(engine, mechanism, has_initial ? &initial : NULL);
+    return engine_begin_exchange(engine, auth.mechanism, auth.has_initial ? &auth.initial : NULL);
 }
 
 static bool command_stls(struct engine *engine, const struct unit *unit)
@@ -225,12 +207,6 @@ static void ask_capabilities(struct engine *engine)
 static void ask_tls(struct engine *engine)
 {
     engine_send(engine, SIDE_UPSTREAM, SLICE_LITERAL("STLS\r\n"));
-}
-
-static void authenticate(struct engine *engine, const char *mechanism, const struct slice *initial)
-{
-    ENSURE(initial == NULL);
-    engine_send_format(engine, SIDE_UPSTREAM, "AUTH %s\r\n", mechanism);
 }
 
 static bool reply_greeting(struct engine *engine, const struct unit *unit)
@@ -348,15 +324,15 @@ const struct dialect dialect_pop3 = {
     .passage = &passage_pop3,
     .rules = rules,
     .rule_count = LENGTH_OF(rules),
-    .split_command = split_command,
+    .split_command = dialect_split_line,
     .split_reply = split_reply,
-    .is_sasl_command = is_sasl_command,
+    .is_sasl_command = dialect_is_auth_line,
     .greet = greet,
     .say_bad = say_bad,
     .say_no = say_no,
     .say_ready = say_ready,
     .say_bye = say_no,
-    .authenticate = authenticate,
+    .authenticate = dialect_say_auth,
     .ask_capabilities = ask_capabilities,
     .ask_tls = ask_tls,
 };

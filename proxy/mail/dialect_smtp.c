@@ -8,54 +8,9 @@
 #include <string.h>
 
 #include "mail/dialect.h"
+#include "mail/dialect_smtp_reply.h"
 #include "mail/passage_smtp.h"
-
-/* ---- cutting ---- */
-
-static bool split_command(struct slice bytes, struct unit *unit)
-{
-    struct slice rest = wire_trim_line_end(bytes);
-    if (slice_has_control(rest))
-        return false;
-    unit->verb = wire_take_word(&rest);
-    unit->arguments = rest;
-    return true;
-}
-
-/* The lines of a reply have one code: the engine keeps it before their text. */
-static bool belongs_to_reply(const struct engine *engine, struct slice line)
-{
-    struct slice before = engine_reply_text(engine);
-    return before.size == 0 || slice_equal(slice_take(before, 3), slice_take(line, 3));
-}
-
-/* The verb of a line that is not the last of its reply is "more"; of the last one it is the code
- * where a rule knows it, else its class. */
-static bool split_reply(const struct engine *engine, struct slice bytes, struct unit *unit)
-{
-    static const struct {
-        unsigned code;
-        const char *verb;
-    } verbs[] = {{220, "220"}, {235, "235"}, {250, "250"},
-                 {334, "334"}, {400, "4yz"}, {500, "5yz"}};
-    unsigned code;
-    bool is_last;
-    if (!smtp_read_reply(wire_trim_line_end(bytes), &code, &is_last, &unit->arguments) ||
-        !belongs_to_reply(engine, bytes))
-        return false;
-    unsigned known = code >= 400 ? code / 100 * 100 : code;
-    for (size_t i = 0; i < LENGTH_OF(verbs); i++)
-        if (verbs[i].code == known) {
-            unit->verb = slice_of_string(is_last ? verbs[i].verb : "more");
-            return true;
-        }
-    return false;
-}
-
-static bool is_sasl_command(struct slice line)
-{
-    return slice_is_ignoring_case(wire_take_word(&line), "AUTH");
-}
+#include "mail/smtp_words.h"
 
 /* ---- what the client hears ---- */
 
@@ -143,16 +98,14 @@ static bool command_helo(struct engine *engine, const struct unit *unit)
 
 static bool command_auth(struct engine *engine, const struct unit *unit)
 {
-    struct slice rest = unit->arguments, initial;
-    struct slice mechanism = wire_take_word(&rest);
-    bool has_initial = slice_next_word(&rest, ' ', &initial);
+    struct auth_arguments auth;
     if (engine_offers_tls(engine))
         return refuse(engine, "530 5.7.0 STARTTLS comes first");
-    if (mechanism.size == 0 || rest.size > 0)
+    if (!dialect_split_auth(unit->arguments, &auth))
         return refuse(engine, "501 5.5.4 AUTH wants a mechanism and at most one response");
-    if (!engine_offers_mechanism(engine, mechanism))
+    if (!engine_offers_mechanism(engine, auth.mechanism))
         return refuse(engine, "504 5.5.4 this mechanism is not offered");
-    return engine_begin_exchange(engine, mechanism, has_initial ? &initial : NULL);
+    return engine_begin_exchange(engine, auth.mechanism, auth.has_initial ? &auth.initial : NULL);
 }
 
 static bool command_starttls(struct engine *engine, const struct unit *unit)
@@ -236,21 +189,6 @@ static void ask_tls(struct engine *engine)
     engine_send(engine, SIDE_UPSTREAM, SLICE_LITERAL("STARTTLS\r\n"));
 }
 
-static void authenticate(struct engine *engine, const char *mechanism, const struct slice *initial)
-{
-    ENSURE(initial == NULL);
-    engine_send_format(engine, SIDE_UPSTREAM, "AUTH %s\r\n", mechanism);
-}
-
-/* A line of a reply, which may have more. */
-static bool reply_line(struct engine *engine, const struct unit *unit)
-{
-    if (engine_reply_text(engine).size == 0)
-        engine_add_reply_text(engine, slice_take(unit->bytes, 3));
-    engine_add_reply_text(engine, unit->arguments);
-    return false;
-}
-
 static bool reply_greeting(struct engine *engine, const struct unit *unit)
 {
     (void)unit;
@@ -258,27 +196,19 @@ static bool reply_greeting(struct engine *engine, const struct unit *unit)
     return engine_upstream_greeted(engine);
 }
 
-static bool fail_with_reply(struct engine *engine, const struct unit *unit, enum why why,
-                            const char *text)
-{
-    (void)reply_line(engine, unit);
-    engine_fail_quoting(engine, why, text, engine_reply_text(engine));
-    return false;
-}
-
 static bool reply_unavailable(struct engine *engine, const struct unit *unit)
 {
-    return fail_with_reply(engine, unit, WHY_UNREACHABLE, "the mail server is not available");
+    return smtp_reply_fail(engine, unit, WHY_UNREACHABLE, "the mail server is not available");
 }
 
 static bool reply_stranger(struct engine *engine, const struct unit *unit)
 {
-    return fail_with_reply(engine, unit, WHY_UPSTREAM_PROTOCOL, "the mail server refuses EHLO");
+    return smtp_reply_fail(engine, unit, WHY_UPSTREAM_PROTOCOL, "the mail server refuses EHLO");
 }
 
 static bool reply_no_tls(struct engine *engine, const struct unit *unit)
 {
-    return fail_with_reply(engine, unit, WHY_UPSTREAM_TLS, "the mail server refuses TLS");
+    return smtp_reply_fail(engine, unit, WHY_UPSTREAM_TLS, "the mail server refuses TLS");
 }
 
 /* "AUTH A B", and "AUTH=A B" of servers that are kind to old clients. */
@@ -302,7 +232,7 @@ static bool reply_extension(struct engine *engine, const struct unit *unit)
         engine_set_capabilities(engine, SLICE_NONE);
     else
         learn(engine, unit->arguments);
-    return reply_line(engine, unit);
+    return smtp_reply_keep(engine, unit);
 }
 
 static bool reply_extensions_end(struct engine *engine, const struct unit *unit)
@@ -330,9 +260,9 @@ static bool reply_logged_in(struct engine *engine, const struct unit *unit)
 static bool reply_refused(struct engine *engine, const struct unit *unit)
 {
     if (slice_starts_with(unit->bytes, "50"))
-        return fail_with_reply(engine, unit, WHY_UPSTREAM_PROTOCOL,
+        return smtp_reply_fail(engine, unit, WHY_UPSTREAM_PROTOCOL,
                                "the mail server does not take the login");
-    (void)reply_line(engine, unit);
+    (void)smtp_reply_keep(engine, unit);
     engine_token_refused(engine, engine_reply_text(engine));
     engine_clear_reply_text(engine);
     return false;
@@ -357,7 +287,7 @@ static const struct rule rules[] = {
     {PHASE_COMMAND, SIDE_CLIENT, NULL, command_unknown, PHASE_SAME},
     {PHASE_EXCHANGE, SIDE_CLIENT, NULL, engine_exchange_line, PHASE_ASKED},
 
-    {PHASE_GREETING, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
+    {PHASE_GREETING, SIDE_UPSTREAM, "more", smtp_reply_keep, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "220", reply_greeting, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "4yz", reply_unavailable, PHASE_SAME},
     {PHASE_GREETING, SIDE_UPSTREAM, "5yz", reply_unavailable, PHASE_SAME},
@@ -369,14 +299,14 @@ static const struct rule rules[] = {
     {PHASE_CAPABILITY, SIDE_UPSTREAM, "5yz", reply_stranger, PHASE_SAME},
     {PHASE_CAPABILITY, SIDE_UPSTREAM, NULL, engine_upstream_nonsense, PHASE_SAME},
 
-    {PHASE_UPGRADE, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
+    {PHASE_UPGRADE, SIDE_UPSTREAM, "more", smtp_reply_keep, PHASE_SAME},
     {PHASE_UPGRADE, SIDE_UPSTREAM, "220", engine_upstream_agreed_to_tls, PHASE_SAME},
     {PHASE_UPGRADE, SIDE_UPSTREAM, "4yz", reply_no_tls, PHASE_SAME},
     {PHASE_UPGRADE, SIDE_UPSTREAM, "5yz", reply_no_tls, PHASE_SAME},
     {PHASE_UPGRADE, SIDE_UPSTREAM, NULL, engine_upstream_nonsense, PHASE_SAME},
 
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "334", engine_upstream_challenge, PHASE_SAME},
-    {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "more", reply_line, PHASE_SAME},
+    {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "more", smtp_reply_keep, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "235", reply_logged_in, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "4yz", reply_unavailable, PHASE_SAME},
     {PHASE_AUTHENTICATE, SIDE_UPSTREAM, "5yz", reply_refused, PHASE_SAME},
@@ -397,15 +327,15 @@ const struct dialect dialect_smtp = {
     .passage = &passage_smtp,
     .rules = rules,
     .rule_count = LENGTH_OF(rules),
-    .split_command = split_command,
-    .split_reply = split_reply,
-    .is_sasl_command = is_sasl_command,
+    .split_command = dialect_split_line,
+    .split_reply = smtp_reply_split,
+    .is_sasl_command = dialect_is_auth_line,
     .greet = greet,
     .say_bad = say_bad,
     .say_no = say_no,
     .say_ready = say_ready,
     .say_bye = say_bye,
-    .authenticate = authenticate,
+    .authenticate = dialect_say_auth,
     .ask_capabilities = ask_capabilities,
     .ask_tls = ask_tls,
 };
