@@ -20,35 +20,9 @@
 #include "../lib/https_server.h"
 #include "../lib/scratch_folder.h"
 #include "net/fetch.h"
+#include "stuck_resolver.h"
 
 #define FETCHES_MAX 60
-
-/* ---- a resolver that is stuck ---- */
-
-static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t resolver_changed = PTHREAD_COND_INITIALIZER;
-static bool resolver_is_stuck;
-static int resolver_inside, resolver_calls;
-
-__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
-                                                       const struct addrinfo *hints,
-                                                       struct addrinfo **list_out)
-{
-    (void)node;
-    (void)service;
-    (void)hints;
-    *list_out = NULL;
-    pthread_mutex_lock(&resolver_lock);
-    resolver_calls++;
-    resolver_inside++;
-    pthread_cond_broadcast(&resolver_changed);
-    while (resolver_is_stuck)
-        pthread_cond_wait(&resolver_changed, &resolver_lock);
-    resolver_inside--;
-    pthread_cond_broadcast(&resolver_changed);
-    pthread_mutex_unlock(&resolver_lock);
-    return EAI_NONAME;
-}
 
 /* ---- the fixture ---- */
 
@@ -480,17 +454,10 @@ static void cancelling_works_at_any_time(void **state)
 static void a_stuck_look_up_does_not_hold_us(void **state)
 {
     struct fixture *fixture = *state;
-    pthread_mutex_lock(&resolver_lock);
-    resolver_is_stuck = true;
-    pthread_mutex_unlock(&resolver_lock);
+    resolver_stick();
     start(fixture, 0, &(struct wish){.host = "stuck.example.test", .path = "/"});
-    pthread_mutex_lock(&resolver_lock);
-    while (resolver_inside == 0) {
-        pthread_mutex_unlock(&resolver_lock);
+    while (resolver_callers() == 0)
         uv_run(&fixture->loop.uv, UV_RUN_NOWAIT);
-        pthread_mutex_lock(&resolver_lock);
-    }
-    pthread_mutex_unlock(&resolver_lock);
     /* Were it waited for, this would never return. */
     fetch_cancel(fixture->callers[0].fetch);
     assert_failure(
@@ -502,13 +469,8 @@ static void a_stuck_look_up_does_not_hold_us(void **state)
     fixture->fetcher = NULL;
     loop_run(&fixture->loop);
     assert_int_equal(fixture->closings, 1);
-    pthread_mutex_lock(&resolver_lock);
-    assert_int_equal(resolver_inside, 2);
-    resolver_is_stuck = false;
-    pthread_cond_broadcast(&resolver_changed);
-    while (resolver_inside > 0)
-        pthread_cond_wait(&resolver_changed, &resolver_lock);
-    pthread_mutex_unlock(&resolver_lock);
+    assert_int_equal(resolver_callers(), 2);
+    resolver_let_go();
 }
 
 static void start_another(struct caller *caller)

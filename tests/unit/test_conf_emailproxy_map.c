@@ -63,39 +63,40 @@ static void expect_sections(struct mapped *mapped, const char *expected)
     buf_fini(&text);
 }
 
+static const char everything[] =
+    "[Server setup]\n"
+    "documentation = [IMAP-1]\n"
+    "[IMAP-1993]\n"
+    "server_address = outlook.office365.com\n"
+    "server_port = 993\n"
+    "local_address = ::1\n"
+    "[POP-1995]\n"
+    "server_address = outlook.office365.com\n"
+    "server_port = 995\n"
+    "local_address = localhost\n"
+    "local_certificate_path = /c.pem\n"
+    "local_key_path = /k.pem\n"
+    "[SMTP-1587]\n"
+    "server_address = smtp.office365.com\n"
+    "server_port = 587\n"
+    "server_starttls = TRUE\n"
+    "local_starttls = on\n"
+    "local_certificate_path = /c.pem\n"
+    "local_key_path = /k.pem\n"
+    "[Bob.Smith@Contoso.test]\n"
+    "permission_url = https://login.microsoftonline.com/c/authorize\n"
+    "token_url = https://login.microsoftonline.com/c/token\n"
+    "oauth2_scope = https://outlook.office365.com/IMAP offline_access\n"
+    "redirect_uri = http://localhost\n"
+    "client_id = id\n"
+    "client_secret = x~y\n"
+    "use_pkce = False\n"
+    "[emailproxy]\n"
+    "delete_account_token_on_password_error = False\n";
+
 static void test_everything(void **state)
 {
-    static const char text[] = "[Server setup]\n"
-                               "documentation = [IMAP-1]\n"
-                               "[IMAP-1993]\n"
-                               "server_address = outlook.office365.com\n"
-                               "server_port = 993\n"
-                               "local_address = ::1\n"
-                               "[POP-1995]\n"
-                               "server_address = outlook.office365.com\n"
-                               "server_port = 995\n"
-                               "local_address = localhost\n"
-                               "local_certificate_path = /c.pem\n"
-                               "local_key_path = /k.pem\n"
-                               "[SMTP-1587]\n"
-                               "server_address = smtp.office365.com\n"
-                               "server_port = 587\n"
-                               "server_starttls = TRUE\n"
-                               "local_starttls = on\n"
-                               "local_certificate_path = /c.pem\n"
-                               "local_key_path = /k.pem\n"
-                               "[Bob.Smith@Contoso.test]\n"
-                               "permission_url = https://login.microsoftonline.com/c/authorize\n"
-                               "token_url = https://login.microsoftonline.com/c/token\n"
-                               "oauth2_scope = https://outlook.office365.com/IMAP offline_access\n"
-                               "redirect_uri = http://localhost\n"
-                               "client_id = id\n"
-                               "client_secret = x~y\n"
-                               "use_pkce = False\n"
-                               "[emailproxy]\n"
-                               "delete_account_token_on_password_error = False\n";
-    struct mapped mapped = map(text);
-
+    struct mapped mapped = map(everything);
     (void)state;
     expect_sections(&mapped,
                     "\n[listen imap-1993]\n"

@@ -232,71 +232,72 @@ static void test_literal_announcements(void **state)
 
 #define REFUSED "#"
 
+static const struct {
+    struct slice input, value, rest;
+} astrings[] = {
+    /* atoms */
+    {S("alice secret"), S("alice"), S(" secret")},
+    {S("a]b"), S("a]b"), S("")},
+    {S("a@b.c+d"), S("a@b.c+d"), S("")},
+    {S("p\xc3\xa4ss x"), S("p\xc3\xa4ss"), S(" x")},
+    {S("a\"b\""), S("a"), S("\"b\"")},
+    {S("a{3}"), S("a"), S("{3}")},
+    {S("a\\b"), S("a"), S("\\b")},
+    {S(""), S(REFUSED), S("")},
+    {S(" a"), S(REFUSED), S("")},
+    {S("(a)"), S(REFUSED), S("")},
+    {S("*"), S(REFUSED), S("")},
+    {S("%a"), S(REFUSED), S("")},
+    {S("\\a"), S(REFUSED), S("")},
+    {S("\x7f"), S(REFUSED), S("")},
+    {S("\0"), S(REFUSED), S("")},
+    /* quoted strings */
+    {S("\"\" x"), S(""), S(" x")},
+    {S("\"a b\"c"), S("a b"), S("c")},
+    {S("\"a\\\"b\\\\c\""), S("a\"b\\c"), S("")},
+    {S("\"\xc3\xa4 {3}\""), S("\xc3\xa4 {3}"), S("")},
+    {S("\""), S(REFUSED), S("")},
+    {S("\"a"), S(REFUSED), S("")},
+    {S("\"a\\"), S(REFUSED), S("")},
+    {S("\"a\\\""), S(REFUSED), S("")},
+    {S("\"a\\b\""), S(REFUSED), S("")},
+    {S("\"a\rb\""), S(REFUSED), S("")},
+    {S("\"a\nb\""), S(REFUSED), S("")},
+    {S("\"a\0b\""), S(REFUSED), S("")},
+    {S("\"a\tb\""), S(REFUSED), S("")},
+    {S("\"a\x7f\""), S(REFUSED), S("")},
+    /* literals */
+    {S("{5}\r\nhello x"), S("hello"), S(" x")},
+    {S("{5+}\r\nhello"), S("hello"), S("")},
+    {S("{3}\nabc"), S("abc"), S("")},
+    {S("{0}\r\n"), S(""), S("")},
+    {S("{4}\r\na\r\nb c"), S("a\r\nb"), S(" c")},
+    {S("{1}\r\n\0"), S("\0"), S("")},
+    {S("{6}\r\nhello"), S(REFUSED), S("")},
+    {S("{9223372036854775807}\r\nhello"), S(REFUSED), S("")},
+    {S("{5}hello"), S(REFUSED), S("")},
+    {S("{5}\rhello"), S(REFUSED), S("")},
+    {S("{}\r\nhello"), S(REFUSED), S("")},
+    {S("{a}\r\nhello"), S(REFUSED), S("")},
+    {S("{"), S(REFUSED), S("")},
+    {S("{x {5}\r\nhello"), S(REFUSED), S("")},
+    {S("{5} {3}\r\nabc"), S(REFUSED), S("")},
+};
+
 static void test_astrings(void **state)
 {
-    static const struct {
-        struct slice input, value, rest;
-    } rows[] = {
-        /* atoms */
-        {S("alice secret"), S("alice"), S(" secret")},
-        {S("a]b"), S("a]b"), S("")},
-        {S("a@b.c+d"), S("a@b.c+d"), S("")},
-        {S("p\xc3\xa4ss x"), S("p\xc3\xa4ss"), S(" x")},
-        {S("a\"b\""), S("a"), S("\"b\"")},
-        {S("a{3}"), S("a"), S("{3}")},
-        {S("a\\b"), S("a"), S("\\b")},
-        {S(""), S(REFUSED), S("")},
-        {S(" a"), S(REFUSED), S("")},
-        {S("(a)"), S(REFUSED), S("")},
-        {S("*"), S(REFUSED), S("")},
-        {S("%a"), S(REFUSED), S("")},
-        {S("\\a"), S(REFUSED), S("")},
-        {S("\x7f"), S(REFUSED), S("")},
-        {S("\0"), S(REFUSED), S("")},
-        /* quoted strings */
-        {S("\"\" x"), S(""), S(" x")},
-        {S("\"a b\"c"), S("a b"), S("c")},
-        {S("\"a\\\"b\\\\c\""), S("a\"b\\c"), S("")},
-        {S("\"\xc3\xa4 {3}\""), S("\xc3\xa4 {3}"), S("")},
-        {S("\""), S(REFUSED), S("")},
-        {S("\"a"), S(REFUSED), S("")},
-        {S("\"a\\"), S(REFUSED), S("")},
-        {S("\"a\\\""), S(REFUSED), S("")},
-        {S("\"a\\b\""), S(REFUSED), S("")},
-        {S("\"a\rb\""), S(REFUSED), S("")},
-        {S("\"a\nb\""), S(REFUSED), S("")},
-        {S("\"a\0b\""), S(REFUSED), S("")},
-        {S("\"a\tb\""), S(REFUSED), S("")},
-        {S("\"a\x7f\""), S(REFUSED), S("")},
-        /* literals */
-        {S("{5}\r\nhello x"), S("hello"), S(" x")},
-        {S("{5+}\r\nhello"), S("hello"), S("")},
-        {S("{3}\nabc"), S("abc"), S("")},
-        {S("{0}\r\n"), S(""), S("")},
-        {S("{4}\r\na\r\nb c"), S("a\r\nb"), S(" c")},
-        {S("{1}\r\n\0"), S("\0"), S("")},
-        {S("{6}\r\nhello"), S(REFUSED), S("")},
-        {S("{9223372036854775807}\r\nhello"), S(REFUSED), S("")},
-        {S("{5}hello"), S(REFUSED), S("")},
-        {S("{5}\rhello"), S(REFUSED), S("")},
-        {S("{}\r\nhello"), S(REFUSED), S("")},
-        {S("{a}\r\nhello"), S(REFUSED), S("")},
-        {S("{"), S(REFUSED), S("")},
-        {S("{x {5}\r\nhello"), S(REFUSED), S("")},
-        {S("{5} {3}\r\nabc"), S(REFUSED), S("")},
-    };
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
-        struct slice rest = rows[i].input;
+    for (size_t i = 0; i < LENGTH_OF(astrings); i++) {
+        struct slice rest = astrings[i].input;
         struct buf value;
         buf_init(&value, 64);
         enum wire_status status = wire_imap_astring(&rest, &value);
-        bool is_refused = slice_is(rows[i].value, REFUSED);
+        bool is_refused = slice_is(astrings[i].value, REFUSED);
         if ((status == WIRE_BAD) != is_refused)
             fail_msg("row %zu: status %d", i, (int)status);
         if (!is_refused) {
-            assert_true(slice_equal(buf_bytes(&value), rows[i].value));
-            assert_true(slice_equal(rest, rows[i].rest));
+            assert_true(slice_equal(buf_bytes(&value), astrings[i].value));
+            assert_true(slice_equal(rest, astrings[i].rest));
         }
         buf_fini(&value);
     }
