@@ -137,7 +137,7 @@ BEHIND = (b"MAIL FROM:<evil@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: ascii(end)[2:-1])
-def test_smuggled(unharmed, rig, name, end):
+def test_46_47_smuggled(unharmed, rig, name, end):
     letter = Letter(b"before" + end + BEHIND + b"\r\n")
     text = send(unharmed, rig, name, letter, letter.content + b".\r\n")
     assert text == with_line_feeds(letter.text)

@@ -1,0 +1,32 @@
+"""The table of attacks in tests/README.md names tests that there are, and leaves no number out."""
+
+import re
+
+from cli_support import ROOT
+
+ATTACKS = range(1, 81)
+UNDER_WAY = {40, 66, 79, 80}
+TESTS = ROOT / "tests"
+ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+FOUND = {".py": r"^def {}\(", ".c": r"^static void {}\("}
+
+
+def rows():
+    return ROW.findall((TESTS / "README.md").read_text())
+
+
+def test_every_number_has_its_row():
+    numbers = [int(number) for number, _, _ in rows()]
+    assert numbers == sorted(set(ATTACKS) - UNDER_WAY)
+
+
+def test_every_row_has_its_tests():
+    missing = []
+    for number, _, here in rows():
+        names = re.findall(r"`([^`]+)::([^`]+)`", here)
+        assert names or here.startswith("does not apply: "), number
+        for file, name in names:
+            pattern = FOUND[(TESTS / file).suffix].format(re.escape(name))
+            if not re.search(pattern, (TESTS / file).read_text(), re.MULTILINE):
+                missing.append((number, file, name))
+    assert not missing
