@@ -119,9 +119,10 @@ fuzz: ## every fuzz target for T=60 seconds, with clang
 	@tests/lib/run-fuzz $(T) $(FUZZERS)
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
-lint: ## clang-format and clang-tidy find nothing
+lint: ## clang-format, clang-tidy and cppcheck find nothing
 	@tests/deps clang
 	clang-format --dry-run -Werror $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability -Iinclude proxy
 	git ls-files 'proxy/*.c' | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 $(CPPFLAGS)
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse

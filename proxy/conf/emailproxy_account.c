@@ -260,7 +260,7 @@ static void make_label(const struct mapping *mapping, const char *address,
     char base[LABEL_MAXIMUM - 5];
     size_t size = 0;
 
-    for (; address[size] != '@' && size < sizeof(base) - 1; size++)
+    for (; size < sizeof(base) - 1 && address[size] != '@'; size++)
         base[size] = address[size];
     base[size] = '\0';
     text_to_lower(base);

@@ -20,7 +20,8 @@ extern const char provider_table_start[], provider_table_end[];
 
 struct slice provider_table_text(void)
 {
-    return slice_of(provider_table_start, (size_t)(provider_table_end - provider_table_start));
+    return slice_of(provider_table_start,
+                    (uintptr_t)provider_table_end - (uintptr_t)provider_table_start);
 }
 
 void provider_table_add(struct draft *draft)
