@@ -93,7 +93,7 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e asan fuzz layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture asan fuzz layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -109,6 +109,8 @@ replay: $(REPLAYERS) ## every fuzz target over its corpus
 	@tests/lib/run-replay $^
 e2e: $(OUT)/ecluse ## end to end on the real server
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
+torture: $(OUT)/ecluse ## every k-th system call of mail that passes fails, k by k (an hour)
+	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_a_call_fails
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
 layers: ## no include points up, sideways or in a circle
