@@ -71,6 +71,12 @@ $(OUT)/%.o: %.c
 # It holds the table of providers: see there.
 $(OUT)/proxy/conf/provider_table.o: config/providers.ini
 
+# The same, with an allocator that fails when it is told to.
+$(OUT)/torture/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES) tests/torture/failing_malloc.c)
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=malloc,--export-dynamic-symbol=calloc,--export-dynamic-symbol=realloc,--export-dynamic-symbol=posix_memalign,--export-dynamic-symbol=aligned_alloc -o $@ $^ $(LDLIBS)
+
 # The pure archive is floor 0 and 1 and nothing else: a unit test that needs more does not link.
 $(OUT)/pure.a: $(call object,$(PURE_SOURCES))
 	rm -f $@ && ar rcs $@ $^
@@ -107,10 +113,10 @@ net: $(NET_TESTS) ## tests over real sockets on loopback
 	@tests/lib/run-c $^
 replay: $(REPLAYERS) ## every fuzz target over its corpus
 	@tests/lib/run-replay $^
-e2e: $(OUT)/ecluse ## end to end on the real server
+e2e: $(OUT)/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end to end on the real server
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
-torture: $(OUT)/ecluse ## every k-th system call of mail that passes fails, k by k (an hour)
-	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_a_call_fails
+torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours)
+	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
 layers: ## no include points up, sideways or in a circle

@@ -7,13 +7,17 @@ Every k up to the last call that is made is tried by `make torture`; here, a few
 
 import itertools
 import os
+import shutil
 import signal
+import struct
 import subprocess
 
 import pytest
 
+import cli_support
+import ecluse_support
 from attack_support import side_by_side
-from cli_support import PATIENCE
+from cli_support import BINARY, PATIENCE
 from ecluse_support import ALARMS, ALICE, IS_SANITIZED, Ecluse
 from protocols import PROTOCOLS
 from waiting import wait_until
@@ -25,9 +29,8 @@ FAILURES = {"accept4": "EMFILE", "read": "EIO", "write": "EIO", "writev": "EPIPE
             "connect": "ECONNREFUSED", "socket": "EMFILE", "mmap": "ENOMEM", "pwrite64": "ENOSPC",
             "pread64": "EIO", "setsockopt": "EINVAL"}  # libuv itself gives up where epoll_ctl fails
 ALL = "TORTURE" in os.environ
-SOME = [1, 3, 10]
 GUESSED = [f"user{number}" for number in range(20, 60)]  # a name is shut after five wrong passwords
-MOST = 400 if ALL else max(SOME)
+MOST = 100_000
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="a leak checker cannot work under a tracer")
 
@@ -54,6 +57,30 @@ class Tracer:
     def stop(self):
         self.tracer.send_signal(signal.SIGINT)
         self.tracer.communicate(timeout=PATIENCE)
+
+
+class Starver:
+    """Makes the k-th allocation of the process fail; see tests/torture/failing_malloc.c."""
+
+    def __init__(self, process, k, control):
+        self.control = control
+        self._set(0, 0, 0)
+        self._set(process, k, 0)
+
+    def _set(self, *numbers):
+        # The process comes last: what counts is there then.
+        with open(self.control, "r+b") as file:
+            file.seek(4)
+            file.write(struct.pack("ii", *numbers[1:]))
+            file.flush()
+            file.seek(0)
+            file.write(struct.pack("i", numbers[0]))
+
+    def has_struck(self):
+        return struct.unpack("iii", self.control.read_bytes())[2] > 0
+
+    def stop(self):
+        self._set(0, 0, self.has_struck())
 
 
 def use(ecluse, protocol, password, user):
@@ -83,34 +110,57 @@ def who_gets_in(ecluse, user, password):
     return [protocol for protocol, got_in in zip(PROTOCOLS, results) if got_in]
 
 
-@pytest.fixture(scope="module")
-def tortured(running_rig, tmp_path_factory):
-    running_rig.reset()
-    running_rig.knob("lifetime", 20)  # so that each login needs a new token
-    one = Ecluse(tmp_path_factory.mktemp("tortured"), running_rig, ["alice", *GUESSED])
+def victim(rig, folder):
+    """Each login of alice needs a new token."""
+    rig.reset()
+    rig.knob("lifetime", 20)
+    one = Ecluse(folder, rig, ["alice", *GUESSED])
     one.ready("alice")
     for name in GUESSED:
         one.grant(name)
     one.guessed = itertools.cycle(GUESSED)
+    return one
+
+
+@pytest.fixture(scope="module")
+def tortured(running_rig, tmp_path_factory):
+    one = victim(running_rig, tmp_path_factory.mktemp("tortured"))
     yield one
     running_rig.knob("lifetime", 3600)
     one.finish()
 
 
-def points(ecluse, role, call):
-    """Tries k by k, until there are no more calls; yields those that have struck."""
-    for k in range(1, MOST + 1) if ALL else SOME:
-        process = ecluse.daemon.pid if role == "keeper" else ecluse.gates()[0]
-        tracer = Tracer(process, call, FAILURES[call], k, ecluse.folder / "strace")
-        try:
-            wrong = who_gets_in(ecluse, ecluse.address_of(next(ecluse.guessed)), "wrong password")
-            right = who_gets_in(ecluse, ALICE, ecluse.passwords["alice"])
-        finally:
-            tracer.stop()
-        struck = tracer.has_struck()
-        yield k, struck, wrong, right
-        if not struck:
-            return
+@pytest.fixture(scope="module")
+def starved(running_rig, tmp_path_factory):
+    """A build of its own, with the file that says what is to fail beside it."""
+    folder = tmp_path_factory.mktemp("starved")
+    program = folder / "program" / "ecluse"
+    program.parent.mkdir()
+    shutil.copy(BINARY.parent / "torture" / "ecluse", program)
+    (program.parent / "control").write_bytes(bytes(12))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli_support, "BINARY", program)
+        patch.setattr(ecluse_support, "BINARY", program)
+        one = victim(running_rig, folder)
+        one.control = program.parent / "control"
+        yield one
+        running_rig.knob("lifetime", 3600)
+        assert one.stop() == 0
+        one.close()
+
+
+def strike(ecluse, weapon):
+    """Whether it struck, and who got in meanwhile: with a wrong password, with the right one."""
+    try:
+        wrong = who_gets_in(ecluse, ecluse.address_of(next(ecluse.guessed)), "wrong password")
+        right = who_gets_in(ecluse, ALICE, ecluse.passwords["alice"])
+    finally:
+        weapon.stop()
+    return weapon.has_struck(), wrong, right
+
+
+def process_of(ecluse, role):
+    return ecluse.daemon.pid if role == "keeper" else ecluse.gates()[0]
 
 
 def serves_again(ecluse):
@@ -118,21 +168,37 @@ def serves_again(ecluse):
     return who_gets_in(ecluse, ALICE, ecluse.passwords["alice"]) == list(PROTOCOLS)
 
 
-@pytest.mark.parametrize("call", FAILURES)
-@pytest.mark.parametrize("role", ["gate", "keeper"])
-def test_a_call_fails(tortured, role, call, record_property):
+def torture(ecluse, role, make_weapon, some):
+    """Tries k by k, until there are no more calls. Returns how many have struck."""
     count = 0
-    for k, struck, wrong, right in points(tortured, role, call):
+    for k in range(1, MOST) if ALL else some:
+        struck, wrong, right = strike(ecluse, make_weapon(process_of(ecluse, role), k))
         assert not wrong, (k, wrong)
+        if not struck:
+            assert right == list(PROTOCOLS), (k, right, ecluse.log()[-3000:])
+        if not ecluse.is_running():
+            # The keeper may give up, if it says why; what it has stored is there.
+            assert ecluse.daemon.returncode in (70, 74, 75, -signal.SIGABRT), ecluse.daemon
+            ecluse.start()
+        wait_until(lambda: serves_again(ecluse), f"{role} {k}: mail as before")
+        assert ecluse.accounts()["alice"]["signed_in"] == "in", k
         count += struck
         if not struck:
-            assert right == list(PROTOCOLS), (k, right, tortured.log()[-3000:])
-        if not tortured.is_running():
-            # The keeper may give up, if it says why; what it has stored is there.
-            assert tortured.daemon.returncode in (70, 74, 75, -signal.SIGABRT), tortured.daemon
-            tortured.start()
-        wait_until(lambda: serves_again(tortured), f"{role} {call} {k}: mail as before")
-        assert tortured.accounts()["alice"]["signed_in"] == "in", k
+            break
+    print(f"{role}: {count} points")
+
+
+@pytest.mark.parametrize("call", FAILURES)
+@pytest.mark.parametrize("role", ["gate", "keeper"])
+def test_a_call_fails(tortured, role, call):
+    torture(tortured, role, lambda process, k: Tracer(
+        process, call, FAILURES[call], k, tortured.folder / "strace"), [1, 3, 10])
     assert not ALARMS.search(tortured.log())
-    record_property("points", count)
-    print(f"{role} {call}: {count} points")
+
+
+@pytest.mark.parametrize("role", ["gate", "keeper"])
+def test_an_allocation_fails(starved, role):
+    """What the libraries cannot do without memory is an invariant to us, so that the process ends
+    by that too."""
+    torture(starved, role, lambda process, k: Starver(process, k, starved.control),
+            [1, 8, 55, 377])
