@@ -1,9 +1,9 @@
 /*
  * What the audit journal can say, each list written once: the actions, with their category and type
  * in the Elastic Common Schema (event.category, event.type), and the fields, each with its place in
- * the JSON of a line, its kind and what it means. The journal's code, its reader and its manual
- * page are made from these lists. Fields stand in the order in which a line shows them: those of
- * one object follow one another.
+ * the JSON of a line, its kind and what it means; what every line says besides is in
+ * audit/line_terms.h. The journal's code, its reader and its manual page are made from these lists.
+ * Fields stand in the order in which a line shows them: those of one object follow one another.
  */
 #ifndef ECLUSE_BASE_RECORD_TERMS_H
 #define ECLUSE_BASE_RECORD_TERMS_H
@@ -53,8 +53,6 @@
  * wrote behind a command: at the level full only
  */
 #define RECORD_FIELDS(X)                                                                           \
-    X(FIELD_REASON, "event.reason", TEXT, "why it failed or ended, in words")                      \
-    X(FIELD_DURATION, "event.duration", NUMBER, "nanoseconds")                                     \
     X(FIELD_SESSION, "trace.id", TEXT, "the session: gate and number")                             \
     X(FIELD_COMMAND_NUMBER, "transaction.id", NUMBER, "number of the command in its session")      \
     X(FIELD_PROTOCOL, "network.protocol", TEXT, "imap, pop3 or smtp")                              \
@@ -111,10 +109,12 @@
     X(FIELD_AUDIT_LAST, "ecluse.audit.last", NUMBER, "last record")                                \
     X(FIELD_AUDIT_COUNT, "ecluse.audit.count", NUMBER, "how many")                                 \
     X(FIELD_AUDIT_FILE, "ecluse.audit.file", TEXT, "segment of the journal")                       \
-    X(FIELD_AUDIT_EPOCH, "ecluse.audit.epoch", NUMBER, "epoch of the key")                         \
-    X(FIELD_AUDIT_HEAD, "ecluse.audit.head", TEXT, "seal of the last record")                      \
-    X(FIELD_AUDIT_DIGEST, "ecluse.audit.digest", TEXT, "SHA-256 over all lines so far")            \
-    X(FIELD_AUDIT_KEY, "ecluse.audit.key", TEXT, "public key of the signatures")                   \
-    X(FIELD_AUDIT_SIGNATURE, "ecluse.audit.signature", TEXT, "Ed25519, base64")
+    X(FIELD_AUDIT_HEAD, "ecluse.audit.head", TEXT, "seal of the record before it")                 \
+    X(FIELD_AUDIT_DIGEST, "ecluse.audit.digest", TEXT, "SHA-256 over all records before it")       \
+    X(FIELD_AUDIT_SEED, "ecluse.audit.seed", TEXT, "fingerprint of the seed of the seals")         \
+    X(FIELD_AUDIT_SEED_EPOCH, "ecluse.audit.seed_epoch", NUMBER, "epoch that began with it")       \
+    X(FIELD_AUDIT_KEY, "ecluse.audit.key", TEXT, "public key of the signatures, Ed25519, base64")  \
+    X(FIELD_REASON, "event.reason", TEXT, "why it failed or ended, in words")                      \
+    X(FIELD_DURATION, "event.duration", NUMBER, "nanoseconds")
 
 #endif

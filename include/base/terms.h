@@ -32,6 +32,20 @@ enum tls_mode {
         TLS_MODE_COUNT
 };
 
+/* How much the audit journal says. */
+#define AUDIT_LEVELS(X)                                                                            \
+    X(AUDIT_OFF, "off")                                                                            \
+    X(AUDIT_MINIMAL, "minimal")   /* pseudonyms for addresses and folders, no arguments */         \
+    X(AUDIT_STANDARD, "standard") /* addresses and folders */                                      \
+    X(AUDIT_FULL, "full")         /* and what stood behind commands */
+
+enum audit_level {
+#define X(name, text) name,
+    AUDIT_LEVELS(X)
+#undef X
+        AUDIT_LEVEL_COUNT
+};
+
 /* Why a login failed or a session ended. The engine and the keeper say why, the dialect says how.
  */
 #define WHYS(X)                                                                                    \
@@ -60,9 +74,12 @@ enum why {
 
 const char *protocol_name(enum protocol protocol);
 const char *tls_mode_name(enum tls_mode mode);
+const char *audit_level_name(enum audit_level level);
 const char *why_name(enum why why);
 /* 0 or ERR_NOT_FOUND; exact, lower case. */
 MUST_CHECK int protocol_find(const char *name, enum protocol *protocol_out);
 MUST_CHECK int tls_mode_find(const char *name, enum tls_mode *mode_out);
+MUST_CHECK int audit_level_find(const char *name, enum audit_level *level_out);
+MUST_CHECK int why_find(const char *name, enum why *why_out);
 
 #endif

@@ -7,6 +7,7 @@
 #define X(name, text) [name] = text,
 static const char *const protocol_names[] = {PROTOCOLS(X)};
 static const char *const tls_mode_names[] = {TLS_MODES(X)};
+static const char *const audit_level_names[] = {AUDIT_LEVELS(X)};
 static const char *const why_names[] = {WHYS(X)};
 #undef X
 
@@ -31,6 +32,12 @@ const char *tls_mode_name(enum tls_mode mode)
     return tls_mode_names[mode];
 }
 
+const char *audit_level_name(enum audit_level level)
+{
+    ENSURE(level < AUDIT_LEVEL_COUNT);
+    return audit_level_names[level];
+}
+
 const char *why_name(enum why why)
 {
     ENSURE(why < WHY_COUNT);
@@ -52,5 +59,23 @@ int tls_mode_find(const char *name, enum tls_mode *mode_out)
     if (i == TLS_MODE_COUNT)
         return ERR_NOT_FOUND;
     *mode_out = (enum tls_mode)i;
+    return 0;
+}
+
+int audit_level_find(const char *name, enum audit_level *level_out)
+{
+    size_t i = find_name(audit_level_names, AUDIT_LEVEL_COUNT, name);
+    if (i == AUDIT_LEVEL_COUNT)
+        return ERR_NOT_FOUND;
+    *level_out = (enum audit_level)i;
+    return 0;
+}
+
+int why_find(const char *name, enum why *why_out)
+{
+    size_t i = find_name(why_names, WHY_COUNT, name);
+    if (i == WHY_COUNT)
+        return ERR_NOT_FOUND;
+    *why_out = (enum why)i;
     return 0;
 }
