@@ -52,7 +52,7 @@
  * more than once it is a list. MAILBOX    the name of a folder: likewise ARGUMENTS  what a client
  * wrote behind a command: at the level full only
  */
-#define RECORD_FIELDS(X)                                                                           \
+#define RECORD_BODY_FIELDS(X)                                                                      \
     X(FIELD_SESSION, "trace.id", TEXT, "the session: gate and number")                             \
     X(FIELD_COMMAND_NUMBER, "transaction.id", NUMBER, "number of the command in its session")      \
     X(FIELD_PROTOCOL, "network.protocol", TEXT, "imap, pop3 or smtp")                              \
@@ -113,8 +113,14 @@
     X(FIELD_AUDIT_DIGEST, "ecluse.audit.digest", TEXT, "SHA-256 over all records before it")       \
     X(FIELD_AUDIT_SEED, "ecluse.audit.seed", TEXT, "fingerprint of the seed of the seals")         \
     X(FIELD_AUDIT_SEED_EPOCH, "ecluse.audit.seed_epoch", NUMBER, "epoch that began with it")       \
-    X(FIELD_AUDIT_KEY, "ecluse.audit.key", TEXT, "public key of the signatures, Ed25519, base64")  \
+    X(FIELD_AUDIT_KEY, "ecluse.audit.key", TEXT,                                                   \
+      "public key of the signatures, Ed25519, hexadecimal")
+
+/* Of the object "event", which is the last of a line. */
+#define RECORD_EVENT_FIELDS(X)                                                                     \
     X(FIELD_REASON, "event.reason", TEXT, "why it failed or ended, in words")                      \
     X(FIELD_DURATION, "event.duration", NUMBER, "nanoseconds")
+
+#define RECORD_FIELDS(X) RECORD_BODY_FIELDS(X) RECORD_EVENT_FIELDS(X)
 
 #endif

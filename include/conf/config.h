@@ -29,7 +29,6 @@ struct words {
 };
 
 enum peer_rule { PEER_OWNER, PEER_ANY };
-enum audit_level { AUDIT_OFF, AUDIT_MINIMAL, AUDIT_STANDARD, AUDIT_FULL };
 enum audit_failure { AUDIT_FAILURE_CLOSE, AUDIT_FAILURE_BLOCK, AUDIT_FAILURE_WARN };
 enum audit_sync { AUDIT_SYNC_GROUP, AUDIT_SYNC_STRICT };
 enum remote_rule { REMOTE_NO, REMOTE_YES, REMOTE_PLAINTEXT };

@@ -14,11 +14,9 @@ static const char *const log_words[] = {[LOG_LEVEL_ERROR] = "error",
                                         [LOG_LEVEL_INFO] = "info",
                                         [LOG_LEVEL_DEBUG] = "debug",
                                         NULL};
-static const char *const audit_words[] = {[AUDIT_OFF] = "off",
-                                          [AUDIT_MINIMAL] = "minimal",
-                                          [AUDIT_STANDARD] = "standard",
-                                          [AUDIT_FULL] = "full",
-                                          NULL};
+#define X(name, text) [name] = text,
+static const char *const audit_words[] = {AUDIT_LEVELS(X) NULL};
+#undef X
 static const char *const audit_failure_words[] = {[AUDIT_FAILURE_CLOSE] = "close",
                                                   [AUDIT_FAILURE_BLOCK] = "block",
                                                   [AUDIT_FAILURE_WARN] = "warn",
