@@ -18,12 +18,10 @@
 #define ECLUSE_AUDIT_CHAIN_H
 
 #include "audit/line.h"
+#include "audit/link.h"
 #include "audit/seed.h"
-#include "audit/signature.h"
 #include "base/buf.h"
 
-#define CHAIN_HASH_SIZE     32u
-#define CHAIN_HASH_TEXT     64u
 #define CHAIN_EPOCH_RECORDS 1000u
 #define CHAIN_EPOCH_SECONDS 900u
 
@@ -55,7 +53,7 @@ uint64_t chain_epoch_first(const struct chain *chain);
  * clock, microseconds; since the restart after a restore). */
 bool chain_is_due(const struct chain *chain, uint64_t now);
 
-/* Writes the record as the next line. ERR_FULL: `lines` has no room for LINE_CAPACITY octets, and
+/* Writes the record (no checkpoint: ENSUREd) as the next line. ERR_FULL: `lines` has no room for LINE_CAPACITY octets, and
  * nothing has happened. ERR_CRYPTO: the chain is of no more use. */
 MUST_CHECK int chain_write(struct chain *chain, const struct line_place *place,
                            const struct record *record, struct buf *lines);
@@ -64,8 +62,9 @@ MUST_CHECK int chain_write(struct chain *chain, const struct line_place *place,
 MUST_CHECK int chain_checkpoint(struct chain *chain, const struct line_place *place, uint64_t now,
                                 const char *file, struct buf *lines);
 
-/* From the next checkpoint on another seed: the checkpoint tells its fingerprint. Copied.
- * ERR_CRYPTO: nothing has happened. */
+/* From the next checkpoint on another seed: the checkpoint tells its fingerprint. Copied, and in the
+ * state from now on: it is to be saved before that checkpoint is written, or a crash in between
+ * loses the seed. ERR_CRYPTO: nothing has happened. */
 MUST_CHECK int chain_set_seed(struct chain *chain, const struct secret *seed);
 
 /* Adds where the chain stands: FIELD_AUDIT_HEAD and _DIGEST (of the last line), _SEED and

@@ -12,8 +12,6 @@
 #define SIGNATURE_PUBLIC_KEY_SIZE 32u
 #define SIGNATURE_PEM_MAX         1024u
 
-/* A new private key. ERR_CRYPTO. */
-MUST_CHECK int signature_make_key(struct secret *private_key_out);
 /* ERR_CRYPTO: it is no such key. */
 MUST_CHECK int signature_public_key(const struct secret *private_key,
                                     uint8_t public_key_out[SIGNATURE_PUBLIC_KEY_SIZE]);
