@@ -12,19 +12,23 @@
  *   ANSWER session, bytes                      GRANTED session, upstream, user, token
  *   AGAIN session, generation                  REFUSED session, why, text
  *   LEARNED session, capabilities              OFFER listener, mechanisms, capabilities
- *   NOTE session, what happened                END_GRANT grant   (it was revoked)
+ *   RECORDS what happened, one or many         END_GRANT grant   (it was revoked)
  *   FORGET session (it ended, or gave up)      DRAIN milliseconds (stop listening; 0: no limit)
+ *                                              DURABLE receipt   (that record is on disk)
  *
  * ASK begins an exchange and drops one that was open for that session. ANSWER continues it.
  * AGAIN says that the provider refused the token of that generation; it is answered by GRANTED with
  * another one or by REFUSED. LEARNED says what the upstream of an approved session can do, so that
  * the next client of that account is offered the same before its login; OFFER changes what a
  * listener offers from then on. FORGET is the last that is said of a session, whatever came before.
+ * RECORDS are for the audit journal; one with a receipt is answered by DURABLE when it, and all
+ * that were sent before it, are on disk.
  */
 #ifndef ECLUSE_AUTH_MESSAGE_H
 #define ECLUSE_AUTH_MESSAGE_H
 
 #include "base/buf.h"
+#include "base/record.h"
 #include "base/secret.h"
 #include "base/terms.h"
 
@@ -46,7 +50,7 @@
     X(MESSAGE_ASK, 2)                                                                              \
     X(MESSAGE_ANSWER, 3)                                                                           \
     X(MESSAGE_AGAIN, 4)                                                                            \
-    X(MESSAGE_NOTE, 5)                                                                             \
+    X(MESSAGE_RECORDS, 5)                                                                          \
     X(MESSAGE_FORGET, 6)                                                                           \
     X(MESSAGE_LEARNED, 7)                                                                          \
     X(MESSAGE_CONFIGURE, 16)                                                                       \
@@ -55,7 +59,8 @@
     X(MESSAGE_REFUSED, 19)                                                                         \
     X(MESSAGE_END_GRANT, 20)                                                                       \
     X(MESSAGE_DRAIN, 21)                                                                           \
-    X(MESSAGE_OFFER, 22)
+    X(MESSAGE_OFFER, 22)                                                                           \
+    X(MESSAGE_DURABLE, 31)
 
 enum message_kind {
 #define X(name, value) name = value,
@@ -99,32 +104,12 @@ struct message_ask {
     struct secret bytes;   /* an initial response may hold a password */
 };
 
-/* What happened in a session: a log line now, an audit event to be. */
-#define MESSAGE_NOTES(X)                                                                           \
-    X(NOTE_SESSION_OPEN, "session-open")                                                           \
-    X(NOTE_SESSION_CLOSE, "session-close")                                                         \
-    X(NOTE_PEER_REJECTED, "peer-rejected")                                                         \
-    X(NOTE_CROSS_PROTOCOL, "cross-protocol")                                                       \
-    X(NOTE_CLIENT_AUTH, "client-auth")                                                             \
-    X(NOTE_UPSTREAM_CONNECT, "upstream-connect")                                                   \
-    X(NOTE_UPSTREAM_AUTH, "upstream-auth")
-
-enum message_note_kind {
-#define X(name, text) name,
-    MESSAGE_NOTES(X)
-#undef X
-        MESSAGE_NOTE_COUNT
-};
-
-struct message_note {
-    enum message_note_kind kind;
-    enum why why; /* WHY_NONE: success */
+/* Something that happened, for the audit journal. */
+struct message_record {
+    uint64_t session; /* 0: in none */
     uint16_t listener;
-    const char *peer;
-    const char *account; /* "" before the login */
-    const char *detail;  /* mechanism, TLS version and cipher, or the reason in words; printable */
-    uint64_t client_bytes; /* session-close: octets that the client sent, and got */
-    uint64_t server_bytes;
+    uint64_t receipt; /* 0: nobody waits for it to be on disk */
+    struct record record;
 };
 
 /* What a listener offers to a client that has not logged in. */
@@ -157,10 +142,19 @@ struct message_listener {
     uint32_t max_sessions;
 };
 
+/* What the journal wants to know of what is relayed. */
+struct message_audit {
+    bool is_on;
+    bool wants_arguments; /* of commands: at the level full */
+    bool holds_replies;   /* audit_sync = strict: a reply waits until its record is on disk */
+    bool ends_unparsable; /* audit_strict: what cannot be followed is not relayed on */
+};
+
 struct message_configure {
     uint16_t gate; /* its number, for the log */
     uint8_t log_level;
     uint32_t user_id;
+    struct message_audit audit;
     struct message_listener *listeners;
     size_t listener_count;
     char **authorities; /* CA bundles, PEM text */
@@ -175,9 +169,11 @@ MUST_CHECK int message_write_ask(struct buf *out, uint64_t session, const struct
 MUST_CHECK int message_write_bytes(struct buf *out, enum message_kind kind, uint64_t session,
                                    struct slice bytes); /* ANSWER, CHALLENGE */
 MUST_CHECK int message_write_number(struct buf *out, enum message_kind kind, uint64_t session,
-                                    uint64_t number); /* AGAIN generation, END_GRANT grant, DRAIN */
-MUST_CHECK int message_write_note(struct buf *out, uint64_t session,
-                                  const struct message_note *note);
+                                    uint64_t number); /* AGAIN, END_GRANT, DRAIN, DURABLE */
+/* Appends to a RECORDS message that `frame` alone holds, or begins one when it is empty. ERR_FULL:
+ * send the frame and begin anew. A whole record takes RECORD_VALUES_MAX * RECORD_TEXT_MAX octets
+ * and some. */
+MUST_CHECK int message_write_record(struct buf *frame, const struct message_record *record);
 MUST_CHECK int message_write_granted(struct buf *out, uint64_t session,
                                      const struct message_granted *granted);
 MUST_CHECK int message_write_refused(struct buf *out, uint64_t session,
@@ -199,7 +195,9 @@ MUST_CHECK int message_read(struct slice bytes, struct message *message_out);
 MUST_CHECK int message_read_ask(const struct message *message, struct message_ask *ask_out);
 MUST_CHECK int message_read_bytes(const struct message *message, struct slice *bytes_out);
 MUST_CHECK int message_read_number(const struct message *message, uint64_t *number_out);
-MUST_CHECK int message_read_note(const struct message *message, struct message_note *note_out);
+/* The next record of a RECORDS message, whose `fields` *rest is at the start, and empty behind the
+ * last; a message without any is ERR_SYNTAX too. Texts are borrowed from the message. */
+MUST_CHECK int message_read_record(struct slice *rest, struct message_record *record_out);
 MUST_CHECK int message_read_granted(const struct message *message,
                                     struct message_granted *granted_out);
 MUST_CHECK int message_read_refused(const struct message *message,
@@ -212,12 +210,9 @@ MUST_CHECK int message_read_configure(const struct message *message,
 
 /* Wipe, free, and leave all zero; fine on all zero. */
 void message_ask_clear(struct message_ask *ask);
-void message_note_clear(struct message_note *note);
 void message_granted_clear(struct message_granted *granted);
 void message_refused_clear(struct message_refused *refused);
 void message_offer_clear(struct message_offer *offer);
 void message_configure_clear(struct message_configure *configure);
-
-const char *message_note_name(enum message_note_kind kind);
 
 #endif

@@ -75,7 +75,7 @@ int gate_main(void);
 /* A frame to the keeper, written in `frame`, which is emptied. A channel that does not take it is
  * dead, and the gate ends. */
 void gate_send(struct gate *gate, struct buf *frame);
-void gate_note(struct gate *gate, uint64_t session, const struct message_note *note);
+void gate_record(struct gate *gate, const struct message_record *record);
 struct session *gate_find_session(struct gate *gate, uint64_t number);
 /* Bookkeeping for sessions: they call these when they begin and when the last of them is freed. */
 void gate_add_session(struct gate *gate, struct session *session);

@@ -35,6 +35,10 @@ bool session_is_relaying(const struct session *session);
 int64_t session_grant(const struct session *session);
 uint64_t session_number(const struct session *session);
 
+/* A record of now, with what is known of a client: its address, and the user of its process. */
+void session_record_init(struct record *record, enum record_action action, enum why why,
+                         const char *reason, const struct peer_address *peer);
+
 struct list *session_table_node(struct session *session);
 struct list *session_list_node(struct session *session);
 struct session *session_of_table_node(struct list *node);

@@ -1,6 +1,6 @@
 /*
  * The session's own state, shared by the files that make it up and by nobody else: session.c has
- * its life, session_deeds.c does what the engine says.
+ * its life, session_deeds.c does what the engine says, session_record.c tells the journal.
  */
 #ifndef ECLUSE_GATE_SESSION_INTERNAL_H
 #define ECLUSE_GATE_SESSION_INTERNAL_H
@@ -33,12 +33,12 @@ struct session {
     bool login_is_overdue;
     struct deferral overdue;
     bool upstream_is_secure;
+    char upstream_ip[48]; /* of the connection that there is, or was last */
 
     struct relay relay;
     bool is_relaying;
     bool is_closing;
     int64_t grant;
-    char *account;
 };
 
 /* session.c */
@@ -47,11 +47,16 @@ extern const struct relay_ops session_relay_ops;
 void session_close(struct session *session, enum why why, const char *text);
 void session_hang_up(struct session *session);
 
+/* session_record.c */
+void session_record(const struct session *session, enum record_action action, enum why why,
+                    const char *reason);
+void session_record_close(const struct session *session, enum why why, const char *reason);
+/* `why` WHY_NONE: TLS is up. */
+void session_record_connect(const struct session *session, enum why why, const char *reason);
+
 /* session_deeds.c */
 const struct message_listener *session_configure(const struct session *session);
 const struct dialect *session_dialect(const struct session *session);
-void session_note(struct session *session, enum message_note_kind kind, enum why why,
-                  const char *detail);
 /* The engine's view of SASL towards the upstream. */
 struct engine_sasl session_sasl(struct session *session);
 /* Does what the engine has ready. False: the login is over, by relay or by the end. */

@@ -63,7 +63,7 @@ void desk_retire_gates(struct desk *desk, unsigned first);
 /* The SASL mechanisms that are installed, separated by spaces. */
 const char *desk_mechanisms(const struct desk *desk);
 
-/* A message from a gate: ASK, ANSWER, AGAIN, LEARNED, NOTE or FORGET. ERR_SYNTAX: it cannot be
+/* A message from a gate: ASK, ANSWER, AGAIN, LEARNED, RECORDS or FORGET. ERR_SYNTAX: it cannot be
  * read, or makes no sense; the gate is broken and is to be ended. */
 MUST_CHECK int desk_take(struct desk *desk, unsigned gate, struct slice message);
 /* The gate died: drop all of its sessions. */

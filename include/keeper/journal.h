@@ -6,8 +6,8 @@
 #ifndef ECLUSE_KEEPER_JOURNAL_H
 #define ECLUSE_KEEPER_JOURNAL_H
 
-#include "auth/message.h"
 #include "base/log.h"
+#include "base/record.h"
 
 struct journal;
 
@@ -15,16 +15,17 @@ struct journal;
 struct journal *journal_open(const struct log *log);
 void journal_close(struct journal *journal);
 
-/* Which session of which gate it happened in, and on which listener ("" and NULL when the gate
- * named one that is not there). */
+/* Which session of which gate it happened in, on which listener ("" and NULL when the gate named
+ * one that is not there), and of which account (NULL before the login). */
 struct journal_place {
     unsigned gate;
     uint64_t session;
     const char *listener;
     const char *protocol;
+    const char *account;
 };
 
 void journal_write(struct journal *journal, const struct journal_place *place,
-                   const struct message_note *note);
+                   const struct record *record);
 
 #endif

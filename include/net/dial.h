@@ -27,7 +27,8 @@ struct dial_settings {
 };
 
 struct dial_ops {
-    /* The stream is the owner's now: it calls stream_set_owner before it returns. */
+    /* The stream is the owner's now: it calls stream_set_owner before it returns. Until then
+     * dial_winner says where it leads. */
     void (*on_ready)(void *owner, struct stream *stream);
     /* WHY_UNREACHABLE or WHY_UPSTREAM_TLS; `text` is for the log: "connect to 192.0.2.1 port 993:
      * connection refused". */
@@ -38,5 +39,6 @@ struct dial_ops {
 struct dial *dial_open(struct loop *loop, const struct dial_settings *settings,
                        const struct dial_ops *ops, void *owner);
 void dial_close(struct dial *dial);
+const struct dial_address *dial_winner(const struct dial *dial);
 
 #endif

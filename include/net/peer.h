@@ -21,8 +21,11 @@ struct peer_address {
     uint8_t family;    /* 4, 6, or 1 for a unix socket */
     uint8_t bytes[16]; /* IPv4 in the first four */
     uint16_t port;
+    char ip[48];      /* "127.0.0.1", "::1", "" for a unix socket */
     char text[64];    /* "127.0.0.1:40312", "[::1]:40312", "unix" */
     bool is_loopback; /* 127.0.0.0/8, ::1, the same mapped into IPv6, or a unix socket */
+    bool has_user;    /* whose process it is, when somebody has asked peer_user */
+    uint32_t user_id;
 };
 
 MUST_CHECK int peer_address(int descriptor, struct peer_address *address_out);

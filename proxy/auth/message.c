@@ -1,6 +1,7 @@
 /*
  * A message is a kind (8 bits), a session (64 bits) and the fields of that kind, in the order in
- * which auth/message.h lists them. CONFIGURE is in message_configure.c.
+ * which auth/message.h lists them. CONFIGURE is in message_configure.c,
+ * RECORDS in message_record.c.
  *
  * Failure modes: a message that is short, has octets left over, a field over its maximum, a choice
  * out of its range or a string with what must not stand in it: ERR_SYNTAX, and what had been read
@@ -23,7 +24,8 @@ static bool kind_is_plain(enum message_kind kind)
 
 static bool has_number(enum message_kind kind)
 {
-    return kind == MESSAGE_AGAIN || kind == MESSAGE_END_GRANT || kind == MESSAGE_DRAIN;
+    return kind == MESSAGE_AGAIN || kind == MESSAGE_END_GRANT || kind == MESSAGE_DRAIN ||
+           kind == MESSAGE_DURABLE;
 }
 
 int message_write_plain(struct buf *out, enum message_kind kind, uint64_t session)
@@ -62,21 +64,6 @@ int message_write_ask(struct buf *out, uint64_t session, const struct message_as
     message_put_string(&writer, ask->peer, MESSAGE_TEXT_MAX);
     pack_u8(&writer.fields, ask->has_bytes);
     message_put_bytes(&writer, secret_bytes(&ask->bytes), MESSAGE_BYTES_MAX);
-    return message_end(&writer, out);
-}
-
-int message_write_note(struct buf *out, uint64_t session, const struct message_note *note)
-{
-    struct message_writer writer;
-    message_begin(&writer, MESSAGE_NOTE, session);
-    pack_u8(&writer.fields, (uint8_t)note->kind);
-    pack_u8(&writer.fields, (uint8_t)note->why);
-    pack_u16(&writer.fields, note->listener);
-    message_put_string(&writer, note->peer, MESSAGE_TEXT_MAX);
-    message_put_string(&writer, note->account, MESSAGE_LABEL_MAX);
-    message_put_sentence(&writer, note->detail);
-    pack_u64(&writer.fields, note->client_bytes);
-    pack_u64(&writer.fields, note->server_bytes);
     return message_end(&writer, out);
 }
 
@@ -159,6 +146,8 @@ int message_read(struct slice bytes, struct message *message_out)
         return ERR_SYNTAX;
     if (kind_is_plain((enum message_kind)kind) && reader.rest.size > 0)
         return ERR_SYNTAX;
+    if (kind == MESSAGE_RECORDS && session != 0)
+        return ERR_SYNTAX;
     *message_out = (struct message){(enum message_kind)kind, session, reader.rest};
     return 0;
 }
@@ -214,25 +203,6 @@ int message_read_ask(const struct message *message, struct message_ask *ask_out)
     if (ask_out->has_bytes)
         secret_set(&ask_out->bytes, bytes);
     return 0;
-}
-
-int message_read_note(const struct message *message, struct message_note *note_out)
-{
-    ENSURE(message->kind == MESSAGE_NOTE);
-    *note_out = (struct message_note){0};
-    struct pack_reader reader = pack_reader(message->fields);
-    note_out->kind = (enum message_note_kind)message_take_choice(&reader, MESSAGE_NOTE_COUNT);
-    note_out->why = (enum why)message_take_choice(&reader, WHY_COUNT);
-    note_out->listener = unpack_u16(&reader);
-    note_out->peer = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
-    note_out->account = message_take_string(&reader, MESSAGE_TEXT_NAME, MESSAGE_LABEL_MAX);
-    note_out->detail = message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
-    note_out->client_bytes = unpack_u64(&reader);
-    note_out->server_bytes = unpack_u64(&reader);
-    if (unpack_end(&reader) == 0)
-        return 0;
-    message_note_clear(note_out);
-    return ERR_SYNTAX;
 }
 
 static void read_addresses(struct pack_reader *reader, struct message_granted *granted)
@@ -332,14 +302,6 @@ void message_ask_clear(struct message_ask *ask)
     *ask = (struct message_ask){0};
 }
 
-void message_note_clear(struct message_note *note)
-{
-    free_text(note->peer);
-    free_text(note->account);
-    free_text(note->detail);
-    *note = (struct message_note){0};
-}
-
 void message_granted_clear(struct message_granted *granted)
 {
     mem_free(granted->account);
@@ -361,15 +323,4 @@ void message_offer_clear(struct message_offer *offer)
     mem_free(offer->mechanisms);
     mem_free(offer->capabilities);
     *offer = (struct message_offer){0};
-}
-
-const char *message_note_name(enum message_note_kind kind)
-{
-    static const char *const names[] = {
-#define X(name, text) text,
-        MESSAGE_NOTES(X)
-#undef X
-    };
-    ENSURE((size_t)kind < LENGTH_OF(names));
-    return names[kind];
 }

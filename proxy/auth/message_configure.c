@@ -44,6 +44,10 @@ int message_write_configure(struct buf *out, const struct message_configure *con
     pack_u16(&writer.fields, configure->gate);
     pack_u8(&writer.fields, configure->log_level);
     pack_u32(&writer.fields, configure->user_id);
+    pack_u8(&writer.fields, configure->audit.is_on);
+    pack_u8(&writer.fields, configure->audit.wants_arguments);
+    pack_u8(&writer.fields, configure->audit.holds_replies);
+    pack_u8(&writer.fields, configure->audit.ends_unparsable);
     message_put_count(&writer, configure->listener_count, MESSAGE_LISTENERS_MAX);
     for (size_t i = 0; i < configure->listener_count && writer.status == 0; i++)
         put_listener(&writer, &configure->listeners[i]);
@@ -118,6 +122,10 @@ int message_read_configure(const struct message *message, struct message_configu
     configure_out->gate = unpack_u16(&reader);
     configure_out->log_level = message_take_choice(&reader, LOG_LEVEL_DEBUG + 1);
     configure_out->user_id = unpack_u32(&reader);
+    configure_out->audit.is_on = message_take_bool(&reader);
+    configure_out->audit.wants_arguments = message_take_bool(&reader);
+    configure_out->audit.holds_replies = message_take_bool(&reader);
+    configure_out->audit.ends_unparsable = message_take_bool(&reader);
     take_listeners(&reader, configure_out);
     take_authorities(&reader, configure_out);
     if (unpack_end(&reader) == 0)

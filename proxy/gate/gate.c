@@ -17,6 +17,7 @@
 /* Frames wait here when the keeper is slow; each session has a few small ones at most. */
 #define CHANNEL_QUEUE_MAX (8u * 1024 * 1024)
 #define FRAME_MAX         (16u * 1024)
+#define RECORDS_MAX       (64u * 1024)
 #define TLS_SESSIONS_MAX  1024
 #define TABLE_SIZE        4096 /* a power of two */
 
@@ -183,11 +184,11 @@ static void on_giving_up(struct deferral *deferral)
     abandon(gate, WHY_INTERNAL, "internal error");
 }
 
-void gate_note(struct gate *gate, uint64_t session, const struct message_note *note)
+void gate_record(struct gate *gate, const struct message_record *record)
 {
     struct buf frame;
-    buf_init(&frame, FRAME_MAX);
-    ENSURE(message_write_note(&frame, session, note) == 0);
+    buf_init(&frame, RECORDS_MAX);
+    ENSURE(message_write_record(&frame, record) == 0);
     gate_send(gate, &frame);
 }
 
@@ -313,9 +314,10 @@ static int take_message(struct gate *gate, const struct message *message)
     case MESSAGE_ASK:
     case MESSAGE_ANSWER:
     case MESSAGE_AGAIN:
-    case MESSAGE_NOTE:
+    case MESSAGE_RECORDS:
     case MESSAGE_LEARNED:
     case MESSAGE_FORGET:
+    case MESSAGE_DURABLE:
         break;
     }
     return ERR_SYNTAX;

@@ -55,34 +55,30 @@ static void on_session_over(void *owner)
     free_if_unused(listener);
 }
 
-static void note_rejected(struct listener *listener, const struct peer_address *peer,
-                          const char *detail)
+static void record_rejected(struct listener *listener, const struct peer_address *peer,
+                            const char *reason)
 {
-    struct message_note note = {.kind = NOTE_PEER_REJECTED,
-                                .why = WHY_POLICY,
-                                .listener = listener->index,
-                                .peer = peer->text,
-                                .account = "",
-                                .detail = detail};
-    gate_note(listener->gate, 0, &note);
+    struct message_record record = {.listener = listener->index};
+    session_record_init(&record.record, ACTION_PEER_REJECTED, WHY_POLICY, reason, peer);
+    gate_record(listener->gate, &record);
 }
 
-static bool is_of_owner(struct listener *listener, int descriptor, const struct peer_address *peer)
+static bool is_of_owner(struct listener *listener, int descriptor, struct peer_address *peer)
 {
-    uint32_t user;
     char detail[64];
-    if (peer_user(listener->gate->peers, descriptor, &user) != 0) {
-        note_rejected(listener, peer, "nobody owns that connection");
+    if (peer_user(listener->gate->peers, descriptor, &peer->user_id) != 0) {
+        record_rejected(listener, peer, "nobody owns that connection");
         return false;
     }
-    if (user == listener->gate->configure.user_id)
+    peer->has_user = true;
+    if (peer->user_id == listener->gate->configure.user_id)
         return true;
-    snprintf(detail, sizeof(detail), "it belongs to user id %u", user);
-    note_rejected(listener, peer, detail);
+    snprintf(detail, sizeof(detail), "it belongs to user id %u", peer->user_id);
+    record_rejected(listener, peer, detail);
     return false;
 }
 
-static bool is_welcome(struct listener *listener, int descriptor, const struct peer_address *peer)
+static bool is_welcome(struct listener *listener, int descriptor, struct peer_address *peer)
 {
     const struct message_listener *configure = listener->configure;
     if (peer->is_loopback)
@@ -92,7 +88,7 @@ static bool is_welcome(struct listener *listener, int descriptor, const struct p
         is_allowed = is_allowed || peer_is_within(peer, configure->allowed[i].address,
                                                   configure->allowed[i].prefix_length);
     if (!is_allowed)
-        note_rejected(listener, peer, "its address is not allowed");
+        record_rejected(listener, peer, "its address is not allowed");
     return is_allowed;
 }
 
@@ -126,7 +122,7 @@ static void welcome(struct listener *listener, int descriptor)
     bool is_there = peer_address(descriptor, &settings.peer) == 0;
     if (!is_there) {
         snprintf(settings.peer.text, sizeof(settings.peer.text), "gone");
-        note_rejected(listener, &settings.peer, "it has left already");
+        record_rejected(listener, &settings.peer, "it has left already");
     }
     if (!is_there || !is_welcome(listener, descriptor, &settings.peer)) {
         close(descriptor);

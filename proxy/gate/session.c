@@ -7,6 +7,7 @@
  *   something breaks while relaying     both sides are closed, the client's after a flush
  *   the keeper is gone                  the gate dismisses everybody
  */
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -26,7 +27,6 @@ static void free_session(struct session *session)
     mem_free(session->granted);
     buf_fini(&session->held[SIDE_CLIENT]);
     buf_fini(&session->held[SIDE_UPSTREAM]);
-    mem_free(session->account);
     gate_remove_session(session->gate, session);
     mem_free(session);
     settings.on_over(settings.owner);
@@ -47,6 +47,7 @@ void session_hang_up(struct session *session)
         stream_close(session->upstream);
     session->dial = NULL;
     session->upstream = NULL;
+    session->upstream_ip[0] = '\0';
     buf_clear(&session->held[SIDE_UPSTREAM]);
 }
 
@@ -57,7 +58,7 @@ void session_close(struct session *session, enum why why, const char *text)
         return;
     session->is_closing = true;
     deferral_cancel(&session->overdue);
-    session_note(session, NOTE_SESSION_CLOSE, why, text);
+    session_record_close(session, why, text);
     buf_init(&frame, 64);
     ENSURE(message_write_plain(&frame, MESSAGE_FORGET, session->number) == 0);
     gate_send(session->gate, &frame);
@@ -162,7 +163,7 @@ static void on_client_failed(void *owner, enum why why, const char *text)
     struct session *session = owner;
     (void)why;
     if (stream_tls(session->client) != NULL && !session->client_is_secure)
-        session_note(session, NOTE_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, text);
+        session_record(session, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, text);
     session_close(session, WHY_CLIENT_GONE, text);
 }
 
@@ -196,20 +197,13 @@ static void on_upstream_end(void *owner)
         tell(session, &(struct fact){.kind = FACT_EOF, .side = SIDE_UPSTREAM});
 }
 
-static void note_secured(struct session *session)
-{
-    char detail[160];
-    tls_describe(stream_tls(session->upstream), detail, sizeof(detail));
-    session_note(session, NOTE_UPSTREAM_CONNECT, WHY_NONE, detail);
-}
-
 static void on_upstream_secured(void *owner)
 {
     struct session *session = owner;
     session->upstream_is_secure = true;
     if (session->is_closing)
         return;
-    note_secured(session);
+    session_record_connect(session, WHY_NONE, NULL);
     tell(session, &(struct fact){.kind = FACT_TLS_UP, .side = SIDE_UPSTREAM});
 }
 
@@ -219,7 +213,7 @@ static void on_upstream_failed(void *owner, enum why why, const char *text)
     char sentence[300];
     bool is_handshake = stream_tls(session->upstream) != NULL && !session->upstream_is_secure;
     if (is_handshake && !session->is_closing)
-        session_note(session, NOTE_UPSTREAM_CONNECT, why, text);
+        session_record_connect(session, why, text);
     snprintf(sentence, sizeof(sentence), "%s: %s",
              is_handshake ? "no trusted connection to the mail server"
                           : "the connection to the mail server broke",
@@ -247,11 +241,14 @@ static void on_dial_ready(void *owner, struct stream *stream)
     stream_set_owner(stream, &upstream_ops, session);
     session->open_parts++;
     session->upstream = stream;
+    const struct dial_address *address = dial_winner(session->dial);
+    inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->bytes, session->upstream_ip,
+              sizeof(session->upstream_ip));
     dial_close(session->dial);
     session->dial = NULL;
     session->upstream_is_secure = stream_tls(stream) != NULL;
     if (session->upstream_is_secure)
-        note_secured(session);
+        session_record_connect(session, WHY_NONE, NULL);
     tell(session, &(struct fact){.kind = FACT_CONNECTED, .is_secure = session->upstream_is_secure});
 }
 
@@ -259,7 +256,7 @@ static void on_dial_failed(void *owner, enum why why, const char *text)
 {
     struct session *session = owner;
     char sentence[300];
-    session_note(session, NOTE_UPSTREAM_CONNECT, why, text);
+    session_record_connect(session, why, text);
     snprintf(sentence, sizeof(sentence), "%s: %s",
              why == WHY_UPSTREAM_TLS ? "no trusted connection to the mail server"
                                      : "the mail server cannot be reached",
@@ -323,8 +320,6 @@ static int take_granted(struct session *session, const struct message *message)
     message_granted_clear(session->granted);
     *session->granted = granted;
     session->grant = granted.grant;
-    mem_free(session->account);
-    session->account = mem_copy_string(granted.account);
     tell(session, &(struct fact){.kind = FACT_GRANTED,
                                  .text = granted.mechanisms,
                                  .is_password = granted.is_password});
@@ -405,7 +400,6 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     }
     session->open_parts = 1;
     session->number = ++gate->next_session;
-    session->account = mem_copy_string("");
     session->patience = PATIENCE_NONE;
     list_init(&session->list_node);
     list_init(&session->table_node);
@@ -417,9 +411,9 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     buf_init(&session->held[SIDE_CLIENT], LOOP_SCRATCH_SIZE);
     buf_init(&session->held[SIDE_UPSTREAM], LOOP_SCRATCH_SIZE);
     gate_add_session(gate, session);
-    session_note(session, NOTE_SESSION_OPEN, WHY_NONE, session_configure(session)->name);
+    session_record(session, ACTION_SESSION_OPEN, WHY_NONE, NULL);
     if (settings->refusal_why == WHY_CLIENT_PROTOCOL)
-        session_note(session, NOTE_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, settings->refusal);
+        session_record(session, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, settings->refusal);
     deadline_start(gate->login, &session->login_deadline);
     session->engine = new_engine(session);
     pump(session);

@@ -19,22 +19,6 @@ const struct dialect *session_dialect(const struct session *session)
     return dialect_of(session_configure(session)->protocol);
 }
 
-/* ---- the record ---- */
-
-void session_note(struct session *session, enum message_note_kind kind, enum why why,
-                  const char *detail)
-{
-    struct message_note event = {.kind = kind,
-                                 .why = why,
-                                 .listener = session->settings.listener,
-                                 .peer = session->settings.peer.text,
-                                 .account = session->account,
-                                 .detail = detail,
-                                 .client_bytes = session->relay.client_bytes,
-                                 .server_bytes = session->relay.server_bytes};
-    gate_note(session->gate, session->number, &event);
-}
-
 /* ---- SASL towards the upstream, for the engine ---- */
 
 static int sasl_start(void *owner, const char *mechanism, struct slice *response_out)
@@ -162,10 +146,10 @@ static void do_dial(struct session *session)
 
 static void do_note(struct session *session, const struct deed *deed)
 {
-    static const enum message_note_kind kinds[] = {
-        [ENGINE_NOTE_CROSS_PROTOCOL] = NOTE_CROSS_PROTOCOL,
-        [ENGINE_NOTE_UPSTREAM_AUTH] = NOTE_UPSTREAM_AUTH};
-    session_note(session, kinds[deed->note], deed->why, deed->text);
+    static const enum record_action actions[] = {
+        [ENGINE_NOTE_CROSS_PROTOCOL] = ACTION_CROSS_PROTOCOL,
+        [ENGINE_NOTE_UPSTREAM_AUTH] = ACTION_UPSTREAM_AUTH};
+    session_record(session, actions[deed->note], deed->why, deed->text);
 }
 
 /* What the login had of secrets. */
@@ -185,8 +169,6 @@ static void do_hang_up(struct session *session)
     session_hang_up(session);
     forget_token(session);
     session->grant = 0;
-    mem_free(session->account);
-    session->account = mem_copy_string("");
 }
 
 /* From here the session is two sockets, the TLS objects and this struct. */

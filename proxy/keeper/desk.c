@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "auth/capability_lines.h"
+#include "base/clock.h"
 #include "keeper/desk_session.h"
 
 #define MECHANISMS  "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256"
@@ -161,21 +162,36 @@ static struct journal_place place_of(const struct desk_session *session)
     return (struct journal_place){.gate = session->gate->number,
                                   .session = session->number,
                                   .listener = session->listener,
-                                  .protocol = protocol_name(session->protocol)};
+                                  .protocol = protocol_name(session->protocol),
+                                  .account =
+                                      session->account == NULL ? NULL : session->account->label};
+}
+
+/* Of "127.0.0.1:40312", "[::1]:40312" or "unix". */
+static void add_client(struct record *record, const char *peer)
+{
+    const char *colon = strrchr(peer, ':');
+    struct slice ip = slice_of(peer, colon == NULL ? 0 : (size_t)(colon - peer));
+    uint64_t port;
+    if (colon == NULL || !slice_read_number(slice_of_string(colon + 1), UINT16_MAX, &port))
+        return;
+    if (ip.size > 2 && ip.data[0] == '[')
+        ip = slice_of(ip.data + 1, ip.size - 2);
+    record_add_text(record, FIELD_CLIENT_IP, ip);
+    record_add_number(record, FIELD_CLIENT_PORT, port);
 }
 
 /* The name that was typed is not written: it may be a password in the wrong field. */
 void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail)
 {
     struct journal_place place = place_of(session);
-    char text[256];
-    snprintf(text, sizeof(text), "%s%s%s", session->mechanism, *detail == '\0' ? "" : ": ", detail);
-    struct message_note note = {.kind = NOTE_CLIENT_AUTH,
-                                .why = why,
-                                .peer = session->peer,
-                                .account = session->label,
-                                .detail = text};
-    journal_write(session->desk->parts.journal, &place, &note);
+    struct record record;
+    record_init(&record, ACTION_CLIENT_AUTH, why, (uint64_t)clock_wall_microseconds());
+    record_add_string(&record, FIELD_REASON, detail);
+    add_client(&record, session->peer);
+    record_add_string(&record, FIELD_MECHANISM, session->mechanism);
+    place.account = session->label;
+    journal_write(session->desk->parts.journal, &place, &record);
 }
 
 void desk_session_refuse(struct desk_session *session, enum why why, const char *text)
@@ -284,22 +300,53 @@ static int take_learned(struct desk *desk, unsigned gate, const struct message *
     return makes_sense ? 0 : ERR_SYNTAX;
 }
 
-static int take_note(struct desk *desk, unsigned gate, const struct message *message)
+/* What only the keeper does is not for a gate to tell of. */
+static bool is_of_gates(enum record_action action)
 {
-    struct message_note note;
-    if (message_read_note(message, &note) != 0)
-        return ERR_SYNTAX;
-    const struct listener_config *listener = listener_of(desk, gate, note.listener);
-    const struct desk_session *session = session_find(desk, gate, message->session);
-    struct journal_place place = {.gate = gate, .session = message->session, .listener = ""};
+    switch (action) {
+    case ACTION_SESSION_OPEN:
+    case ACTION_SESSION_CLOSE:
+    case ACTION_PEER_REJECTED:
+    case ACTION_CROSS_PROTOCOL:
+    case ACTION_UPSTREAM_CONNECT:
+    case ACTION_UPSTREAM_AUTH:
+    case ACTION_COMMAND:
+    case ACTION_MESSAGE_SEND:
+    case ACTION_MESSAGE_FETCH:
+    case ACTION_MESSAGE_DELETE:
+    case ACTION_MESSAGE_APPEND:
+    case ACTION_FLAG_CHANGE:
+    case ACTION_POLICY:
+    case ACTION_TAP_OFF:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void write_record(struct desk *desk, unsigned gate, const struct message_record *record)
+{
+    const struct listener_config *listener = listener_of(desk, gate, record->listener);
+    const struct desk_session *session = session_find(desk, gate, record->session);
+    struct journal_place place = {.gate = gate, .session = record->session, .listener = ""};
     if (session != NULL) {
         place = place_of(session);
     } else if (listener != NULL) {
         place.listener = listener->name;
         place.protocol = protocol_name(listener->protocol);
     }
-    journal_write(desk->parts.journal, &place, &note);
-    message_note_clear(&note);
+    journal_write(desk->parts.journal, &place, &record->record);
+}
+
+static int take_records(struct desk *desk, unsigned gate, const struct message *message)
+{
+    struct slice rest = message->fields;
+    struct message_record record;
+    do {
+        if (message_read_record(&rest, &record) != 0 || !is_of_gates(record.record.action))
+            return ERR_SYNTAX;
+        write_record(desk, gate, &record);
+    } while (rest.size > 0);
     return 0;
 }
 
@@ -325,8 +372,8 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
         return take_answer(desk, gate, &message);
     case MESSAGE_AGAIN:
         return take_again(desk, gate, &message);
-    case MESSAGE_NOTE:
-        return take_note(desk, gate, &message);
+    case MESSAGE_RECORDS:
+        return take_records(desk, gate, &message);
     case MESSAGE_FORGET:
         return take_forget(desk, gate, &message);
     case MESSAGE_LEARNED:
@@ -339,6 +386,7 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
     case MESSAGE_END_GRANT:
     case MESSAGE_DRAIN:
     case MESSAGE_OFFER:
+    case MESSAGE_DURABLE:
         break;
     }
     return ERR_SYNTAX;

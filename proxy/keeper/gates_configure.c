@@ -133,6 +133,11 @@ int gates_generation_new(const struct config *config, const struct message_offer
         config->workers > 0 ? (size_t)config->workers : (size_t)uv_available_parallelism();
     configure->log_level = (uint8_t)config->log;
     configure->user_id = (uint32_t)getuid();
+    configure->audit = (struct message_audit){
+        .is_on = config->audit != AUDIT_OFF,
+        .wants_arguments = config->audit == AUDIT_FULL,
+        .holds_replies = config->audit_sync == AUDIT_SYNC_STRICT,
+    };
     int status = fill_listeners(config, offers, configure, err);
     if (status == 0)
         status = fill_authorities(config, configure, err);

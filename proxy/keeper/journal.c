@@ -1,6 +1,7 @@
 #include "keeper/journal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct journal {
     const struct log *log;
@@ -23,18 +24,70 @@ static const char *or_dash(const char *text)
     return text == NULL || *text == '\0' ? "-" : text;
 }
 
-void journal_write(struct journal *journal, const struct journal_place *place,
-                   const struct message_note *note)
+#define TEXT_MAX 600
+
+/* Up to a NUL; the log escapes it. */
+static void text_of(const struct record *record, enum record_field field, char out[TEXT_MAX])
 {
-    char outcome[120] = "outcome=success";
-    if (note->kind == NOTE_SESSION_CLOSE)
-        snprintf(outcome, sizeof(outcome), "reason=%s client_bytes=%llu server_bytes=%llu",
-                 why_name(note->why), (unsigned long long)note->client_bytes,
-                 (unsigned long long)note->server_bytes);
-    else if (note->why != WHY_NONE)
-        snprintf(outcome, sizeof(outcome), "outcome=failure reason=%s", why_name(note->why));
+    const struct record_value *value = record_find(record, field);
+    *out = '\0';
+    if (value != NULL)
+        snprintf(out, TEXT_MAX, "%.*s", SLICE_PRINT(value->text));
+}
+
+static unsigned long long number_of(const struct record *record, enum record_field field)
+{
+    const struct record_value *value = record_find(record, field);
+    return value == NULL ? 0 : value->number;
+}
+
+static void say_outcome(const struct record *record, char *out, size_t capacity)
+{
+    if (record->action == ACTION_SESSION_CLOSE)
+        snprintf(out, capacity, "reason=%s client_bytes=%llu server_bytes=%llu",
+                 why_name(record->why), number_of(record, FIELD_CLIENT_BYTES),
+                 number_of(record, FIELD_SERVER_BYTES));
+    else if (record->why == WHY_NONE)
+        snprintf(out, capacity, "outcome=success");
+    else
+        snprintf(out, capacity, "outcome=failure reason=%s", why_name(record->why));
+}
+
+static void say_peer(const struct record *record, char *out, size_t capacity)
+{
+    char ip[TEXT_MAX];
+    text_of(record, FIELD_CLIENT_IP, ip);
+    if (*ip == '\0')
+        snprintf(out, capacity, "-");
+    else
+        snprintf(out, capacity, strchr(ip, ':') == NULL ? "%s:%llu" : "[%s]:%llu", ip,
+                 number_of(record, FIELD_CLIENT_PORT));
+}
+
+static void say_detail(const struct record *record, char *out, size_t capacity)
+{
+    char reason[TEXT_MAX], mechanism[TEXT_MAX], version[TEXT_MAX], cipher[TEXT_MAX];
+    text_of(record, FIELD_REASON, reason);
+    text_of(record, FIELD_MECHANISM, mechanism);
+    text_of(record, FIELD_TLS_VERSION, version);
+    text_of(record, FIELD_TLS_CIPHER, cipher);
+    bool has_both = *mechanism != '\0' && *reason != '\0';
+    if (*version != '\0')
+        snprintf(out, capacity, "TLSv%s %s%s", version, cipher,
+                 number_of(record, FIELD_TLS_RESUMED) != 0 ? " resumed" : "");
+    else
+        snprintf(out, capacity, "%s%s%s", mechanism, has_both ? ": " : "", reason);
+}
+
+void journal_write(struct journal *journal, const struct journal_place *place,
+                   const struct record *record)
+{
+    char outcome[120], peer[TEXT_MAX], detail[2 * TEXT_MAX];
+    say_outcome(record, outcome, sizeof(outcome));
+    say_peer(record, peer, sizeof(peer));
+    say_detail(record, detail, sizeof(detail));
     log_info(journal->log, "%s %s account=%s peer=%s %s listener=%s session=%u.%llu detail=\"%s\"",
-             or_dash(place->protocol), message_note_name(note->kind), or_dash(note->account),
-             or_dash(note->peer), outcome, or_dash(place->listener), place->gate,
-             (unsigned long long)place->session, note->detail == NULL ? "" : note->detail);
+             or_dash(place->protocol), record_action_name(record->action), or_dash(place->account),
+             peer, outcome, or_dash(place->listener), place->gate,
+             (unsigned long long)place->session, detail);
 }

@@ -103,6 +103,11 @@ void dial_close(struct dial *dial)
     uv_close((uv_handle_t *)&dial->stagger, on_timer_closed);
 }
 
+const struct dial_address *dial_winner(const struct dial *dial)
+{
+    return &dial->addresses[dial->winner];
+}
+
 static void fail(struct dial *dial, enum why why)
 {
     dial->is_over = true;

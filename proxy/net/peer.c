@@ -49,7 +49,6 @@ static void note_loopback(struct peer_address *address)
 
 static int from_socket(const struct sockaddr_storage *socket, struct peer_address *out)
 {
-    char text[INET6_ADDRSTRLEN];
     *out = (struct peer_address){0};
     if (socket->ss_family == AF_UNIX) {
         out->family = 1;
@@ -70,8 +69,9 @@ static int from_socket(const struct sockaddr_storage *socket, struct peer_addres
     } else {
         return ERR_NOT_FOUND;
     }
-    inet_ntop(socket->ss_family, out->bytes, text, sizeof(text));
-    snprintf(out->text, sizeof(out->text), out->family == 4 ? "%s:%u" : "[%s]:%u", text, out->port);
+    inet_ntop(socket->ss_family, out->bytes, out->ip, sizeof(out->ip));
+    snprintf(out->text, sizeof(out->text), out->family == 4 ? "%s:%u" : "[%s]:%u", out->ip,
+             out->port);
     note_loopback(out);
     return 0;
 }

@@ -17,14 +17,16 @@ static int again_ask(const struct message *message, struct buf *out)
     return status;
 }
 
-static int again_note(const struct message *message, struct buf *out)
+static int again_records(const struct message *message, struct buf *out)
 {
-    struct message_note note;
-    if (message_read_note(message, &note) != 0)
-        return ERR_SYNTAX;
-    int status = message_write_note(out, message->session, &note);
-    message_note_clear(&note);
-    return status;
+    struct slice rest = message->fields;
+    struct message_record record;
+    do {
+        if (message_read_record(&rest, &record) != 0)
+            return ERR_SYNTAX;
+        ENSURE(message_write_record(out, &record) == 0);
+    } while (rest.size > 0);
+    return 0;
 }
 
 static int again_granted(const struct message *message, struct buf *out)
@@ -103,8 +105,8 @@ static int again(const struct message *message, struct buf *out)
         return message_write_plain(out, message->kind, message->session);
     case MESSAGE_ASK:
         return again_ask(message, out);
-    case MESSAGE_NOTE:
-        return again_note(message, out);
+    case MESSAGE_RECORDS:
+        return again_records(message, out);
     case MESSAGE_GRANTED:
         return again_granted(message, out);
     case MESSAGE_REFUSED:
@@ -121,6 +123,7 @@ static int again(const struct message *message, struct buf *out)
     case MESSAGE_AGAIN:
     case MESSAGE_END_GRANT:
     case MESSAGE_DRAIN:
+    case MESSAGE_DURABLE:
         return again_number(message, out);
     }
     return ERR_SYNTAX;

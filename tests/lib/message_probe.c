@@ -1,9 +1,18 @@
 #include "message_probe.h"
 
+static int read_records(struct slice rest)
+{
+    struct message_record record;
+    int status;
+    do
+        status = message_read_record(&rest, &record);
+    while (status == 0 && rest.size > 0);
+    return status;
+}
+
 static int read_fields(const struct message *message)
 {
     struct message_ask ask;
-    struct message_note note;
     struct message_granted granted;
     struct message_refused refused;
     struct message_configure configure;
@@ -20,10 +29,8 @@ static int read_fields(const struct message *message)
         status = message_read_ask(message, &ask);
         message_ask_clear(&ask);
         return status;
-    case MESSAGE_NOTE:
-        status = message_read_note(message, &note);
-        message_note_clear(&note);
-        return status;
+    case MESSAGE_RECORDS:
+        return read_records(message->fields);
     case MESSAGE_GRANTED:
         status = message_read_granted(message, &granted);
         message_granted_clear(&granted);
@@ -50,6 +57,7 @@ static int read_fields(const struct message *message)
     case MESSAGE_AGAIN:
     case MESSAGE_END_GRANT:
     case MESSAGE_DRAIN:
+    case MESSAGE_DURABLE:
         return message_read_number(message, &number);
     }
     return ERR_SYNTAX;

@@ -39,13 +39,13 @@ struct seen {
     unsigned opens, closes, forgets, asks, answers, agains;
     uint64_t generation; /* of the last AGAIN */
     enum why why;        /* of the close */
-    char account[64], detail[200];
+    char detail[200];
     uint64_t client_bytes, server_bytes;
     char mechanism[32], peer[64];
     struct buf secret;         /* of the last ASK or ANSWER */
     unsigned connects, logins; /* upstream-connect and upstream-auth without a reason against it */
-    char connected[200];
-    char learned[200]; /* what the server can do */
+    char connected[200];       /* TLS version */
+    char learned[200];         /* what the server can do */
 };
 
 struct upstream {

@@ -106,35 +106,67 @@ static inline struct seen *seen_of(struct world *world, uint64_t number)
     return &world->seen[number];
 }
 
-static inline void take_note(struct world *world, const struct message *message)
+static inline uint64_t number_of(const struct record *record, enum record_field field)
 {
-    struct message_note note;
-    assert_int_equal(message_read_note(message, &note), 0);
-    if (note.kind == NOTE_PEER_REJECTED) {
-        assert_int_equal(message->session, 0);
+    const struct record_value *value = record_find(record, field);
+    return value == NULL ? 0 : value->number;
+}
+
+static inline void copy_text_of(const struct record *record, enum record_field field, char *out,
+                                size_t capacity)
+{
+    const struct record_value *value = record_find(record, field);
+    slice_escape(value == NULL ? SLICE_NONE : value->text, out, capacity);
+}
+
+static inline void take_connect(struct seen *seen, const struct record *record)
+{
+    seen->connects++;
+    copy_text_of(record, FIELD_TLS_VERSION, seen->connected, sizeof(seen->connected));
+    assert_true(record_find(record, FIELD_TLS_CERTIFICATE)->text.size == 64);
+    assert_true(record_find(record, FIELD_TLS_KEY)->text.size == 64);
+    assert_true(slice_is(record_find(record, FIELD_SERVER_IP)->text, "127.0.0.1"));
+}
+
+static inline void take_session_record(struct seen *seen, const struct record *record)
+{
+    if (record->action == ACTION_SESSION_OPEN)
+        seen->opens++;
+    if (record->action == ACTION_UPSTREAM_CONNECT && record->why == WHY_NONE)
+        take_connect(seen, record);
+    if (record->action == ACTION_UPSTREAM_AUTH && record->why == WHY_NONE)
+        seen->logins++;
+    if (record->action == ACTION_SESSION_CLOSE) {
+        seen->closes++;
+        seen->why = record->why;
+        seen->client_bytes = number_of(record, FIELD_CLIENT_BYTES);
+        seen->server_bytes = number_of(record, FIELD_SERVER_BYTES);
+        copy_text_of(record, FIELD_REASON, seen->detail, sizeof(seen->detail));
+    }
+}
+
+static inline void take_record(struct world *world, const struct message_record *record)
+{
+    if (record->record.action == ACTION_PEER_REJECTED) {
+        assert_int_equal(record->session, 0);
         world->rejected++;
-        snprintf(world->rejection, sizeof(world->rejection), "%s", note.detail);
-        message_note_clear(&note);
+        copy_text_of(&record->record, FIELD_REASON, world->rejection, sizeof(world->rejection));
         return;
     }
-    struct seen *seen = seen_of(world, message->session);
-    if (note.kind == NOTE_SESSION_OPEN)
-        seen->opens++;
-    if (note.kind == NOTE_UPSTREAM_CONNECT && note.why == WHY_NONE) {
-        seen->connects++;
-        snprintf(seen->connected, sizeof(seen->connected), "%s", note.detail);
-    }
-    if (note.kind == NOTE_UPSTREAM_AUTH && note.why == WHY_NONE)
-        seen->logins++;
-    if (note.kind == NOTE_SESSION_CLOSE) {
-        seen->closes++;
-        seen->why = note.why;
-        seen->client_bytes = note.client_bytes;
-        seen->server_bytes = note.server_bytes;
-        snprintf(seen->account, sizeof(seen->account), "%s", note.account);
-        snprintf(seen->detail, sizeof(seen->detail), "%s", note.detail);
-    }
-    message_note_clear(&note);
+    struct seen *seen = seen_of(world, record->session);
+    /* FORGET is the last that is said of a session. */
+    assert_int_equal(seen->forgets, 0);
+    take_session_record(seen, &record->record);
+}
+
+static inline void take_records(struct world *world, const struct message *message)
+{
+    struct slice rest = message->fields;
+    struct message_record record;
+    do {
+        assert_int_equal(message_read_record(&rest, &record), 0);
+        take_record(world, &record);
+    } while (rest.size > 0);
 }
 
 static inline void take_ask(struct world *world, const struct message *message)
@@ -178,8 +210,8 @@ static inline void take_message(struct world *world, const struct message *messa
     case MESSAGE_READY:
         world->ready++;
         return;
-    case MESSAGE_NOTE:
-        take_note(world, message);
+    case MESSAGE_RECORDS:
+        take_records(world, message);
         return;
     case MESSAGE_ASK:
         take_ask(world, message);

@@ -44,17 +44,18 @@ static struct {
 static inline int on_message(void *owner, unsigned gate, struct slice bytes)
 {
     struct message message;
-    struct message_note note;
+    struct message_record record;
     assert_ptr_equal(owner, &test);
     assert_true(test.note_count < NOTES_MAX);
-    if (message_read(bytes, &message) != 0 || message.kind != MESSAGE_NOTE)
+    if (message_read(bytes, &message) != 0 || message.kind != MESSAGE_RECORDS)
         return ERR_SYNTAX;
-    assert_int_equal(message_read_note(&message, &note), 0);
+    assert_int_equal(message_read_record(&message.fields, &record), 0);
+    assert_int_equal(message.fields.size, 0);
     test.notes[test.note_count].gate = gate;
-    test.notes[test.note_count].number = note.client_bytes;
-    snprintf(test.notes[test.note_count].detail, sizeof(test.notes[0].detail), "%s", note.detail);
+    test.notes[test.note_count].number = record_find(&record.record, FIELD_CLIENT_BYTES)->number;
+    slice_escape(record_find(&record.record, FIELD_REASON)->text,
+                 test.notes[test.note_count].detail, sizeof(test.notes[0].detail));
     test.note_count++;
-    message_note_clear(&note);
     return test.on_message_status;
 }
 

@@ -1,6 +1,6 @@
 /*
  * A gate that does what it is told: the test program starts itself as one. It says READY, and then
- * obeys the words that come as CHALLENGE; an OFFER it tells again in a note, and to DRAIN it
+ * obeys the words that come as CHALLENGE; an OFFER it tells again in a record, and to DRAIN it
  * answers with one and ends. The name of its first listener decides what kind it is:
  *
  *   obedient   as above
@@ -84,17 +84,14 @@ static inline void scripted_say_ready(void)
 
 static inline void scripted_say(const char *detail, uint64_t number)
 {
-    char *copy = mem_copy_string(detail);
-    const struct message_note note = {.kind = NOTE_SESSION_OPEN,
-                                      .peer = (char[]){""},
-                                      .account = (char[]){""},
-                                      .detail = copy,
-                                      .client_bytes = number};
+    struct message_record record = {.session = 1};
     struct buf message;
     buf_init(&message, MESSAGE_SIZE_MAX);
-    ENSURE(message_write_note(&message, 1, &note) == 0);
+    record_init(&record.record, ACTION_SESSION_OPEN, WHY_NONE, 0);
+    record_add_string(&record.record, FIELD_REASON, detail);
+    record_add_number(&record.record, FIELD_CLIENT_BYTES, number);
+    ENSURE(message_write_record(&message, &record) == 0);
     scripted_write_frame(&message);
-    mem_free(copy);
 }
 
 static inline unsigned scripted_count_descriptors(void)

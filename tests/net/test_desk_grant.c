@@ -345,28 +345,51 @@ static void test_reload_ends_sessions_of_accounts_that_are_gone(void **state)
 
 /* ---- the journal ---- */
 
-static void test_notes_become_lines(void **state)
+static void test_records_become_lines(void **state)
 {
     int pair[2];
     char line[1024] = "";
     struct buf message;
-    struct message_note note = {.kind = NOTE_CLIENT_AUTH,
-                                .peer = (char[]){"127.0.0.1:40312"},
-                                .account = (char[]){"work"},
-                                .detail = (char[]){"PLAIN"}};
+    struct message_record record = {.session = 7};
     (void)state;
+    record_init(&record.record, ACTION_UPSTREAM_AUTH, WHY_TOKEN_REJECTED, 0);
+    record_add_string(&record.record, FIELD_REASON, "no\n\"way");
+    record_add_string(&record.record, FIELD_CLIENT_IP, "::1");
+    record_add_number(&record.record, FIELD_CLIENT_PORT, 40312);
+    record_add_string(&record.record, FIELD_MECHANISM, "PLAIN");
     assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
     int descriptor = test.world.log.descriptor;
     test.world.log.descriptor = pair[1];
     buf_init(&message, MESSAGE_SIZE_MAX);
-    assert_int_equal(message_write_note(&message, 7, &note), 0);
+    assert_int_equal(message_write_record(&message, &record), 0);
     assert_int_equal(take(GATE, &message), 0);
     test.world.log.descriptor = descriptor;
     assert_true(read(pair[0], line, sizeof(line) - 1) > 0);
-    assert_non_null(strstr(line, "imap client-auth account=work peer=127.0.0.1:40312 "
-                                 "outcome=success listener=imap session=1.7 detail=\"PLAIN\""));
+    assert_non_null(strstr(line, "imap upstream-auth account=- peer=[::1]:40312 outcome=failure "
+                                 "reason=token-rejected listener=imap session=1.7 "
+                                 "detail=\"PLAIN: no\\x0a\"way\""));
     close(pair[0]);
     close(pair[1]);
+}
+
+/* What only the keeper does. */
+static void test_gates_tell_of_their_own_alone(void **state)
+{
+    (void)state;
+    for (int action = 0; action < RECORD_ACTION_COUNT; action++) {
+        struct message_record record = {.session = 7};
+        struct buf message;
+        const char *name = record_action_name((enum record_action)action);
+        bool is_of_gates = strncmp(name, "audit-", 6) != 0 && strncmp(name, "token-", 6) != 0 &&
+                           strncmp(name, "grant-", 6) != 0 && strncmp(name, "config-", 7) != 0 &&
+                           strcmp(name, "start") != 0 && strcmp(name, "stop") != 0 &&
+                           strcmp(name, "client-auth") != 0 && strcmp(name, "key-rotate") != 0 &&
+                           strcmp(name, "oauth-authorize") != 0;
+        buf_init(&message, MESSAGE_SIZE_MAX);
+        record_init(&record.record, (enum record_action)action, WHY_NONE, 0);
+        assert_int_equal(message_write_record(&message, &record), 0);
+        assert_int_equal(take(GATE, &message), is_of_gates ? 0 : ERR_SYNTAX);
+    }
 }
 
 /* Who logged in, and who did not; never the name that was typed, which may be a password in the
@@ -429,7 +452,8 @@ int main(void)
         TEST(test_revoked_grant_gets_no_second_token),
         TEST(test_reload_refuses_what_is_not_over),
         TEST(test_reload_ends_sessions_of_accounts_that_are_gone),
-        TEST(test_notes_become_lines),
+        TEST(test_records_become_lines),
+        TEST(test_gates_tell_of_their_own_alone),
         TEST(test_logins_become_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

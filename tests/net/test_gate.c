@@ -32,7 +32,7 @@ static void test_login_and_relay(void **state)
     assert_memory_equal(seen->peer, "127.0.0.1:", 10);
     assert_true(slice_equal(buf_bytes(&seen->secret), SLICE_LITERAL("\0alice\0secret")));
     assert_int_equal(seen->connects, 1);
-    assert_memory_equal(seen->connected, "TLSv1.3 ", 8);
+    assert_string_equal(seen->connected, "1.3");
     assert_int_equal(seen->logins, 1);
     /* user=alice@example.org^Aauth=Bearer t0ken^A^A */
     assert_string_equal(upstream->authenticate,
@@ -44,7 +44,6 @@ static void test_login_and_relay(void **state)
     wait_for_end(world, &upstream->far);
     far_close(&upstream->far);
     wait_for_close(world, 1, WHY_CLIENT_GONE);
-    assert_string_equal(seen->account, "work");
     assert_int_equal(seen->client_bytes, strlen("x NOOP\r\n"));
     assert_int_equal(seen->server_bytes, strlen("x OK fine\r\n"));
     world_close(world);
@@ -232,7 +231,6 @@ static void test_failed_login_leaves_nothing(void **state)
     wait_for_text(world, client, "b OK NOOP completed\r\n");
     far_close(client);
     wait_for_close(world, 1, WHY_CLIENT_GONE);
-    assert_string_equal(seen_of(world, 1)->account, "");
     world_close(world);
 }
 

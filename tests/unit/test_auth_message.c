@@ -103,7 +103,8 @@ static void bytes(void **state)
 static void numbers(void **state)
 {
     (void)state;
-    static const enum message_kind kinds[] = {MESSAGE_AGAIN, MESSAGE_END_GRANT, MESSAGE_DRAIN};
+    static const enum message_kind kinds[] = {MESSAGE_AGAIN, MESSAGE_END_GRANT, MESSAGE_DRAIN,
+                                              MESSAGE_DURABLE};
     for (size_t i = 0; i < LENGTH_OF(kinds); i++) {
         uint64_t read = 0;
         buf_clear(&wire);
@@ -141,38 +142,6 @@ static void ask_with_and_without_bytes(void **state)
         secret_wipe(&ask.bytes);
         assert_bounds();
     }
-}
-
-static void note_of_every_kind(void **state)
-{
-    (void)state;
-    for (int kind = 0; kind < MESSAGE_NOTE_COUNT; kind++) {
-        struct message_note read, note = {
-                                      .kind = (enum message_note_kind)kind,
-                                      .why = kind == 0 ? WHY_NONE : WHY_INTERNAL,
-                                      .listener = 2,
-                                      .peer = "127.0.0.1:1",
-                                      .account = "Ren\303\251e",
-                                      .detail = "TLSv1.3 \\ TLS_AES_256_GCM_SHA384",
-                                      .client_bytes = 1ull << 40,
-                                      .server_bytes = 7,
-                                  };
-        buf_clear(&wire);
-        assert_int_equal(message_write_note(&wire, SESSION, &note), 0);
-        struct message message = head(MESSAGE_NOTE, SESSION);
-        assert_int_equal(message_read_note(&message, &read), 0);
-        assert_int_equal(read.kind, note.kind);
-        assert_int_equal(read.why, note.why);
-        assert_int_equal(read.listener, 2);
-        assert_string_equal(read.peer, note.peer);
-        assert_string_equal(read.account, note.account);
-        assert_string_equal(read.detail, note.detail);
-        assert_true(read.client_bytes == 1ull << 40 && read.server_bytes == 7);
-        message_note_clear(&read);
-        assert_bounds();
-    }
-    assert_string_equal(message_note_name(NOTE_SESSION_OPEN), "session-open");
-    assert_string_equal(message_note_name(NOTE_UPSTREAM_AUTH), "upstream-auth");
 }
 
 static struct message_granted sample_granted(void)
@@ -307,6 +276,7 @@ static struct message_configure sample_configure(void)
         .gate = 3,
         .log_level = 3,
         .user_id = 1000,
+        .audit = {.is_on = true, .holds_replies = true},
         .listeners = listeners,
         .listener_count = 2,
         .authorities = authorities,
@@ -326,6 +296,7 @@ static void configure_message(void **state)
     assert_int_equal(read.gate, 3);
     assert_int_equal(read.log_level, 3);
     assert_int_equal(read.user_id, 1000);
+    assert_memory_equal(&read.audit, &configure.audit, sizeof(read.audit));
     assert_int_equal(read.listener_count, 2);
     assert_string_equal(read.listeners[0].name, "imap");
     assert_int_equal(read.listeners[0].descriptors, 2);
@@ -454,14 +425,13 @@ static void sentences_are_made_printable(void **state)
 static void missing_strings_are_empty(void **state)
 {
     (void)state;
-    struct message_note read, note = {.kind = NOTE_SESSION_OPEN};
-    assert_int_equal(message_write_note(&wire, 1, &note), 0);
-    struct message message = head(MESSAGE_NOTE, 1);
-    assert_int_equal(message_read_note(&message, &read), 0);
-    assert_string_equal(read.peer, "");
-    assert_string_equal(read.account, "");
-    assert_string_equal(read.detail, "");
-    message_note_clear(&read);
+    struct message_offer read, offer = {.listener = 1};
+    assert_int_equal(message_write_offer(&wire, &offer), 0);
+    struct message message = head(MESSAGE_OFFER, 0);
+    assert_int_equal(message_read_offer(&message, &read), 0);
+    assert_string_equal(read.mechanisms, "");
+    assert_string_equal(read.capabilities, "");
+    message_offer_clear(&read);
 }
 
 #define WITH_WIRE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -474,7 +444,6 @@ int main(void)
         WITH_WIRE(bytes),
         WITH_WIRE(numbers),
         WITH_WIRE(ask_with_and_without_bytes),
-        WITH_WIRE(note_of_every_kind),
         WITH_WIRE(granted_message),
         WITH_WIRE(refused_message),
         WITH_WIRE(learned_message),
