@@ -63,7 +63,8 @@ enum audit_level {
     X(WHY_POLICY, "policy")                   /* the grant does not allow it */                    \
     X(WHY_CLIENT_PROTOCOL, "client-protocol") /* HTTP, a TLS hello, an endless line, nonsense */   \
     X(WHY_SHUTDOWN, "shutdown")                                                                    \
-    X(WHY_INTERNAL, "internal")
+    X(WHY_INTERNAL, "internal")                                                                    \
+    X(WHY_SERVER_REFUSED, "server-refused") /* the upstream said no to a command */
 
 enum why {
 #define X(name, text) name,

@@ -9,6 +9,9 @@
 
 extern const struct passage_kind passage_pop3;
 
+/* Does a success answer to this command have lines behind it, up to one with a dot alone? */
+bool pop3_expects_lines(struct slice line);
+
 /* "[AUTH] " and the like, or "" (RFC 2449 section 8.1.1, RFC 3206). */
 const char *pop3_response_code(enum why why);
 

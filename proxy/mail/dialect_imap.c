@@ -110,6 +110,7 @@ static const char *response_code(enum why why)
     case WHY_CLIENT_PROTOCOL:
     case WHY_SHUTDOWN:
     case WHY_INTERNAL:
+    case WHY_SERVER_REFUSED:
     case WHY_COUNT:
         break;
     }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mail/dot_end.h"
 #include "mail/passage_lines.h"
 #include "mail/wire.h"
 
@@ -32,14 +33,9 @@ struct pop3_passage {
     struct passage_lines lines;
     enum reading reading;
     bool is_ok;           /* of the status line in hand */
-    uint8_t matched;      /* octets of END that stand at the end of the body so far */
+    struct dot_end end;   /* of the body in hand */
     struct buf held_line; /* of a list of capabilities */
 };
-
-/* The line that ends a body, with the line end before it. */
-static const char END[] = "\r\n.\r\n";
-#define END_SIZE   (sizeof(END) - 1)
-#define LINE_START 2u /* matched at the start of a line */
 
 /* ---- commands ---- */
 
@@ -76,6 +72,16 @@ static const struct passage_lines_kind lines_kind = {.commands = commands,
                                                          "-ERR a command is too long\r\n",
                                                      .own_answers = own_answers};
 
+bool pop3_expects_lines(struct slice line)
+{
+    const struct passage_command *command = commands;
+    struct slice verb = wire_take_word(&line);
+    while (command->verb != NULL && !slice_is_ignoring_case(verb, command->verb))
+        command++;
+    uint8_t answer = command->judge == NULL ? command->answer : command->judge(NULL, line);
+    return answer == ANSWER_BODY || answer == ANSWER_CAPABILITIES;
+}
+
 /* ---- answers ---- */
 
 static bool is_hidden(struct slice line)
@@ -94,7 +100,7 @@ static void end_status(struct pop3_passage *self, const struct passage_sink *sin
     self->lines.is_within_reply = false;
     if (self->is_ok && answer == ANSWER_BODY) {
         self->reading = READING_BODY;
-        self->matched = LINE_START;
+        dot_end_start(&self->end);
     } else if (self->is_ok && answer == ANSWER_CAPABILITIES) {
         self->reading = READING_CAPABILITIES;
     } else {
@@ -116,30 +122,12 @@ static size_t read_status(struct pop3_passage *self, struct slice bytes,
     return piece.size;
 }
 
-/* How much of `bytes` belongs to the body; its end is there when `matched` is END_SIZE. */
-static size_t find_body_end(struct pop3_passage *self, struct slice bytes)
-{
-    size_t at = 0;
-    while (at < bytes.size && self->matched < END_SIZE) {
-        if (self->matched == 0)
-            at += slice_find(slice_skip(bytes, at), '\r');
-        if (at == bytes.size)
-            break;
-        uint8_t byte = bytes.data[at++];
-        if (byte == (uint8_t)END[self->matched])
-            self->matched++;
-        else
-            self->matched = byte == '\r';
-    }
-    return at;
-}
-
 static size_t read_body(struct pop3_passage *self, struct slice bytes,
                         const struct passage_sink *sink)
 {
-    size_t size = find_body_end(self, bytes);
+    size_t size = dot_end_find(&self->end, bytes);
     sink->pass(sink->owner, SIDE_CLIENT, slice_take(bytes, size));
-    if (self->matched == END_SIZE) {
+    if (dot_end_is_there(&self->end)) {
         self->reading = READING_STATUS;
         passage_lines_answered(&self->lines, sink);
     }
@@ -245,6 +233,7 @@ const char *pop3_response_code(enum why why)
     case WHY_TIMEOUT:
     case WHY_SHUTDOWN:
     case WHY_INTERNAL:
+    case WHY_SERVER_REFUSED:
     case WHY_COUNT:
         break;
     }
