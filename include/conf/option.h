@@ -40,6 +40,10 @@
     X(choice_audit, audit, "standard", "off minimal standard full")                                \
     X(choice_audit_failure, audit_failure, "close", "when the journal fails: close block warn")    \
     X(choice_audit_sync, audit_sync, "group", "group (within 10 ms) or strict (before replies)")   \
+    X(flag, audit_strict, "no", "yes: a session that cannot be followed any more is ended")        \
+    X(number, audit_segment, "64M", "megabytes of one file of the journal")                        \
+    X(number, audit_keep, "30d", "days after which a file of the journal is removed")              \
+    X(text, audit_anchor, "auto", "where checkpoints go too: auto none syslog or /path/to/file")   \
     X(path, ca_file, "/etc/ssl/certs/ca-certificates.crt", "certificate authorities to trust")     \
     X(text, notify_command, "", "run when an account needs its user; see ECLUSE_ACCOUNT, _REASON") \
     X(text, proxy, "", "socks5h://HOST:PORT for mail and token traffic alike")

@@ -48,6 +48,7 @@ struct number_range {
     const char *key;
     int64_t minimum, maximum;
     const char *zero_word; /* or NULL */
+    const char *unit;      /* what may stand behind it, "" for nothing */
 };
 
 const struct option_table *option_table(enum section_kind kind);

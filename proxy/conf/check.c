@@ -99,11 +99,22 @@ static void check_proxy(struct draft *draft, const struct draft_section *section
                      "proxy must be socks5h://HOST:PORT, which leaves the names to the proxy too");
 }
 
+static void check_anchor(struct draft *draft, const struct draft_section *section)
+{
+    const char *anchor = draft->config->audit_anchor;
+
+    if (strcmp(anchor, "auto") != 0 && strcmp(anchor, "none") != 0 &&
+        strcmp(anchor, "syslog") != 0 && anchor[0] != '/')
+        problems_add(draft->problems, draft_line(section, "audit_anchor"),
+                     "audit_anchor must be auto, none, syslog or the absolute path of a file");
+}
+
 static void check_global(struct draft *draft, const struct draft_section *section)
 {
     check_vault_key(draft, section);
     check_web(draft, section);
     check_proxy(draft, section);
+    check_anchor(draft, section);
     check_folders(draft);
 }
 

@@ -34,10 +34,11 @@ static int words_text(const struct words *words, struct buf *text)
 
 static int number_text(const struct option *option, int64_t number, struct buf *text)
 {
-    const char *zero_word = option_range(option)->zero_word;
+    const struct number_range *range = option_range(option);
 
-    return number == 0 && zero_word != NULL ? buf_append_string(text, zero_word)
-                                            : buf_append_format(text, "%" PRId64, number);
+    return number == 0 && range->zero_word != NULL
+               ? buf_append_string(text, range->zero_word)
+               : buf_append_format(text, "%" PRId64 "%s", number, range->unit);
 }
 
 static int value_text(const struct option *option, const void *target, struct buf *text)

@@ -66,8 +66,9 @@ static void words_set(struct words *words, const char *text)
 
 static int number_bad(const struct number_range *range, struct err *err)
 {
-    return err_set(err, ERR_SYNTAX, "must be a number from %" PRId64 " to %" PRId64 "%s%s",
-                   range->minimum, range->maximum, range->zero_word != NULL ? ", or " : "",
+    return err_set(err, ERR_SYNTAX, "must be a number from %" PRId64 "%s to %" PRId64 "%s%s%s",
+                   range->minimum, range->unit, range->maximum, range->unit,
+                   range->zero_word != NULL ? ", or " : "",
                    range->zero_word != NULL ? range->zero_word : "");
 }
 
@@ -75,13 +76,16 @@ static int number_set(const struct option *option, int64_t *field, const char *t
                       struct err *err)
 {
     const struct number_range *range = option_range(option);
+    struct slice digits = slice_of_string(text);
     uint64_t number;
 
     if (range->zero_word != NULL && strcmp(text, range->zero_word) == 0) {
         *field = 0;
         return 0;
     }
-    if (!slice_read_number(slice_of_string(text), (uint64_t)range->maximum, &number) ||
+    if (digits.size > 0 && digits.data[digits.size - 1] == (uint8_t)*range->unit)
+        digits.size--;
+    if (!slice_read_number(digits, (uint64_t)range->maximum, &number) ||
         number < (uint64_t)range->minimum)
         return number_bad(range, err);
     *field = (int64_t)number;

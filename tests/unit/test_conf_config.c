@@ -259,6 +259,10 @@ static void test_sample_shows_defaults(void **state)
     assert_int_equal(shown->audit, initial->audit);
     assert_int_equal(shown->audit_failure, initial->audit_failure);
     assert_int_equal(shown->audit_sync, initial->audit_sync);
+    assert_int_equal(shown->audit_strict, initial->audit_strict);
+    assert_int_equal(shown->audit_segment, initial->audit_segment);
+    assert_int_equal(shown->audit_keep, initial->audit_keep);
+    assert_string_equal(shown->audit_anchor, initial->audit_anchor);
     assert_string_equal(shown->ca_file, initial->ca_file);
     assert_int_equal(shown->listeners[0]->max_sessions, initial->listeners[0]->max_sessions);
     assert_int_equal(shown->listeners[0]->max_sessions_per_account,

@@ -32,6 +32,13 @@ static void test_bad_values(void **state)
         {"[ecluse]\naudit = some\n" FINE, 2, "is not one of: off minimal standard full"},
         {"[ecluse]\naudit_failure = x\n" FINE, 2, "is not one of: close block warn"},
         {"[ecluse]\naudit_sync = x\n" FINE, 2, "is not one of: group strict"},
+        {"[ecluse]\naudit_strict = yes\naudit_keep = 1d\naudit_segment = 65536M\n" FINE, 0, NULL},
+        {"[ecluse]\naudit_keep = 7\naudit_segment = 1\n" FINE, 0, NULL},
+        {"[ecluse]\naudit_keep = 0d\n" FINE, 2, "audit_keep must be a number from 1d to 36500d"},
+        {"[ecluse]\naudit_keep = d\n" FINE, 2, "audit_keep must be a number from 1d"},
+        {"[ecluse]\naudit_keep = 30dd\n" FINE, 2, "audit_keep must be a number from 1d"},
+        {"[ecluse]\naudit_segment = 64G\n" FINE, 2,
+         "audit_segment must be a number from 1M to 65536M"},
         {LISTENER "protocol = nntp\n", 3, "is not one of: imap pop3 smtp"},
         {LISTENER "remote = maybe\n", 3, "is not one of: no yes plaintext"},
         {LISTENER "tls = yes\n", 3, "is not one of: off on starttls"},
@@ -63,6 +70,7 @@ static const char every_kind[] =
     "audit = full\n"
     "audit_failure = warn\n"
     "audit_sync = strict\n"
+    "audit_segment = 5M\n"
     "web = off\n"
     "[listen one]\n"
     "address =  127.0.0.1:1143   [::1]:1143 \n"
@@ -89,6 +97,8 @@ static void test_values_of_the_program_arrive(void **state)
     assert_int_equal(config->audit, AUDIT_FULL);
     assert_int_equal(config->audit_failure, AUDIT_FAILURE_WARN);
     assert_int_equal(config->audit_sync, AUDIT_SYNC_STRICT);
+    assert_int_equal(config->audit_segment, 5);
+    assert_int_equal(config->audit_keep, 30);
     assert_string_equal(config->web, "off");
     assert_string_equal(config->vault_key, "keyfile");
     assert_string_equal(config->proxy, "");
@@ -105,7 +115,7 @@ static void test_values_of_the_sections_arrive(void **state)
     assert_int_equal(config->listener_count, 1);
     const struct listener_config *listener = config->listeners[0];
     assert_string_equal(listener->name, "one");
-    assert_int_equal(listener->line, 12);
+    assert_int_equal(listener->line, 13);
     assert_int_equal(listener->protocol, PROTOCOL_IMAP);
     assert_int_equal(listener->remote, REMOTE_NO);
     assert_int_equal(listener->tls, TLS_MODE_OFF);
