@@ -47,6 +47,11 @@ MUST_CHECK int vault_write_header(struct vault *vault, struct err *err);
 /* Makes its table when there is none. */
 MUST_CHECK int vault_clients_prepare(struct vault *vault, struct err *err);
 
+/* ---- vault_audit.c ---- */
+
+/* Makes its table when there is none. */
+MUST_CHECK int vault_pseudonyms_prepare(struct vault *vault, struct err *err);
+
 /* ---- vault.c ---- */
 
 /* Turns the database's last failure into a code and a text. */
