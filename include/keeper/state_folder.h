@@ -30,6 +30,9 @@ void state_folder_close(struct state_folder *folder);
 /* Absolute, without symbolic links; borrowed. */
 const char *state_folder_path(const struct state_folder *folder);
 
+/* For what the functions below do not do; borrowed. */
+int state_folder_descriptor(const struct state_folder *folder);
+
 enum state_file_mode {
     STATE_FILE_READ,   /* ERR_NOT_FOUND when there is none */
     STATE_FILE_WRITE,  /* the same, for reading and writing */

@@ -93,6 +93,11 @@ const char *state_folder_path(const struct state_folder *folder)
     return folder->path;
 }
 
+int state_folder_descriptor(const struct state_folder *folder)
+{
+    return folder->descriptor;
+}
+
 /* ---- files in it ---- */
 
 static int check_file(const struct state_folder *folder, const char *name, const struct stat *stat,
