@@ -56,9 +56,13 @@ struct gate {
     bool is_configured;
     bool is_draining;
     bool is_closing;
+    bool channel_has_failed;
     unsigned open_handles; /* the channel and the timer */
     uv_timer_t drain_timer;
     struct deferral giving_up; /* the keeper does not read: end, but not from within a session */
+    struct buf records;        /* go out before the next frame, or in the next turn of the loop */
+    struct deferral flushing;
+    bool is_congested; /* the keeper is slow: nothing is read of which it would have to be told */
 };
 
 /* Takes over the channel at once, the listening sockets when CONFIGURE comes. When the gate has
@@ -75,6 +79,9 @@ int gate_main(void);
 /* A frame to the keeper, written in `frame`, which is emptied. A channel that does not take it is
  * dead, and the gate ends. */
 void gate_send(struct gate *gate, struct buf *frame);
+/* For the journal. When the keeper does not keep up, listeners and sessions are not read until it
+ * does: no record is dropped. The receipt of one that is awaited is its session's number: then
+ * session_release is called, once for each. */
 void gate_record(struct gate *gate, const struct message_record *record);
 struct session *gate_find_session(struct gate *gate, uint64_t number);
 /* Bookkeeping for sessions: they call these when they begin and when the last of them is freed. */

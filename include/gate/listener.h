@@ -14,6 +14,8 @@ struct listener;
 /* `index` within gate->configure.listeners; `descriptor` is the first of its sockets. */
 MUST_CHECK int listener_open(struct gate *gate, uint16_t index, int descriptor,
                              struct listener **listener_out, struct err *err);
+/* Accepts while the gate is not congested. */
+void listener_update_accepting(struct listener *listener);
 /* Stops accepting; the memory goes with its last session. The sockets stay open in the keeper. */
 void listener_close(struct listener *listener);
 

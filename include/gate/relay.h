@@ -8,11 +8,15 @@
  * end of the session, after everything that it sent has been delivered. The reason is who ended
  * first. A session in which neither side says anything for too long ends, and one in which a
  * message comes too slowly.
+ *
+ * A tap may look on (mail/tap.h), between the passage and the server. An answer whose record is
+ * awaited is held, and what comes behind it, until relay_release; the server is not read meanwhile.
  */
 #ifndef ECLUSE_GATE_RELAY_H
 #define ECLUSE_GATE_RELAY_H
 
 #include "mail/passage.h"
+#include "mail/tap.h"
 #include "net/stream.h"
 
 /* What a client that sends a message owes, as long as the server takes it. */
@@ -23,11 +27,17 @@ struct relay_ops {
     void (*on_over)(void *owner, enum why why, const char *text);
     /* A stream of the relay was closed, by the owner. */
     void (*on_stream_closed)(void *owner);
+    /* The tap has something to tell. `is_awaited`: the owner calls relay_release, later, when the
+     * record is on disk. Not called without a tap. */
+    void (*on_record)(void *owner, const struct record *record, bool is_awaited);
 };
 
 struct relay_settings {
     struct stream *client, *upstream;
     struct passage *passage; /* moved */
+    struct tap *tap;         /* moved; NULL: nobody looks on */
+    bool ends_unparsable;    /* with a tap: what it cannot follow ends the session */
+    bool is_paused;          /* at the start */
     /* How long both may be silent, and how long each window is in which a message must go on. */
     struct deadline_queue *idle, *content;
     int64_t content_milliseconds; /* of `content` */
@@ -38,13 +48,17 @@ struct relay_settings {
 /* Embedded in the session. */
 struct relay {
     struct relay_settings settings;
-    struct buf held; /* of the client, what the passage has not consumed */
+    struct buf held;    /* of the client, what the passage has not consumed */
+    struct buf awaited; /* of the server: an answer whose record is awaited, and more */
+    size_t answer_size; /* of that answer; 0: none is awaited */
     struct deadline deadline;
     uint64_t client_bytes; /* octets from the client */
     uint64_t server_bytes; /* octets from the server */
     uint64_t window_bytes; /* client_bytes when the window of `content` began */
     bool is_in_window;
     bool client_has_ended;
+    bool upstream_has_failed; /* while an answer was awaited */
+    bool is_paused;
     bool is_over;
 };
 
@@ -56,6 +70,10 @@ void relay_feed(struct relay *relay, enum side from, struct slice bytes);
 void relay_client_ended(struct relay *relay);
 /* Tells the client why, if it can be told, and ends it. */
 void relay_dismiss(struct relay *relay, enum why why, const char *text);
+/* The oldest record that is awaited is on disk. Fine when none is. */
+void relay_release(struct relay *relay);
+/* Neither side is read until it is set back: who is told of what passes cannot take more. */
+void relay_set_paused(struct relay *relay, bool is_paused);
 /* When both streams are closed; fine on all zero. */
 void relay_fini(struct relay *relay);
 

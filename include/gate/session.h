@@ -31,6 +31,11 @@ MUST_CHECK int session_take(struct session *session, const struct message *messa
  * cut. */
 void session_dismiss(struct session *session, enum why why, const char *text);
 
+/* A record that the session waits for is on disk. */
+void session_release(struct session *session);
+/* Whether the gate is congested has changed. */
+void session_update_reading(struct session *session);
+
 bool session_is_relaying(const struct session *session);
 int64_t session_grant(const struct session *session);
 uint64_t session_number(const struct session *session);

@@ -14,6 +14,7 @@ struct session {
     struct gate *gate;
     struct session_settings settings;
     uint64_t number;
+    uint64_t began; /* steady nanoseconds */
     struct list list_node, table_node, waiting_node;
 
     struct stream *client;

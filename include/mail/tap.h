@@ -55,6 +55,8 @@ MUST_CHECK size_t tap_feed(struct tap *tap, enum side from, struct slice bytes, 
 /* The session is over: tells of what was not answered. */
 void tap_finish(struct tap *tap, enum why why, struct tap_time now, const struct tap_sink *sink);
 
+/* Of the last call of tap_feed: it ended with an answer whose record is awaited. */
+bool tap_is_awaited(const struct tap *tap);
 bool tap_is_off(const struct tap *tap);
 /* Commands so far. */
 uint64_t tap_count(const struct tap *tap);

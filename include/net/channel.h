@@ -20,6 +20,8 @@ struct channel_ops {
     void (*on_frame)(void *owner, struct slice frame);
     void (*on_failed)(void *owner, int code);
     void (*on_closed)(void *owner);
+    /* May be NULL. What was queued has gone. */
+    void (*on_drained)(void *owner);
 };
 
 /* Takes over a connected, non-blocking socket; reads at once. */
@@ -30,6 +32,9 @@ void channel_close(struct channel *channel);
 /* ERR_FULL or ERR_CLOSED: not sent. The bytes are copied, and wiped when they are sent: a frame may
  * hold a token. */
 MUST_CHECK int channel_send(struct channel *channel, struct slice frame);
+
+/* Octets that the socket has not taken yet. */
+size_t channel_queued(const struct channel *channel);
 
 /* Splits a byte stream into frames; what channel does without the socket. */
 #define FRAME_HEADER_SIZE 4

@@ -4,6 +4,7 @@
  *
  *   the keeper is gone, or talks nonsense     everything is closed and the gate ends
  *   a frame does not fit into the channel     likewise: the keeper does not read
+ *   the keeper reads too slowly               nothing of which it would have to be told is read
  */
 #include "gate/gate.h"
 
@@ -18,10 +19,12 @@
 #define CHANNEL_QUEUE_MAX (8u * 1024 * 1024)
 #define FRAME_MAX         (16u * 1024)
 #define RECORDS_MAX       (64u * 1024)
+#define CONGESTED         (512u * 1024) /* queued to the keeper: nothing is read for a while */
 #define TLS_SESSIONS_MAX  1024
 #define TABLE_SIZE        4096 /* a power of two */
 
 static void gate_close(struct gate *gate);
+static void send_records(struct gate *gate);
 
 /* ---- sessions ---- */
 
@@ -96,6 +99,7 @@ static void free_gate(struct gate *gate)
     mem_free(gate->identities);
     mem_free(gate->listeners);
     mem_free(gate->session_table);
+    buf_fini(&gate->records);
     message_configure_clear(&gate->configure);
     sasl_initiator_library_close(gate->sasl);
     peer_lookup_close(gate->peers);
@@ -121,14 +125,16 @@ static void on_timer_closed(uv_handle_t *timer)
     handle_closed(CONTAINER_OF(timer, struct gate, drain_timer));
 }
 
-/* When no session is left. */
+/* When no session is left. The channel goes when the keeper has what was said, or is gone. */
 static void gate_close(struct gate *gate)
 {
     if (gate->is_closing)
         return;
-    gate->is_closing = true;
     close_listeners(gate);
-    channel_close(gate->channel);
+    send_records(gate);
+    gate->is_closing = true;
+    if (gate->channel_has_failed || channel_queued(gate->channel) == 0)
+        channel_close(gate->channel);
     deferral_cancel(&gate->giving_up);
     uv_close((uv_handle_t *)&gate->drain_timer, on_timer_closed);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
@@ -170,11 +176,53 @@ static void drain(struct gate *gate, uint64_t milliseconds)
 
 /* ---- the channel ---- */
 
-void gate_send(struct gate *gate, struct buf *frame)
+static void set_congested(struct gate *gate, bool is_congested)
+{
+    if (gate->is_congested == is_congested)
+        return;
+    gate->is_congested = is_congested;
+    for (size_t i = 0; i < gate->listener_count; i++)
+        listener_update_accepting(gate->listeners[i]);
+    LIST_FOREACH (node, &gate->sessions)
+        session_update_reading(session_of_list_node(node));
+}
+
+/* Empties it. */
+static void send_frame(struct gate *gate, struct buf *frame)
 {
     if (!gate->is_closing && channel_send(gate->channel, buf_bytes(frame)) == ERR_FULL)
         loop_defer(gate->loop, &gate->giving_up);
+    buf_clear(frame);
+    if (!gate->is_closing && channel_queued(gate->channel) > CONGESTED)
+        set_congested(gate, true);
+}
+
+static void send_records(struct gate *gate)
+{
+    deferral_cancel(&gate->flushing);
+    if (buf_size(&gate->records) > 0)
+        send_frame(gate, &gate->records);
+}
+
+void gate_send(struct gate *gate, struct buf *frame)
+{
+    send_records(gate);
+    send_frame(gate, frame);
     buf_fini(frame);
+}
+
+void gate_record(struct gate *gate, const struct message_record *record)
+{
+    if (message_write_record(&gate->records, record) != 0) {
+        send_records(gate);
+        ENSURE(message_write_record(&gate->records, record) == 0);
+    }
+    loop_defer(gate->loop, &gate->flushing);
+}
+
+static void on_flushing(struct deferral *deferral)
+{
+    send_records(CONTAINER_OF(deferral, struct gate, flushing));
 }
 
 static void on_giving_up(struct deferral *deferral)
@@ -182,14 +230,6 @@ static void on_giving_up(struct deferral *deferral)
     struct gate *gate = CONTAINER_OF(deferral, struct gate, giving_up);
     log_error(&gate->log, "the keeper does not read what it is told");
     abandon(gate, WHY_INTERNAL, "internal error");
-}
-
-void gate_record(struct gate *gate, const struct message_record *record)
-{
-    struct buf frame;
-    buf_init(&frame, RECORDS_MAX);
-    ENSURE(message_write_record(&frame, record) == 0);
-    gate_send(gate, &frame);
 }
 
 static int open_authorities(struct gate *gate, struct err *err)
@@ -269,6 +309,25 @@ static int take_session_message(struct gate *gate, const struct message *message
     return session == NULL ? 0 : session_take(session, message);
 }
 
+/* What was said is on disk; the session may be gone. */
+static void release(struct gate *gate, uint64_t receipt)
+{
+    struct session *session = gate_find_session(gate, receipt);
+    if (session != NULL)
+        session_release(session);
+}
+
+/* Every session is refused; those that come from here on are not. */
+static int end_all(struct gate *gate, const struct message *message)
+{
+    struct message_refused refused;
+    if (message_read_refused(message, &refused) != 0)
+        return ERR_SYNTAX;
+    dismiss_sessions(gate, true, refused.why, refused.text);
+    message_refused_clear(&refused);
+    return 0;
+}
+
 /* For clients that come from here on. */
 static int take_offer(struct gate *gate, const struct message *message)
 {
@@ -296,8 +355,14 @@ static int take_message(struct gate *gate, const struct message *message)
         return configure(gate, message);
     case MESSAGE_CHALLENGE:
     case MESSAGE_GRANTED:
-    case MESSAGE_REFUSED:
         return take_session_message(gate, message);
+    case MESSAGE_REFUSED:
+        return message->session == 0 ? end_all(gate, message) : take_session_message(gate, message);
+    case MESSAGE_DURABLE:
+        if (message_read_number(message, &number) != 0)
+            return ERR_SYNTAX;
+        release(gate, number);
+        return 0;
     case MESSAGE_END_GRANT:
         if (message_read_number(message, &number) != 0)
             return ERR_SYNTAX;
@@ -317,7 +382,6 @@ static int take_message(struct gate *gate, const struct message *message)
     case MESSAGE_RECORDS:
     case MESSAGE_LEARNED:
     case MESSAGE_FORGET:
-    case MESSAGE_DURABLE:
         break;
     }
     return ERR_SYNTAX;
@@ -340,12 +404,28 @@ static void on_frame(void *owner, struct slice frame)
 static void on_channel_failed(void *owner, int code)
 {
     struct gate *gate = owner;
+    gate->channel_has_failed = true;
+    if (gate->is_closing) {
+        channel_close(gate->channel);
+        return;
+    }
     log_debug(&gate->log, "the channel to the keeper: %s", err_code_text(code));
     abandon(gate, WHY_SHUTDOWN, "ecluse is stopping");
 }
 
-static const struct channel_ops channel_ops = {
-    .on_frame = on_frame, .on_failed = on_channel_failed, .on_closed = on_channel_closed};
+static void on_channel_drained(void *owner)
+{
+    struct gate *gate = owner;
+    if (gate->is_closing)
+        channel_close(gate->channel);
+    else
+        set_congested(gate, false);
+}
+
+static const struct channel_ops channel_ops = {.on_frame = on_frame,
+                                               .on_failed = on_channel_failed,
+                                               .on_closed = on_channel_closed,
+                                               .on_drained = on_channel_drained};
 
 /* ---- the beginning ---- */
 
@@ -386,6 +466,8 @@ int gate_open(struct loop *loop, const struct gate_settings *settings, struct er
     gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
     ENSURE(uv_timer_init(&loop->uv, &gate->drain_timer) == 0);
     deferral_init(&gate->giving_up, on_giving_up);
+    deferral_init(&gate->flushing, on_flushing);
+    buf_init(&gate->records, RECORDS_MAX);
     gate->open_handles = 2;
     return 0;
 }

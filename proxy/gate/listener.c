@@ -5,6 +5,7 @@
  *   a stranger                  closed before the greeting, noted
  *   one that speaks first       told so, closed, what it said is not looked at
  *   all places taken            the longest waiting one goes; if none waits, the newcomer is told
+ *   the keeper is slow          nobody is accepted until it has caught up
  *   no descriptors left         accepting pauses for a moment (the backlog keeps the clients)
  */
 #include "gate/listener.h"
@@ -144,13 +145,23 @@ static void welcome(struct listener *listener, int descriptor)
 
 static void on_pause_over(uv_timer_t *timer);
 
+static void stop_accepting(struct listener *listener)
+{
+    for (size_t i = 0; i < listener->socket_count; i++)
+        uv_poll_stop(&listener->sockets[i].poll);
+}
+
 static void pause_accepting(struct listener *listener, int error)
 {
     log_warn(&listener->gate->log, "cannot accept on %s: %s; waiting", listener->configure->name,
              strerror(error));
-    for (size_t i = 0; i < listener->socket_count; i++)
-        uv_poll_stop(&listener->sockets[i].poll);
+    stop_accepting(listener);
     uv_timer_start(&listener->pause, on_pause_over, PAUSE_MILLISECONDS, 0);
+}
+
+static bool may_accept(const struct listener *listener)
+{
+    return !listener->is_closing && !listener->gate->is_congested;
 }
 
 static bool is_passing(int error)
@@ -164,7 +175,7 @@ static void on_connections(uv_poll_t *poll, int status, int events)
     struct listener *listener = socket->listener;
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_closing; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && may_accept(listener); i++) {
         int descriptor = accept4(socket->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (descriptor >= 0) {
             welcome(listener, descriptor);
@@ -182,10 +193,19 @@ static void start_accepting(struct listener *listener)
         ENSURE(uv_poll_start(&listener->sockets[i].poll, UV_READABLE, on_connections) == 0);
 }
 
+void listener_update_accepting(struct listener *listener)
+{
+    bool is_pausing = uv_is_active((uv_handle_t *)&listener->pause);
+    if (!may_accept(listener))
+        stop_accepting(listener);
+    else if (!is_pausing)
+        start_accepting(listener);
+}
+
 static void on_pause_over(uv_timer_t *timer)
 {
     struct listener *listener = CONTAINER_OF(timer, struct listener, pause);
-    if (!listener->is_closing)
+    if (may_accept(listener))
         start_accepting(listener);
 }
 

@@ -4,6 +4,8 @@
  *   the receiver is full            its source stops until on_drained
  *   the passage wants to wait       the client's bytes are held, and it is not read, until the
  *                                   server has answered
+ *   a record is awaited             the answer is held, and the server not read, until it is on
+ *                                   disk; a server that breaks meanwhile is dealt with then
  *   the client ends                 half-close upstream; the server finishes and ends
  *   the server ends                 on_over(SERVER_GONE): the session flushes to the client, closes
  *   either side fails               on_over at once
@@ -11,14 +13,80 @@
  */
 #include "gate/relay.h"
 
+#include "base/clock.h"
+
 /* One read, and at the beginning what the login had left. */
-#define HELD_MAX (2 * LOOP_SCRATCH_SIZE)
+#define HELD_MAX    (2 * LOOP_SCRATCH_SIZE)
+#define AWAITED_MAX (2 * LOOP_SCRATCH_SIZE)
+
+/* ---- the tap ---- */
+
+static void on_tap_record(void *owner, const struct record *record, bool is_awaited)
+{
+    struct relay *relay = owner;
+    relay->settings.ops->on_record(relay->settings.owner, record, is_awaited);
+}
+
+static struct tap_sink tap_sink_of(struct relay *relay)
+{
+    return (struct tap_sink){.record = on_tap_record, .owner = relay};
+}
+
+static struct tap_time now(void)
+{
+    return (struct tap_time){.wall = (uint64_t)clock_wall_microseconds(), .steady = uv_hrtime()};
+}
+
+/* How much of the server's bytes may pass: less than all when an answer is awaited. */
+static size_t tap_upstream(struct relay *relay, struct slice bytes, bool *is_awaited_out)
+{
+    struct tap_sink sink = tap_sink_of(relay);
+    *is_awaited_out = false;
+    if (relay->settings.tap == NULL)
+        return bytes.size;
+    size_t size = tap_feed(relay->settings.tap, SIDE_UPSTREAM, bytes, now(), &sink);
+    *is_awaited_out = tap_is_awaited(relay->settings.tap);
+    return size;
+}
+
+static void tap_client(struct relay *relay, struct slice bytes)
+{
+    struct tap_sink sink = tap_sink_of(relay);
+    if (relay->settings.tap != NULL)
+        (void)!tap_feed(relay->settings.tap, SIDE_CLIENT, bytes, now(), &sink);
+}
+
+static void finish_tap(struct relay *relay, enum why why)
+{
+    struct tap_sink sink = tap_sink_of(relay);
+    if (relay->settings.tap != NULL)
+        tap_finish(relay->settings.tap, why, now(), &sink);
+}
+
+/* ---- reading ---- */
+
+static void update_reading(struct relay *relay)
+{
+    struct stream *client = relay->settings.client, *upstream = relay->settings.upstream;
+    bool goes_on = !relay->is_paused;
+    if (relay->is_over)
+        return;
+    if (goes_on && buf_size(&relay->held) == 0 && !stream_is_congested(upstream))
+        stream_read_start(client);
+    else
+        stream_read_stop(client);
+    if (goes_on && relay->answer_size == 0 && !stream_is_congested(client))
+        stream_read_start(upstream);
+    else
+        stream_read_stop(upstream);
+}
 
 static void over(struct relay *relay, enum why why, const char *text)
 {
     if (relay->is_over)
         return;
     relay->is_over = true;
+    finish_tap(relay, why);
     deadline_stop(&relay->deadline);
     stream_read_stop(relay->settings.client);
     stream_read_stop(relay->settings.upstream);
@@ -34,6 +102,8 @@ static void pass(void *owner, enum side to, struct slice bytes)
     struct stream *client = relay->settings.client, *upstream = relay->settings.upstream;
     struct stream *receiver = to == SIDE_CLIENT ? client : upstream;
     struct stream *source = to == SIDE_CLIENT ? upstream : client;
+    if (to == SIDE_UPSTREAM)
+        tap_client(relay, bytes);
     if (stream_write(receiver, bytes) != 0 || stream_is_congested(receiver))
         stream_read_stop(source);
 }
@@ -61,6 +131,9 @@ static void after_feeding(struct relay *relay)
     const struct passage *passage = relay->settings.passage;
     if (passage->is_over)
         over(relay, passage->why, passage->text);
+    else if (relay->settings.ends_unparsable && relay->settings.tap != NULL &&
+             tap_is_off(relay->settings.tap))
+        relay_dismiss(relay, WHY_POLICY, "what is said cannot be followed, as the audit wants it");
     else if (!relay->is_over)
         note_life(relay);
 }
@@ -98,12 +171,11 @@ static void feed_held(struct relay *relay)
     buf_fini(&held);
     if (relay->is_over || buf_size(&relay->held) > 0)
         return;
-    if (!stream_is_congested(relay->settings.upstream))
-        stream_read_start(relay->settings.client);
+    update_reading(relay);
     pass_on_end(relay);
 }
 
-static void feed_upstream(struct relay *relay, struct slice bytes)
+static void pass_upstream(struct relay *relay, struct slice bytes)
 {
     struct passage_sink sink = sink_of(relay);
     size_t consumed = passage_feed(relay->settings.passage, SIDE_UPSTREAM, bytes, &sink);
@@ -112,13 +184,32 @@ static void feed_upstream(struct relay *relay, struct slice bytes)
     feed_held(relay);
 }
 
+static void feed_upstream(struct relay *relay, struct slice bytes)
+{
+    while (bytes.size > 0 && !relay->is_over) {
+        bool is_awaited;
+        size_t size = tap_upstream(relay, bytes, &is_awaited);
+        if (is_awaited) {
+            ENSURE(buf_append(&relay->awaited, bytes) == 0);
+            relay->answer_size = size;
+            update_reading(relay);
+            return;
+        }
+        pass_upstream(relay, slice_take(bytes, size));
+        bytes = slice_skip(bytes, size);
+    }
+}
+
 void relay_feed(struct relay *relay, enum side from, struct slice bytes)
 {
     if (relay->is_over || bytes.size == 0)
         return;
     if (from == SIDE_UPSTREAM) {
         relay->server_bytes += bytes.size;
-        feed_upstream(relay, bytes);
+        if (relay->answer_size > 0)
+            ENSURE(buf_append(&relay->awaited, bytes) == 0);
+        else
+            feed_upstream(relay, bytes);
         return;
     }
     relay->client_bytes += bytes.size;
@@ -154,6 +245,10 @@ static void on_client_end(void *owner)
 static void over_by_upstream(struct relay *relay, enum why why, const char *text)
 {
     struct passage_sink sink = sink_of(relay);
+    if (relay->answer_size > 0) {
+        relay->upstream_has_failed = true;
+        return;
+    }
     if (!relay->is_over)
         passage_finish(relay->settings.passage, &sink);
     if (relay->client_has_ended)
@@ -167,18 +262,9 @@ static void on_upstream_end(void *owner)
     over_by_upstream(owner, WHY_SERVER_GONE, "the mail server closed the connection");
 }
 
-static void on_client_drained(void *owner)
+static void on_drained(void *owner)
 {
-    struct relay *relay = owner;
-    if (!relay->is_over)
-        stream_read_start(relay->settings.upstream);
-}
-
-static void on_upstream_drained(void *owner)
-{
-    struct relay *relay = owner;
-    if (!relay->is_over && buf_size(&relay->held) == 0)
-        stream_read_start(relay->settings.client);
+    update_reading(owner);
 }
 
 static void on_client_failed(void *owner, enum why why, const char *text)
@@ -200,14 +286,38 @@ static void on_closed(void *owner)
 
 static const struct stream_ops client_ops = {.on_read = on_client_read,
                                              .on_end = on_client_end,
-                                             .on_drained = on_client_drained,
+                                             .on_drained = on_drained,
                                              .on_failed = on_client_failed,
                                              .on_closed = on_closed};
 static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
                                                .on_end = on_upstream_end,
-                                               .on_drained = on_upstream_drained,
+                                               .on_drained = on_drained,
                                                .on_failed = on_upstream_failed,
                                                .on_closed = on_closed};
+
+/* ---- what is awaited ---- */
+
+void relay_release(struct relay *relay)
+{
+    struct buf awaited = relay->awaited;
+    size_t size = relay->answer_size;
+    if (relay->is_over || size == 0)
+        return;
+    relay->answer_size = 0;
+    buf_init(&relay->awaited, AWAITED_MAX);
+    pass_upstream(relay, slice_take(buf_bytes(&awaited), size));
+    feed_upstream(relay, slice_skip(buf_bytes(&awaited), size));
+    buf_fini(&awaited);
+    if (relay->answer_size == 0 && relay->upstream_has_failed)
+        over_by_upstream(relay, WHY_SERVER_GONE, "the connection to the mail server broke");
+    update_reading(relay);
+}
+
+void relay_set_paused(struct relay *relay, bool is_paused)
+{
+    relay->is_paused = is_paused;
+    update_reading(relay);
+}
 
 /* ---- the end ---- */
 
@@ -224,14 +334,16 @@ static bool message_goes_on(const struct relay *relay)
 {
     uint64_t owed =
         RELAY_CONTENT_OCTETS_PER_SECOND * (uint64_t)relay->settings.content_milliseconds / 1000;
-    return stream_is_congested(relay->settings.upstream) ||
+    return stream_is_congested(relay->settings.upstream) || relay->is_paused ||
            relay->client_bytes - relay->window_bytes >= owed;
 }
 
 static void on_deadline(struct deadline *deadline)
 {
     struct relay *relay = CONTAINER_OF(deadline, struct relay, deadline);
-    if (!relay->is_in_window) {
+    if (!relay->is_in_window && (relay->is_paused || relay->answer_size > 0)) {
+        note_life(relay);
+    } else if (!relay->is_in_window) {
         relay_dismiss(relay, WHY_TIMEOUT, "nothing was said for too long");
     } else if (message_goes_on(relay)) {
         relay->is_in_window = false;
@@ -243,18 +355,20 @@ static void on_deadline(struct deadline *deadline)
 
 void relay_start(struct relay *relay, const struct relay_settings *settings)
 {
-    *relay = (struct relay){.settings = *settings};
+    *relay = (struct relay){.settings = *settings, .is_paused = settings->is_paused};
     buf_init(&relay->held, HELD_MAX);
+    buf_init(&relay->awaited, AWAITED_MAX);
     deadline_init(&relay->deadline, on_deadline);
     stream_set_owner(settings->client, &client_ops, relay);
     stream_set_owner(settings->upstream, &upstream_ops, relay);
-    stream_read_start(settings->client);
-    stream_read_start(settings->upstream);
+    update_reading(relay);
     note_life(relay);
 }
 
 void relay_fini(struct relay *relay)
 {
     passage_close(relay->settings.passage);
+    tap_close(relay->settings.tap);
     buf_fini(&relay->held);
+    buf_fini(&relay->awaited);
 }

@@ -97,14 +97,26 @@ static void set_patience(struct session *session)
 }
 
 /* A side is read while nothing of it is held, and it reads us. */
-static void set_reading(struct stream *stream, const struct buf *held)
+static void set_reading(struct session *session, struct stream *stream, const struct buf *held)
 {
     if (stream == NULL)
         return;
-    if (buf_size(held) == 0 && !stream_is_congested(stream))
+    if (buf_size(held) == 0 && !stream_is_congested(stream) && !session->gate->is_congested)
         stream_read_start(stream);
     else
         stream_read_stop(stream);
+}
+
+void session_update_reading(struct session *session)
+{
+    if (session->is_closing)
+        return;
+    if (session->is_relaying) {
+        relay_set_paused(&session->relay, session->gate->is_congested);
+        return;
+    }
+    set_reading(session, session->client, &session->held[SIDE_CLIENT]);
+    set_reading(session, session->upstream, &session->held[SIDE_UPSTREAM]);
 }
 
 /* Does what there is to do until the engine waits for something. */
@@ -126,8 +138,7 @@ static void pump(struct session *session)
     if (!goes_on)
         return;
     set_patience(session);
-    set_reading(session->client, &session->held[SIDE_CLIENT]);
-    set_reading(session->upstream, &session->held[SIDE_UPSTREAM]);
+    session_update_reading(session);
 }
 
 static void tell(struct session *session, const struct fact *fact)
@@ -272,8 +283,18 @@ static void on_relay_over(void *owner, enum why why, const char *text)
     session_close(owner, why, text);
 }
 
-const struct relay_ops session_relay_ops = {.on_over = on_relay_over,
-                                            .on_stream_closed = on_part_closed};
+static void on_relay_record(void *owner, const struct record *record, bool is_awaited)
+{
+    const struct session *session = owner;
+    const struct message_record message = {.session = session->number,
+                                           .listener = session->settings.listener,
+                                           .receipt = is_awaited ? session->number : 0,
+                                           .record = *record};
+    gate_record(session->gate, &message);
+}
+
+const struct relay_ops session_relay_ops = {
+    .on_over = on_relay_over, .on_stream_closed = on_part_closed, .on_record = on_relay_record};
 
 static void on_patience_over(struct deadline *deadline)
 {
@@ -352,6 +373,12 @@ int session_take(struct session *session, const struct message *message)
     return 0;
 }
 
+void session_release(struct session *session)
+{
+    if (!session->is_closing && session->is_relaying)
+        relay_release(&session->relay);
+}
+
 void session_dismiss(struct session *session, enum why why, const char *text)
 {
     if (session->is_closing)
@@ -400,6 +427,7 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     }
     session->open_parts = 1;
     session->number = ++gate->next_session;
+    session->began = uv_hrtime();
     session->patience = PATIENCE_NONE;
     list_init(&session->list_node);
     list_init(&session->table_node);

@@ -171,6 +171,16 @@ static void do_hang_up(struct session *session)
     session->grant = 0;
 }
 
+static struct tap *open_tap(const struct session *session)
+{
+    const struct message_audit *audit = &session->gate->configure.audit;
+    if (!audit->is_on)
+        return NULL;
+    return tap_open(&(struct tap_settings){.protocol = session_configure(session)->protocol,
+                                           .wants_arguments = audit->wants_arguments,
+                                           .awaits_each = audit->holds_replies});
+}
+
 /* From here the session is two sockets, the TLS objects and this struct. */
 static void do_pass(struct session *session)
 {
@@ -180,6 +190,9 @@ static void do_pass(struct session *session)
         .upstream = session->upstream,
         .passage =
             engine_passage(session->engine, session_configure(session)->rejects_bare_newline),
+        .tap = open_tap(session),
+        .ends_unparsable = gate->configure.audit.ends_unparsable,
+        .is_paused = gate->is_congested,
         .idle = gate->idle,
         .content = gate->content,
         .content_milliseconds = gate->settings.content,

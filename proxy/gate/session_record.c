@@ -41,6 +41,9 @@ void session_record_close(const struct session *session, enum why why, const cha
     begin(session, &record, ACTION_SESSION_CLOSE, why, reason);
     record_add_number(&record.record, FIELD_CLIENT_BYTES, session->relay.client_bytes);
     record_add_number(&record.record, FIELD_SERVER_BYTES, session->relay.server_bytes);
+    record_add_number(&record.record, FIELD_DURATION, uv_hrtime() - session->began);
+    if (session->relay.settings.tap != NULL)
+        record_add_number(&record.record, FIELD_COMMANDS, tap_count(session->relay.settings.tap));
     gate_record(session->gate, &record);
 }
 

@@ -41,6 +41,11 @@ void tap_close(struct tap *tap)
     tap->kind->free(tap);
 }
 
+bool tap_is_awaited(const struct tap *tap)
+{
+    return tap->is_awaited;
+}
+
 bool tap_is_off(const struct tap *tap)
 {
     return tap->is_off;

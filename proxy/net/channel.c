@@ -123,6 +123,8 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     write_next(channel);
+    if (channel_queued(channel) == 0 && channel->ops->on_drained != NULL)
+        channel->ops->on_drained(channel->owner);
 }
 
 /* Starts the one uv_write when there is something to write and none is under way. */
@@ -148,12 +150,17 @@ static size_t write_at_once(struct channel *channel, struct slice header, struct
     return written > 0 ? (size_t)written : 0;
 }
 
+size_t channel_queued(const struct channel *channel)
+{
+    return buf_size(&channel->sending) + buf_size(&channel->waiting);
+}
+
 int channel_send(struct channel *channel, struct slice frame)
 {
     ENSURE(frame.size > 0);
     if (channel->closing || channel->failed)
         return ERR_CLOSED;
-    size_t queued = buf_size(&channel->sending) + buf_size(&channel->waiting);
+    size_t queued = channel_queued(channel);
     if (frame.size > channel->frame_max ||
         FRAME_HEADER_SIZE + frame.size > channel->queue_max - queued)
         return ERR_FULL;

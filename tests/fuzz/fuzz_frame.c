@@ -42,7 +42,8 @@ static void on_closed(void *owner)
     receiver->closings++;
 }
 
-static const struct channel_ops ops = {on_frame, on_failed, on_closed};
+static const struct channel_ops ops = {
+    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_closed};
 
 static void feed(struct loop *loop, int peer, struct slice input, size_t piece)
 {

@@ -29,6 +29,7 @@ struct world_wish {
     int64_t flush, login, idle, content;
     uint32_t max_sessions;
     bool is_of_other_user;
+    struct message_audit audit;
     const char *bundle; /* instead of the root's certificate */
 };
 
@@ -65,6 +66,9 @@ struct world {
     struct seen seen[SESSIONS_MAX]; /* by number */
     unsigned ready, rejected;
     char rejection[200];
+    unsigned commands; /* that were told of */
+    unsigned taps_off;
+    uint64_t receipt; /* of the last record that had one; 0: none since the test looked */
 
     int client_listener; /* the keeper's own descriptor of it, which stays open */
     uint16_t client_port;

@@ -88,6 +88,7 @@ static inline void keeper_configure(struct world *world, const struct world_wish
     struct message_configure configure = {.gate = 1,
                                           .log_level = LOG_LEVEL_ERROR,
                                           .user_id = (uint32_t)getuid() + wish->is_of_other_user,
+                                          .audit = wish->audit,
                                           .listeners = &listener,
                                           .listener_count = 1,
                                           .authorities = &bundle,
@@ -154,6 +155,12 @@ static inline void take_record(struct world *world, const struct message_record 
         return;
     }
     struct seen *seen = seen_of(world, record->session);
+    world->commands += record->record.action == ACTION_COMMAND;
+    world->taps_off += record->record.action == ACTION_TAP_OFF;
+    if (record->receipt != 0) {
+        assert_true(world->receipt == 0);
+        world->receipt = record->receipt;
+    }
     /* FORGET is the last that is said of a session. */
     assert_int_equal(seen->forgets, 0);
     take_session_record(seen, &record->record);

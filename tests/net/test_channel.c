@@ -67,7 +67,8 @@ static void on_closed(void *owner)
     fixture->closings++;
 }
 
-static const struct channel_ops ops = {on_frame, on_failed, on_closed};
+static const struct channel_ops ops = {
+    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_closed};
 
 static struct fixture *fixture_new_sized(size_t frame_max, size_t queue_max)
 {
