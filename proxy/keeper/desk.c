@@ -49,6 +49,14 @@ static void send_end_grant(struct desk *desk, unsigned gate, int64_t grant)
     desk_send(desk, gate, &message, status);
 }
 
+static void send_durable(struct desk *desk, unsigned gate, uint64_t receipt)
+{
+    struct buf message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    int status = message_write_number(&message, MESSAGE_DURABLE, 0, receipt);
+    desk_send(desk, gate, &message, status);
+}
+
 /* ---- the table ---- */
 
 static struct list *bucket_of(struct desk *desk, unsigned gate, uint64_t number)
@@ -336,6 +344,8 @@ static void write_record(struct desk *desk, unsigned gate, const struct message_
         place.protocol = protocol_name(listener->protocol);
     }
     journal_write(desk->parts.journal, &place, &record->record);
+    if (record->receipt != 0)
+        send_durable(desk, gate, record->receipt);
 }
 
 static int take_records(struct desk *desk, unsigned gate, const struct message *message)
