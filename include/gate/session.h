@@ -19,6 +19,7 @@ struct session_settings {
     struct peer_address peer;
     const char *refusal; /* not NULL: said, with refusal_why, instead of a greeting */
     enum why refusal_why;
+    struct slice first_word; /* of one that spoke before it was greeted; borrowed */
 };
 
 /* Takes over the descriptor. On failure it is closed and nothing is left. */

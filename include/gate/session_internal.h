@@ -49,8 +49,13 @@ void session_close(struct session *session, enum why why, const char *text);
 void session_hang_up(struct session *session);
 
 /* session_record.c */
-void session_record(const struct session *session, enum record_action action, enum why why,
-                    const char *reason);
+void session_record_open(const struct session *session);
+/* A client of another protocol. */
+void session_record_foreign(const struct session *session, const char *reason,
+                            struct slice first_word);
+/* Upstream. */
+void session_record_login(const struct session *session, enum why why, const char *mechanism,
+                          const char *reason);
 void session_record_close(const struct session *session, enum why why, const char *reason);
 /* `why` WHY_NONE: TLS is up. */
 void session_record_connect(const struct session *session, enum why why, const char *reason);

@@ -89,9 +89,12 @@ enum deed_kind {
      * nobody: they are fed as always, and end the session. */
     DEED_START_TLS,
     DEED_LEARNED, /* what the upstream can do, as lines in `bytes`: to be offered the next time */
-    DEED_NOTE,    /* something for the record: `note`, `why` (NONE: success), `text` */
-    DEED_PASS,    /* relay from here, by engine_passage */
-    DEED_END      /* flush what was sent to the client, then close everything: `why`, `text` */
+    /* Something for the record: `note`, `why` (NONE: success), `text`; of a login upstream its
+     * `mechanism`, of another protocol's client the first word that it said, as far as `bytes` go.
+     */
+    DEED_NOTE,
+    DEED_PASS, /* relay from here, by engine_passage */
+    DEED_END   /* flush what was sent to the client, then close everything: `why`, `text` */
 };
 
 enum engine_note { ENGINE_NOTE_CROSS_PROTOCOL, ENGINE_NOTE_UPSTREAM_AUTH };

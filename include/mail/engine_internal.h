@@ -60,6 +60,8 @@ struct engine {
     struct buf
         first_message; /* base64, kept for the second step when there is no initial response */
     char mechanism[MECHANISM_MAX];
+    uint8_t foreign_word[16]; /* how a client of another protocol began */
+    size_t foreign_word_size;
     char upstream_tag[16];
     unsigned challenges;
     unsigned upstream_command;

@@ -105,12 +105,18 @@ static bool make_room(struct listener *listener)
     return true;
 }
 
+#define FIRST_WORD_MAX 16
+
 /* In these protocols the server speaks first. Who does not wait for it is none of their clients: a
  * browser that was made to post mail commands, for one. */
-static bool has_spoken(int descriptor)
+static bool has_spoken(int descriptor, uint8_t octets[FIRST_WORD_MAX], struct slice *word_out)
 {
-    uint8_t octet;
-    return recv(descriptor, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    ssize_t size = recv(descriptor, octets, FIRST_WORD_MAX, MSG_PEEK | MSG_DONTWAIT);
+    if (size <= 0)
+        return false;
+    struct slice said = slice_of(octets, (size_t)size);
+    (void)slice_next_word(&said, ' ', word_out);
+    return true;
 }
 
 static void welcome(struct listener *listener, int descriptor)
@@ -119,6 +125,7 @@ static void welcome(struct listener *listener, int descriptor)
                                         .waiting = &listener->waiting,
                                         .on_over = on_session_over,
                                         .owner = listener};
+    uint8_t octets[FIRST_WORD_MAX];
     struct err err;
     bool is_there = peer_address(descriptor, &settings.peer) == 0;
     if (!is_there) {
@@ -129,7 +136,8 @@ static void welcome(struct listener *listener, int descriptor)
         close(descriptor);
         return;
     }
-    if (listener->configure->tls != TLS_MODE_ON && has_spoken(descriptor)) {
+    if (listener->configure->tls != TLS_MODE_ON &&
+        has_spoken(descriptor, octets, &settings.first_word)) {
         settings.refusal = "you spoke before you were greeted";
         settings.refusal_why = WHY_CLIENT_PROTOCOL;
     } else if (!make_room(listener)) {

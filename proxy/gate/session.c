@@ -174,7 +174,7 @@ static void on_client_failed(void *owner, enum why why, const char *text)
     struct session *session = owner;
     (void)why;
     if (stream_tls(session->client) != NULL && !session->client_is_secure)
-        session_record(session, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, text);
+        session_record_foreign(session, text, SLICE_NONE);
     session_close(session, WHY_CLIENT_GONE, text);
 }
 
@@ -439,9 +439,10 @@ int session_open(struct gate *gate, int descriptor, const struct session_setting
     buf_init(&session->held[SIDE_CLIENT], LOOP_SCRATCH_SIZE);
     buf_init(&session->held[SIDE_UPSTREAM], LOOP_SCRATCH_SIZE);
     gate_add_session(gate, session);
-    session_record(session, ACTION_SESSION_OPEN, WHY_NONE, NULL);
+    session_record_open(session);
     if (settings->refusal_why == WHY_CLIENT_PROTOCOL)
-        session_record(session, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, settings->refusal);
+        session_record_foreign(session, settings->refusal, settings->first_word);
+    session->settings.first_word = SLICE_NONE;
     deadline_start(gate->login, &session->login_deadline);
     session->engine = new_engine(session);
     pump(session);

@@ -146,10 +146,10 @@ static void do_dial(struct session *session)
 
 static void do_note(struct session *session, const struct deed *deed)
 {
-    static const enum record_action actions[] = {
-        [ENGINE_NOTE_CROSS_PROTOCOL] = ACTION_CROSS_PROTOCOL,
-        [ENGINE_NOTE_UPSTREAM_AUTH] = ACTION_UPSTREAM_AUTH};
-    session_record(session, actions[deed->note], deed->why, deed->text);
+    if (deed->note == ENGINE_NOTE_CROSS_PROTOCOL)
+        session_record_foreign(session, deed->text, deed->bytes);
+    else
+        session_record_login(session, deed->why, deed->mechanism, deed->text);
 }
 
 /* What the login had of secrets. */

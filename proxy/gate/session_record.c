@@ -27,11 +27,28 @@ static void begin(const struct session *session, struct message_record *record,
     session_record_init(&record->record, action, why, reason, &session->settings.peer);
 }
 
-void session_record(const struct session *session, enum record_action action, enum why why,
-                    const char *reason)
+void session_record_open(const struct session *session)
 {
     struct message_record record;
-    begin(session, &record, action, why, reason);
+    begin(session, &record, ACTION_SESSION_OPEN, WHY_NONE, NULL);
+    gate_record(session->gate, &record);
+}
+
+void session_record_foreign(const struct session *session, const char *reason,
+                            struct slice first_word)
+{
+    struct message_record record;
+    begin(session, &record, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, reason);
+    record_add_text(&record.record, FIELD_FIRST_WORD, first_word);
+    gate_record(session->gate, &record);
+}
+
+void session_record_login(const struct session *session, enum why why, const char *mechanism,
+                          const char *reason)
+{
+    struct message_record record;
+    begin(session, &record, ACTION_UPSTREAM_AUTH, why, why == WHY_NONE ? NULL : reason);
+    record_add_string(&record.record, FIELD_MECHANISM, mechanism);
     gate_record(session->gate, &record);
 }
 

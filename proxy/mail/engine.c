@@ -190,6 +190,9 @@ bool engine_next(struct engine *engine, struct deed *deed_out)
         deed->mechanism = engine->asked_mechanism;
     } else if (deed->kind == DEED_LEARNED) {
         deed->bytes = buf_bytes(&engine->learned);
+    } else if (deed->kind == DEED_NOTE) {
+        deed->bytes = slice_of(engine->foreign_word, engine->foreign_word_size);
+        deed->mechanism = engine->mechanism;
     }
     *deed_out = *deed;
     return true;

@@ -7,6 +7,8 @@
  */
 #include "mail/engine_internal.h"
 
+#include <string.h>
+
 #define TLS_HANDSHAKE_RECORD 0x16
 
 static void unit_reader_clear(struct unit_reader *reader)
@@ -52,12 +54,13 @@ static void end_foreign(struct engine *engine, const char *what)
 
 static bool ends_as_foreign(struct engine *engine, struct slice line)
 {
-    if (is_http(line))
-        end_foreign(engine, "this is not an HTTP server");
-    else if (engine->dialect->refuses_headers && is_header(line))
-        end_foreign(engine, "this is not an HTTP server");
-    else
+    if (!is_http(line) && !(engine->dialect->refuses_headers && is_header(line)))
         return false;
+    struct slice word = slice_take(wire_take_word(&line), sizeof(engine->foreign_word));
+    engine->foreign_word_size = word.size;
+    if (word.size > 0)
+        memcpy(engine->foreign_word, word.data, word.size);
+    end_foreign(engine, "this is not an HTTP server");
     return true;
 }
 
