@@ -46,7 +46,8 @@ struct seen {
     struct buf secret;         /* of the last ASK or ANSWER */
     unsigned connects, logins; /* upstream-connect and upstream-auth without a reason against it */
     char connected[200];       /* TLS version */
-    char learned[200];         /* what the server can do */
+    char upstream_mechanism[32];
+    char learned[200]; /* what the server can do */
 };
 
 struct upstream {
@@ -68,7 +69,8 @@ struct world {
     char rejection[200];
     unsigned commands; /* that were told of */
     unsigned taps_off;
-    uint64_t receipt; /* of the last record that had one; 0: none since the test looked */
+    char first_word[80]; /* of the last client of another protocol */
+    uint64_t receipt;    /* of the last record that had one; 0: none since the test looked */
 
     int client_listener; /* the keeper's own descriptor of it, which stays open */
     uint16_t client_port;

@@ -135,6 +135,9 @@ static inline void take_session_record(struct seen *seen, const struct record *r
         seen->opens++;
     if (record->action == ACTION_UPSTREAM_CONNECT && record->why == WHY_NONE)
         take_connect(seen, record);
+    if (record->action == ACTION_UPSTREAM_AUTH)
+        copy_text_of(record, FIELD_MECHANISM, seen->upstream_mechanism,
+                     sizeof(seen->upstream_mechanism));
     if (record->action == ACTION_UPSTREAM_AUTH && record->why == WHY_NONE)
         seen->logins++;
     if (record->action == ACTION_SESSION_CLOSE) {
@@ -157,6 +160,9 @@ static inline void take_record(struct world *world, const struct message_record 
     struct seen *seen = seen_of(world, record->session);
     world->commands += record->record.action == ACTION_COMMAND;
     world->taps_off += record->record.action == ACTION_TAP_OFF;
+    if (record->record.action == ACTION_CROSS_PROTOCOL)
+        copy_text_of(&record->record, FIELD_FIRST_WORD, world->first_word,
+                     sizeof(world->first_word));
     if (record->receipt != 0) {
         assert_true(world->receipt == 0);
         world->receipt = record->receipt;

@@ -35,6 +35,7 @@ static void test_login_and_relay(void **state)
     assert_int_equal(seen->connects, 1);
     assert_string_equal(seen->connected, "1.3");
     assert_int_equal(seen->logins, 1);
+    assert_string_equal(seen->upstream_mechanism, "XOAUTH2");
     /* user=alice@example.org^Aauth=Bearer t0ken^A^A */
     assert_string_equal(upstream->authenticate,
                         "AUTHENTICATE XOAUTH2 "

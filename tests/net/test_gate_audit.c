@@ -118,6 +118,26 @@ static void test_what_cannot_be_followed_may_end_the_session(void **state)
     world_close(world);
 }
 
+static void test_strangers_first_words(void **state)
+{
+    struct world *world = world_ready(&submission);
+    (void)state;
+    struct far *browser = client_greeted(world);
+    client_say(browser, "GET /secret HTTP/1.1\r\n");
+    wait_for_end(world, browser);
+    wait_for_close(world, 1, WHY_CLIENT_PROTOCOL);
+    assert_string_equal(world->first_word, "GET");
+    struct far *hasty = client_connect(world);
+    far_send(hasty, SLICE_LITERAL("OPTIONS-ARE-LONG-TODAY / HTTP/1.1\r\n"));
+    far_turn(hasty);
+    wait_for_end(world, hasty);
+    wait_for_close(world, 2, WHY_CLIENT_PROTOCOL);
+    assert_string_equal(world->first_word, "OPTIONS-ARE-LONG");
+    far_close(browser);
+    far_close(hasty);
+    world_close(world);
+}
+
 /* ---- answers that are held ---- */
 
 static void test_answers_wait_for_their_records(void **state)
@@ -370,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_nobody_looks_on_when_it_is_off),
         cmocka_unit_test(test_what_cannot_be_followed_passes),
         cmocka_unit_test(test_what_cannot_be_followed_may_end_the_session),
+        cmocka_unit_test(test_strangers_first_words),
         cmocka_unit_test(test_answers_wait_for_their_records),
         cmocka_unit_test(test_commands_pass_while_an_answer_waits),
         cmocka_unit_test(test_a_message_sent_is_on_disk_first),
