@@ -87,6 +87,8 @@ struct message_granted {
     char *mechanisms; /* separated by spaces, in order of preference; "" = as the server offers */
     char *user;       /* SASL user upstream */
     struct secret token;
+    bool is_read_only;   /* the client may change nothing */
+    char *senders;       /* as whom it may send: addresses separated by spaces; "": anybody */
     bool is_password;    /* `token` is the upstream's password, for PLAIN, LOGIN and SCRAM */
     uint64_t generation; /* of the token; given back in AGAIN */
 };

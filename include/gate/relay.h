@@ -48,9 +48,11 @@ struct relay_settings {
 /* Embedded in the session. */
 struct relay {
     struct relay_settings settings;
-    struct buf held;    /* of the client, what the passage has not consumed */
-    struct buf awaited; /* of the server: an answer whose record is awaited, and more */
-    size_t answer_size; /* of that answer; 0: none is awaited */
+    struct buf held;      /* of the client, what the passage has not consumed */
+    struct buf awaited;   /* of the server: an answer whose record is awaited, and more */
+    size_t answer_size;   /* of that answer; 0: none is awaited */
+    bool denial_is_due;   /* what a narrow grant denied is to be answered */
+    bool denial_is_first; /* of the two, when both wait */
     struct deadline deadline;
     uint64_t client_bytes; /* octets from the client */
     uint64_t server_bytes; /* octets from the server */

@@ -10,7 +10,7 @@
 #include "keeper/broker.h"
 #include "keeper/command.h"
 
-#define COMMAND_KEYS_MAX 4
+#define COMMAND_KEYS_MAX 6
 
 struct command_rule {
     const char *name;

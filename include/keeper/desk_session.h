@@ -64,6 +64,8 @@ struct desk_session {
     /* from then on */
     struct desk_account *account;
     int64_t grant; /* 0: nobody had to log in */
+    bool is_read_only;
+    char *senders; /* NULL: anybody */
     struct broker_ticket *ticket;
     struct resolve_ticket *lookup;
     struct secret token;

@@ -28,6 +28,7 @@
 struct engine;
 struct dialect;
 struct passage;
+struct passage_settings;
 
 enum side { SIDE_CLIENT, SIDE_UPSTREAM };
 
@@ -131,8 +132,10 @@ void engine_tell(struct engine *engine, const struct fact *fact);
 MUST_CHECK bool engine_next(struct engine *engine, struct deed *deed_out);
 
 enum engine_patience engine_patience(const struct engine *engine);
-/* After PASS: what the relay passes the bytes through; it is the caller's. */
-struct passage *engine_passage(const struct engine *engine, bool rejects_bare_newline);
+/* After PASS: what the relay passes the bytes through; it is the caller's. The capabilities in the
+ * settings are ours. */
+struct passage *engine_passage(const struct engine *engine,
+                               const struct passage_settings *settings);
 /* After PASS: what the client said already that the upstream is to hear first; borrowed. */
 struct slice engine_said_already(const struct engine *engine);
 /* The name of the phase, for the log. */

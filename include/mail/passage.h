@@ -9,6 +9,9 @@
  * answer: what passage_feed did not consume stays with the owner, who feeds it again whenever the
  * server has said something. The server's bytes are always consumed.
  *
+ * Where a grant is narrow (mail/policy.h), what it does not allow is told to the owner and answered
+ * here, behind passage_release if the owner wants that; the client waits until then.
+ *
  * However the bytes are cut, what is passed is the same. A passage has no memory that a peer can
  * make grow beyond the maxima of its protocol.
  */
@@ -20,11 +23,16 @@
 struct passage_settings {
     struct slice capabilities; /* of the upstream, in the dialect's own form; borrowed */
     bool rejects_bare_newline; /* SMTP: a message with one is refused, not mended */
+    bool is_read_only;         /* nothing is changed, nothing sent */
+    const char *senders;       /* SMTP: separated by spaces; NULL or "": anybody. Borrowed */
 };
 
 /* Where bytes go; called any number of times from within the functions below. */
 struct passage_sink {
     void (*pass)(void *owner, enum side to, struct slice bytes); /* borrowed during the call */
+    /* Only of a narrow grant: the command `verb` breaks the rule. True: its answer is to wait for
+     * passage_release. */
+    bool (*deny)(void *owner, const char *rule, struct slice verb);
     void *owner;
 };
 
@@ -32,6 +40,7 @@ struct passage_sink {
 struct passage {
     const struct passage_kind *kind;
     bool content_is_due; /* the client is sending a message: it may not take its time */
+    bool awaits_release; /* a command was denied, and its answer waits */
     bool is_over;        /* nothing more passes: the owner ends the session, with this: */
     enum why why;
     const char *text;
@@ -46,6 +55,7 @@ struct passage_kind {
     void (*finish)(struct passage *passage, const struct passage_sink *sink);
     void (*say_bye)(struct passage *passage, enum why why, const char *text,
                     const struct passage_sink *sink);
+    void (*release)(struct passage *passage, const struct passage_sink *sink);
 };
 
 void passage_close(struct passage *passage);
@@ -57,6 +67,10 @@ void passage_finish(struct passage *passage, const struct passage_sink *sink);
 /* Tells the client why its session ends, if that can be understood where the stream is. */
 void passage_say_bye(struct passage *passage, enum why why, const char *text,
                      const struct passage_sink *sink);
+
+/* The answer that waits may be said; then what was not consumed of the client's bytes is fed again.
+ * Fine when none waits. */
+void passage_release(struct passage *passage, const struct passage_sink *sink);
 
 /* For passages: ends it. `text` lives as long as the program. */
 void passage_end(struct passage *passage, enum why why, const char *text);

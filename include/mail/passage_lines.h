@@ -36,6 +36,8 @@ struct passage_lines_kind {
     uint8_t control_answer;         /* to a line with control characters in it: one of ours */
     const char *length_answer;      /* to one that is too long, with its line end */
     const char *const *own_answers; /* by number, less PASSAGE_OWN_ANSWER; with their line ends */
+    /* Which rule of mail/policy.h an answer of ours stands for; NULL: none. */
+    const char *(*rule)(uint8_t answer);
 };
 
 /* Embedded behind the struct passage of each. */
@@ -45,6 +47,7 @@ struct passage_lines {
     struct buf line;      /* the start of a command that has not come whole */
     struct buf answers;   /* one octet for each command that is unanswered */
     bool waits;           /* no command is taken before the server has answered */
+    uint8_t denied;       /* the answer to a command that waits for its release, or 0 */
     bool is_within_reply; /* part of an answer was passed already */
 };
 
@@ -55,6 +58,8 @@ void passage_lines_fini(struct passage_lines *lines);
 /* Takes commands until one makes the client wait or ends the passage. Returns what it consumed. */
 MUST_CHECK size_t passage_lines_feed(struct passage_lines *lines, struct slice bytes,
                                      const struct passage_sink *sink);
+/* The denied command may be answered. */
+void passage_lines_release(struct passage_lines *lines, const struct passage_sink *sink);
 /* An answer to come; for commands that are no line (the end of a message). */
 void passage_lines_expect(struct passage_lines *lines, uint8_t answer);
 /* What the server's next answer is to; 0 when it was not asked. */

@@ -92,6 +92,8 @@ int message_write_granted(struct buf *out, uint64_t session, const struct messag
     message_put_string(&writer, granted->mechanisms, MESSAGE_TEXT_MAX);
     message_put_string(&writer, granted->user, CREDENTIAL_USER_MAX);
     message_put_bytes(&writer, secret_bytes(&granted->token), MESSAGE_TOKEN_MAX);
+    pack_u8(&writer.fields, granted->is_read_only);
+    message_put_string(&writer, granted->senders, MESSAGE_TEXT_MAX);
     pack_u8(&writer.fields, granted->is_password);
     pack_u64(&writer.fields, granted->generation);
     return message_end(&writer, out);
@@ -237,6 +239,8 @@ int message_read_granted(const struct message *message, struct message_granted *
         message_take_string(&reader, MESSAGE_TEXT_PRINTABLE, MESSAGE_TEXT_MAX);
     granted_out->user = message_take_string(&reader, MESSAGE_TEXT_NAME, CREDENTIAL_USER_MAX);
     struct slice token = message_take_bytes(&reader, MESSAGE_TOKEN_MAX);
+    granted_out->is_read_only = message_take_bool(&reader);
+    granted_out->senders = message_take_string(&reader, MESSAGE_TEXT_NAME, MESSAGE_TEXT_MAX);
     granted_out->is_password = message_take_bool(&reader);
     granted_out->generation = unpack_u64(&reader);
     if (granted_out->port == 0 || granted_out->address_count == 0 || token.size == 0)
@@ -308,6 +312,7 @@ void message_granted_clear(struct message_granted *granted)
     mem_free(granted->host);
     mem_free(granted->mechanisms);
     mem_free(granted->user);
+    mem_free(granted->senders);
     secret_wipe(&granted->token);
     *granted = (struct message_granted){0};
 }

@@ -63,6 +63,9 @@ static int run(const struct arguments *arguments)
     ask_add(request, "name", name);
     ask_add(request, "protocols", arguments_value(arguments, "--protocols"));
     ask_add(request, "mechanisms", mechanisms_of(arguments));
+    ask_add(request, "access",
+            arguments_value(arguments, "--read-only") == NULL ? NULL : "read-only");
+    ask_add(request, "from", arguments_value(arguments, "--from"));
     if (arguments_value(arguments, "--password-stdin") != NULL &&
         !add_password(arguments, request)) {
         json_decref(request);
@@ -78,11 +81,12 @@ static int run(const struct arguments *arguments)
 static const struct flag flags[] = {
     {"--name", "NAME", "which client it is for; needed"},
     {"--protocols", "LIST", "imap,pop3,smtp or less of these (default: all)"},
+    {"--read-only", NULL, "it changes nothing in the mailbox, and sends nothing"},
+    {"--from", "ADDRESS", "it sends as this address alone (or these, separated by spaces)"},
     {"--challenge", NULL, "also for CRAM-MD5, DIGEST-MD5 and SCRAM: keeps the password itself"},
     {"--apop", NULL, "also for APOP of POP3: keeps the password itself"},
     {"--password-stdin", NULL, "a password of your own, as one line on stdin"},
 };
-static const char *const absent[] = {"--read-only", "--from", NULL};
 
 const struct subcommand subcommand_grant = {
     .name = "grant",
@@ -92,6 +96,5 @@ const struct subcommand subcommand_grant = {
     .operands_maximum = 1,
     .flags = flags,
     .flag_count = LENGTH_OF(flags),
-    .absent = absent,
     .run = run,
 };

@@ -4,16 +4,24 @@
 #include "cli/ask.h"
 #include "cli/print.h"
 
-#define COLUMNS 7
+#define COLUMNS 8
 
 static const char *const headings[COLUMNS] = {"NUMBER", "ACCOUNT", "NAME",    "PROTOCOLS",
-                                              "KIND",   "CREATED", "LAST USE"};
+                                              "ACCESS", "KIND",    "CREATED", "LAST USE"};
 
 /* The texts that are made for one row; the others lie in the JSON. */
 struct row_texts {
-    char number[24], kind[40];
+    char number[24], access[500], kind[40];
     char created[PRINT_TIME_CAPACITY], last_used[PRINT_TIME_CAPACITY];
 };
+
+static void fill_access(const json_t *grant, char *out, size_t capacity)
+{
+    const char *from = ask_text(grant, "from");
+    bool is_read_only = json_is_true(json_object_get(grant, "read_only"));
+    snprintf(out, capacity, "%s%s%s", is_read_only ? "read-only" : "all",
+             *from == '\0' ? "" : ", from ", from);
+}
 
 static void fill_row(const json_t *grant, struct row_texts *texts, const char *cells[COLUMNS])
 {
@@ -21,13 +29,15 @@ static void fill_row(const json_t *grant, struct row_texts *texts, const char *c
     snprintf(texts->number, sizeof(texts->number), "%lld", (long long)ask_number(grant, "number"));
     snprintf(texts->kind, sizeof(texts->kind), "%s%s%s", ask_text(grant, "kind"),
              *mechanisms == '\0' ? "" : ":", mechanisms);
+    fill_access(grant, texts->access, sizeof(texts->access));
     cells[0] = texts->number;
     cells[1] = ask_text(grant, "account");
     cells[2] = ask_text(grant, "name");
     cells[3] = ask_text(grant, "protocols");
-    cells[4] = texts->kind;
-    cells[5] = print_time(ask_number(grant, "created"), texts->created);
-    cells[6] = print_time(ask_number(grant, "last_used"), texts->last_used);
+    cells[4] = texts->access;
+    cells[5] = texts->kind;
+    cells[6] = print_time(ask_number(grant, "created"), texts->created);
+    cells[7] = print_time(ask_number(grant, "last_used"), texts->last_used);
 }
 
 static void print_grants(const json_t *grants)

@@ -18,6 +18,7 @@
 /* One read, and at the beginning what the login had left. */
 #define HELD_MAX    (2 * LOOP_SCRATCH_SIZE)
 #define AWAITED_MAX (2 * LOOP_SCRATCH_SIZE)
+#define VERB_MAX    32u /* of a command that was denied */
 
 /* ---- the tap ---- */
 
@@ -108,9 +109,25 @@ static void pass(void *owner, enum side to, struct slice bytes)
         stream_read_stop(source);
 }
 
+/* Without a journal there is nothing to wait for. */
+static bool deny(void *owner, const char *rule, struct slice verb)
+{
+    struct relay *relay = owner;
+    struct record record;
+    bool is_awaited = relay->settings.tap != NULL;
+    record_init(&record, ACTION_POLICY, WHY_POLICY, now().wall);
+    record_add_text(&record, FIELD_VERB, slice_take(verb, VERB_MAX));
+    record_add_string(&record, FIELD_POLICY_RULE, rule);
+    record_add_string(&record, FIELD_POLICY_ACTION, "deny");
+    relay->denial_is_due = is_awaited;
+    relay->denial_is_first = is_awaited && relay->answer_size == 0;
+    relay->settings.ops->on_record(relay->settings.owner, &record, is_awaited);
+    return is_awaited;
+}
+
 static struct passage_sink sink_of(struct relay *relay)
 {
-    return (struct passage_sink){.pass = pass, .owner = relay};
+    return (struct passage_sink){.pass = pass, .deny = deny, .owner = relay};
 }
 
 /* A message has windows in which enough of it must come; they are not begun anew by each read. */
@@ -297,19 +314,38 @@ static const struct stream_ops upstream_ops = {.on_read = on_upstream_read,
 
 /* ---- what is awaited ---- */
 
-void relay_release(struct relay *relay)
+static void release_denial(struct relay *relay)
+{
+    struct passage_sink sink = sink_of(relay);
+    relay->denial_is_due = false;
+    relay->denial_is_first = false;
+    passage_release(relay->settings.passage, &sink);
+    after_feeding(relay);
+    feed_held(relay);
+}
+
+static void release_answer(struct relay *relay)
 {
     struct buf awaited = relay->awaited;
     size_t size = relay->answer_size;
-    if (relay->is_over || size == 0)
-        return;
     relay->answer_size = 0;
+    relay->denial_is_first = relay->denial_is_due;
     buf_init(&relay->awaited, AWAITED_MAX);
     pass_upstream(relay, slice_take(buf_bytes(&awaited), size));
     feed_upstream(relay, slice_skip(buf_bytes(&awaited), size));
     buf_fini(&awaited);
     if (relay->answer_size == 0 && relay->upstream_has_failed)
         over_by_upstream(relay, WHY_SERVER_GONE, "the connection to the mail server broke");
+}
+
+void relay_release(struct relay *relay)
+{
+    if (relay->is_over)
+        return;
+    if (relay->denial_is_due && (relay->denial_is_first || relay->answer_size == 0))
+        release_denial(relay);
+    else if (relay->answer_size > 0)
+        release_answer(relay);
     update_reading(relay);
 }
 

@@ -185,19 +185,22 @@ static struct tap *open_tap(const struct session *session)
 static void do_pass(struct session *session)
 {
     struct gate *gate = session->gate;
-    struct relay_settings settings = {
-        .client = session->client,
-        .upstream = session->upstream,
-        .passage =
-            engine_passage(session->engine, session_configure(session)->rejects_bare_newline),
-        .tap = open_tap(session),
-        .ends_unparsable = gate->configure.audit.ends_unparsable,
-        .is_paused = gate->is_congested,
-        .idle = gate->idle,
-        .content = gate->content,
-        .content_milliseconds = gate->settings.content,
-        .ops = &session_relay_ops,
-        .owner = session};
+    const struct passage_settings passage = {
+        .rejects_bare_newline = session_configure(session)->rejects_bare_newline,
+        .is_read_only = session->granted->is_read_only,
+        .senders = session->granted->senders,
+    };
+    struct relay_settings settings = {.client = session->client,
+                                      .upstream = session->upstream,
+                                      .passage = engine_passage(session->engine, &passage),
+                                      .tap = open_tap(session),
+                                      .ends_unparsable = gate->configure.audit.ends_unparsable,
+                                      .is_paused = gate->is_congested,
+                                      .idle = gate->idle,
+                                      .content = gate->content,
+                                      .content_milliseconds = gate->settings.content,
+                                      .ops = &session_relay_ops,
+                                      .owner = session};
     deadline_stop(&session->deadline);
     deadline_stop(&session->login_deadline);
     list_remove(&session->waiting_node);

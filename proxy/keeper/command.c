@@ -41,7 +41,7 @@ static const struct command_rule rules[] = {
      false,
      command_run_grant,
      {"account", "name"},
-     {"protocols", "password", "mechanisms"}},
+     {"protocols", "password", "mechanisms", "access", "from"}},
     {"grants", false, command_run_grants, {NULL}, {"account"}},
     {"login", false, command_run_login, {"account"}, {"refresh_token", "password"}},
     {"logout", false, command_run_logout, {"account"}, {NULL}},

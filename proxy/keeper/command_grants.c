@@ -18,6 +18,7 @@
 #include "keeper/grant_verifier.h"
 
 #define GRANT_NAME_MAX     64
+#define SENDERS_MAX        400
 #define PROTOCOLS_CAPACITY sizeof("imap,pop3,smtp")
 #define CLASSES_CAPACITY   sizeof("challenge,apop")
 
@@ -137,17 +138,34 @@ static enum vault_grant_kind kind_of(const struct command *command)
     return command_value(command, "password") == NULL ? VAULT_GRANT_GENERATED : VAULT_GRANT_CHOSEN;
 }
 
+/* Addresses, separated by single spaces. */
+static bool is_list_of_senders(const char *text)
+{
+    struct slice rest = slice_of_string(text), address;
+    if (rest.size == 0 || rest.size > SENDERS_MAX || rest.data[rest.size - 1] == ' ')
+        return false;
+    while (slice_next_word(&rest, ' ', &address)) {
+        size_t at = slice_find(address, '@');
+        if (at == 0 || at + 1 >= address.size || slice_find(address, '<') < address.size ||
+            slice_find(address, '>') < address.size)
+            return false;
+    }
+    return true;
+}
+
 static void grant_account(struct command *command, const char *account, char *protocols,
                           const bool *classes)
 {
+    const char *from = command_value(command, "from");
     char *name = mem_copy_string(command_value(command, "name"));
     char *label = mem_copy_string(account);
-    char no_address[] = "";
+    char *senders = mem_copy_string(from == NULL ? "" : from);
     const struct vault_grant grant = {
         .account = label,
         .name = name,
         .protocols = protocols,
-        .from = no_address,
+        .read_only = command_value(command, "access") != NULL,
+        .from = senders,
         .kind = kind_of(command),
         .classes = {classes[VAULT_GRANT_CHALLENGE], classes[VAULT_GRANT_APOP]},
     };
@@ -155,6 +173,7 @@ static void grant_account(struct command *command, const char *account, char *pr
     if (make_password(command, &password))
         add_grant(command, &grant, &password);
     secret_wipe(&password);
+    mem_free(senders);
     mem_free(label);
     mem_free(name);
 }
@@ -174,6 +193,7 @@ void command_run_grant(struct command *command)
     const char *wanted = command_value(command, "protocols");
     char protocols[PROTOCOLS_CAPACITY] = "";
     const char *mechanisms = command_value(command, "mechanisms");
+    const char *access = command_value(command, "access"), *from = command_value(command, "from");
     bool classes[VAULT_GRANT_CLASSES] = {false};
     if (wanted != NULL && read_protocols(wanted, protocols) != 0)
         command_fail(command, EX_DATAERR,
@@ -183,6 +203,10 @@ void command_run_grant(struct command *command)
         command_fail(command, EX_DATAERR,
                      "%s is no list of mechanisms; write challenge, apop or challenge,apop",
                      mechanisms);
+    else if (access != NULL && strcmp(access, "read-only") != 0)
+        command_fail(command, EX_DATAERR, "%s is no kind of access; write read-only", access);
+    else if (from != NULL && !is_list_of_senders(from))
+        command_fail(command, EX_DATAERR, "%s is no address to send from", from);
     else
         grant_account(command, account->name, protocols, classes);
 }
@@ -206,10 +230,11 @@ static json_t *grant_row(const struct vault_grant *grant)
 {
     char mechanisms[CLASSES_CAPACITY];
     write_words(grant->classes, class_words, VAULT_GRANT_CLASSES, mechanisms, CLASSES_CAPACITY);
-    return json_pack("{s:I, s:o, s:o, s:s, s:s, s:s, s:I, s:I}", "number",
+    return json_pack("{s:I, s:o, s:o, s:s, s:b, s:o, s:s, s:s, s:I, s:I}", "number",
                      (json_int_t)grant->number, "account", command_text_string(grant->account),
                      "name", command_text_string(grant->name), "protocols",
-                     *grant->protocols == '\0' ? "imap,pop3,smtp" : grant->protocols, "kind",
+                     *grant->protocols == '\0' ? "imap,pop3,smtp" : grant->protocols, "read_only",
+                     grant->read_only, "from", command_text_string(grant->from), "kind",
                      kind_word(grant->kind), "mechanisms", mechanisms, "created",
                      (json_int_t)grant->created, "last_used", (json_int_t)grant->last_used);
 }

@@ -162,6 +162,7 @@ void desk_session_free(struct desk_session *session)
     mem_free(session->peer);
     mem_free(session->mechanism);
     mem_free(session->label);
+    mem_free(session->senders);
     mem_free(session);
 }
 

@@ -49,17 +49,12 @@ static struct desk_account *account_find(struct desk *desk, const char *label)
     return NULL;
 }
 
-/* WHY_NONE, or why not, with a text; so does the one below. What a grant narrows and nobody would
- * hold it to is refused: a read-only password must not write. */
+/* WHY_NONE, or why not, with a text; so does the one below. */
 static enum why judge_grant(const struct desk_session *session, const struct vault_grant *grant,
                             char text[TEXT_MAX])
 {
     if (!vault_grant_allows(grant, session->protocol)) {
         snprintf(text, TEXT_MAX, "this password is not for %s", protocol_name(session->protocol));
-        return WHY_POLICY;
-    }
-    if (grant->read_only || (*grant->from != '\0' && session->protocol == PROTOCOL_SMTP)) {
-        snprintf(text, TEXT_MAX, "this password is narrower than this version can enforce");
         return WHY_POLICY;
     }
     return WHY_NONE;
@@ -124,6 +119,10 @@ void desk_grant_approve(struct desk_session *session)
     }
     deadline_stop(&session->delay);
     desk_exchange_end(session);
+    if (grant != NULL) {
+        session->is_read_only = grant->read_only;
+        session->senders = mem_copy_string(grant->from);
+    }
     session->account = account_hold(desk, account->name);
     list_append(&session->account->sessions, &session->in_account);
     desk_session_note_login(session, WHY_NONE, "");
@@ -171,6 +170,8 @@ static void send_granted(struct desk_session *session, const struct account_conf
         .user = mem_copy_string(account_upstream_user(account, session->protocol)),
         .is_password = account->flow == FLOW_NONE,
         .generation = session->generation,
+        .is_read_only = session->is_read_only,
+        .senders = mem_copy_string(session->senders == NULL ? "" : session->senders),
     };
     struct buf message;
     buf_init(&message, MESSAGE_SIZE_MAX);

@@ -137,6 +137,7 @@ int gates_generation_new(const struct config *config, const struct message_offer
         .is_on = config->audit != AUDIT_OFF,
         .wants_arguments = config->audit == AUDIT_FULL,
         .holds_replies = config->audit_sync == AUDIT_SYNC_STRICT,
+        .ends_unparsable = config->audit_strict,
     };
     int status = fill_listeners(config, offers, configure, err);
     if (status == 0)

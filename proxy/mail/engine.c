@@ -200,12 +200,12 @@ bool engine_next(struct engine *engine, struct deed *deed_out)
 
 /* ---- what the relay gets ---- */
 
-struct passage *engine_passage(const struct engine *engine, bool rejects_bare_newline)
+struct passage *engine_passage(const struct engine *engine, const struct passage_settings *settings)
 {
+    struct passage_settings completed = *settings;
     ENSURE(engine->phase == PHASE_RELAY);
-    return engine->dialect->passage->open(
-        &(struct passage_settings){.capabilities = buf_bytes(&engine->capabilities),
-                                   .rejects_bare_newline = rejects_bare_newline});
+    completed.capabilities = buf_bytes(&engine->capabilities);
+    return engine->dialect->passage->open(&completed);
 }
 
 struct slice engine_said_already(const struct engine *engine)

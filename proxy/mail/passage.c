@@ -27,6 +27,12 @@ void passage_say_bye(struct passage *passage, enum why why, const char *text,
         passage->kind->say_bye(passage, why, text, sink);
 }
 
+void passage_release(struct passage *passage, const struct passage_sink *sink)
+{
+    if (!passage->is_over && passage->awaits_release)
+        passage->kind->release(passage, sink);
+}
+
 void passage_end(struct passage *passage, enum why why, const char *text)
 {
     if (passage->is_over)

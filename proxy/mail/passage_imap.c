@@ -2,15 +2,19 @@
  * Happy path: what comes is passed on as one slice.
  *
  *   a stream that cannot be followed   passes as it is: see mail/capability_filter.h
+ *   a grant that is read-only          see mail/policy_imap.h
  *   the end                            what was held back of a line goes first
  */
 #include "mail/passage_imap.h"
 
 #include <stdio.h>
 
+#include "mail/policy_imap.h"
+
 struct imap_passage {
     struct passage passage;
     struct capability_filter filter;
+    struct policy_imap *policy; /* NULL: the grant is not narrow */
 };
 
 const struct capability_rule passage_imap_capabilities = {.prefix = "* CAPABILITY ",
@@ -24,8 +28,11 @@ static struct imap_passage *self_of(struct passage *passage)
 static struct passage *open_passage(const struct passage_settings *settings)
 {
     struct imap_passage *self = mem_new(sizeof(*self));
-    (void)settings;
     self->passage.kind = &passage_imap;
+    if (settings->is_read_only) {
+        self->policy = mem_new(sizeof(*self->policy));
+        policy_imap_init(self->policy, settings->capabilities);
+    }
     capability_filter_init(&self->filter, &passage_imap_capabilities);
     return &self->passage;
 }
@@ -34,6 +41,9 @@ static void close_passage(struct passage *passage)
 {
     struct imap_passage *self = self_of(passage);
     capability_filter_fini(&self->filter);
+    if (self->policy != NULL)
+        policy_imap_fini(self->policy);
+    mem_free(self->policy);
     mem_free(self);
 }
 
@@ -43,15 +53,47 @@ static void pass_to_client(void *owner, struct slice bytes)
     sink->pass(sink->owner, SIDE_CLIENT, bytes);
 }
 
+/* Answers of ours, where a response may begin. */
+static void say_answers(struct imap_passage *self, const struct passage_sink *sink)
+{
+    if (self->policy == NULL || buf_size(&self->policy->answers) == 0 ||
+        !capability_filter_is_between_lines(&self->filter))
+        return;
+    sink->pass(sink->owner, SIDE_CLIENT, buf_bytes(&self->policy->answers));
+    buf_clear(&self->policy->answers);
+}
+
+static size_t feed_client(struct imap_passage *self, struct slice bytes,
+                          const struct passage_sink *sink)
+{
+    if (self->policy == NULL) {
+        sink->pass(sink->owner, SIDE_UPSTREAM, bytes);
+        return bytes.size;
+    }
+    size_t consumed = policy_imap_feed(self->policy, &self->passage, bytes, sink);
+    say_answers(self, sink);
+    return consumed;
+}
+
 static size_t feed(struct passage *passage, enum side from, struct slice bytes,
                    const struct passage_sink *sink)
 {
+    struct imap_passage *self = self_of(passage);
     struct passage_sink to = *sink;
     if (from == SIDE_CLIENT)
-        sink->pass(sink->owner, SIDE_UPSTREAM, bytes);
-    else
-        capability_filter_feed(&self_of(passage)->filter, bytes, pass_to_client, &to);
+        return feed_client(self, bytes, sink);
+    if (self->policy != NULL)
+        policy_imap_see(self->policy, bytes);
+    capability_filter_feed(&self->filter, bytes, pass_to_client, &to);
+    say_answers(self, sink);
     return bytes.size;
+}
+
+static void release(struct passage *passage, const struct passage_sink *sink)
+{
+    struct imap_passage *self = self_of(passage);
+    policy_imap_release(self->policy, passage);
+    say_answers(self, sink);
 }
 
 static void finish(struct passage *passage, const struct passage_sink *sink)
@@ -79,4 +121,5 @@ const struct passage_kind passage_imap = {
     .feed = feed,
     .finish = finish,
     .say_bye = say_bye,
+    .release = release,
 };

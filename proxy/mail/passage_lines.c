@@ -6,6 +6,7 @@
  *   one that is rewritten or ours      what came before it goes first
  *   a line that is too long            ends the passage
  *   too many commands unanswered       the client waits
+ *   one that a narrow grant denies     the client waits until it may be told so
  */
 #include "mail/passage_lines.h"
 
@@ -74,6 +75,36 @@ static void pass_on(struct slice run, const struct passage_sink *sink)
         sink->pass(sink->owner, SIDE_UPSTREAM, run);
 }
 
+static void expect_own_answer(struct passage_lines *lines, uint8_t answer,
+                              const struct passage_sink *sink)
+{
+    passage_lines_expect(lines, answer);
+    if (!lines->is_within_reply)
+        say_own_answers(lines, sink);
+}
+
+void passage_lines_release(struct passage_lines *lines, const struct passage_sink *sink)
+{
+    uint8_t answer = lines->denied;
+    lines->denied = 0;
+    lines->waits = false;
+    lines->passage->awaits_release = false;
+    expect_own_answer(lines, answer, sink);
+}
+
+static void answer_ourselves(struct passage_lines *lines, uint8_t answer, struct slice verb,
+                             const struct passage_sink *sink)
+{
+    const char *rule = lines->kind->rule(answer);
+    if (rule == NULL || !sink->deny(sink->owner, rule, verb)) {
+        expect_own_answer(lines, answer, sink);
+        return;
+    }
+    lines->denied = answer;
+    lines->waits = true;
+    lines->passage->awaits_release = true;
+}
+
 /* A line that is more than to be passed on as it is. */
 static void take_line(struct passage_lines *lines, struct slice line,
                       const struct passage_sink *sink)
@@ -88,12 +119,11 @@ static void take_line(struct passage_lines *lines, struct slice line,
                                               : command->judge(lines, rest);
     if (lines->passage->is_over)
         return;
-    passage_lines_expect(lines, answer);
     if (answer >= PASSAGE_OWN_ANSWER) {
-        if (!lines->is_within_reply)
-            say_own_answers(lines, sink);
+        answer_ourselves(lines, answer, verb, sink);
         return;
     }
+    passage_lines_expect(lines, answer);
     if (command->rewritten != NULL) {
         pass_on(slice_of_string(command->rewritten), sink);
         return;

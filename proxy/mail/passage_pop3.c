@@ -13,17 +13,25 @@
 
 #include "mail/dot_end.h"
 #include "mail/passage_lines.h"
+#include "mail/policy.h"
 #include "mail/wire.h"
 
 enum answer { ANSWER_LINE = 1, ANSWER_BODY, ANSWER_CAPABILITIES };
 
-enum own_answer { OWN_LOGGED_IN = PASSAGE_OWN_ANSWER, OWN_NO_TLS, OWN_CONTROL, OWN_NOTHING };
+enum own_answer {
+    OWN_LOGGED_IN = PASSAGE_OWN_ANSWER,
+    OWN_NO_TLS,
+    OWN_CONTROL,
+    OWN_NOTHING,
+    OWN_READ_ONLY
+};
 
 static const char *const own_answers[] = {
     "-ERR you are logged in already\r\n",
     "-ERR STLS is not available here\r\n",
     "-ERR control characters in a command\r\n",
     "-ERR a command is expected\r\n",
+    "-ERR [SYS/PERM] this password is read-only\r\n",
 };
 
 enum reading { READING_STATUS, READING_BODY, READING_CAPABILITIES };
@@ -32,7 +40,8 @@ struct pop3_passage {
     struct passage passage;
     struct passage_lines lines;
     enum reading reading;
-    bool is_ok;           /* of the status line in hand */
+    bool is_ok; /* of the status line in hand */
+    bool is_read_only;
     struct dot_end end;   /* of the body in hand */
     struct buf held_line; /* of a list of capabilities */
 };
@@ -48,29 +57,43 @@ static uint8_t judge_listing(struct passage_lines *lines, struct slice arguments
     return arguments.size == 0 ? ANSWER_BODY : ANSWER_LINE;
 }
 
+static struct pop3_passage *self_of_lines(struct passage_lines *lines)
+{
+    return CONTAINER_OF(lines, struct pop3_passage, lines);
+}
+
+/* DELE, and what is not known. */
+static uint8_t judge_change(struct passage_lines *lines, struct slice arguments)
+{
+    (void)arguments;
+    return self_of_lines(lines)->is_read_only ? OWN_READ_ONLY : ANSWER_LINE;
+}
+
+static const char *rule_of(uint8_t answer)
+{
+    return answer == OWN_READ_ONLY ? POLICY_READ_ONLY : NULL;
+}
+
 /* A line that begins with a blank has the empty verb: what a server does with it is not known. */
 static const struct passage_command commands[] = {
-    {"RETR", ANSWER_BODY, NULL, NULL},
-    {"TOP", ANSWER_BODY, NULL, NULL},
-    {"DELE", ANSWER_LINE, NULL, NULL},
-    {"LIST", 0, judge_listing, NULL},
-    {"UIDL", 0, judge_listing, NULL},
-    {"LANG", 0, judge_listing, NULL},
-    {"CAPA", ANSWER_CAPABILITIES, NULL, NULL},
-    {"AUTH", OWN_LOGGED_IN, NULL, NULL},
-    {"USER", OWN_LOGGED_IN, NULL, NULL},
-    {"PASS", OWN_LOGGED_IN, NULL, NULL},
-    {"APOP", OWN_LOGGED_IN, NULL, NULL},
-    {"STLS", OWN_NO_TLS, NULL, NULL},
-    {"", OWN_NOTHING, NULL, NULL},
-    {NULL, ANSWER_LINE, NULL, NULL},
+    {"RETR", ANSWER_BODY, NULL, NULL},   {"TOP", ANSWER_BODY, NULL, NULL},
+    {"DELE", 0, judge_change, NULL},     {"STAT", ANSWER_LINE, NULL, NULL},
+    {"NOOP", ANSWER_LINE, NULL, NULL},   {"RSET", ANSWER_LINE, NULL, NULL},
+    {"QUIT", ANSWER_LINE, NULL, NULL},   {"UTF8", ANSWER_LINE, NULL, NULL},
+    {"LIST", 0, judge_listing, NULL},    {"UIDL", 0, judge_listing, NULL},
+    {"LANG", 0, judge_listing, NULL},    {"CAPA", ANSWER_CAPABILITIES, NULL, NULL},
+    {"AUTH", OWN_LOGGED_IN, NULL, NULL}, {"USER", OWN_LOGGED_IN, NULL, NULL},
+    {"PASS", OWN_LOGGED_IN, NULL, NULL}, {"APOP", OWN_LOGGED_IN, NULL, NULL},
+    {"STLS", OWN_NO_TLS, NULL, NULL},    {"", OWN_NOTHING, NULL, NULL},
+    {NULL, 0, judge_change, NULL},
 };
 
 static const struct passage_lines_kind lines_kind = {.commands = commands,
                                                      .control_answer = OWN_CONTROL,
                                                      .length_answer =
                                                          "-ERR a command is too long\r\n",
-                                                     .own_answers = own_answers};
+                                                     .own_answers = own_answers,
+                                                     .rule = rule_of};
 
 bool pop3_expects_lines(struct slice line)
 {
@@ -78,8 +101,9 @@ bool pop3_expects_lines(struct slice line)
     struct slice verb = wire_take_word(&line);
     while (command->verb != NULL && !slice_is_ignoring_case(verb, command->verb))
         command++;
-    uint8_t answer = command->judge == NULL ? command->answer : command->judge(NULL, line);
-    return answer == ANSWER_BODY || answer == ANSWER_CAPABILITIES;
+    if (command->judge == judge_listing)
+        return judge_listing(NULL, line) == ANSWER_BODY;
+    return command->answer == ANSWER_BODY || command->answer == ANSWER_CAPABILITIES;
 }
 
 /* ---- answers ---- */
@@ -181,7 +205,7 @@ static struct pop3_passage *self_of(struct passage *passage)
 static struct passage *open_passage(const struct passage_settings *settings)
 {
     struct pop3_passage *self = mem_new(sizeof(*self));
-    (void)settings;
+    self->is_read_only = settings->is_read_only;
     self->passage.kind = &passage_pop3;
     passage_lines_init(&self->lines, &self->passage, &lines_kind);
     buf_init(&self->held_line, PASSAGE_LINE_MAX);
@@ -252,10 +276,16 @@ static void say_bye(struct passage *passage, enum why why, const char *text,
     sink->pass(sink->owner, SIDE_CLIENT, slice_of(line, (size_t)size));
 }
 
+static void release(struct passage *passage, const struct passage_sink *sink)
+{
+    passage_lines_release(&self_of(passage)->lines, sink);
+}
+
 const struct passage_kind passage_pop3 = {
     .open = open_passage,
     .close = close_passage,
     .feed = feed,
     .finish = finish,
     .say_bye = say_bye,
+    .release = release,
 };

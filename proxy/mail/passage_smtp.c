@@ -16,6 +16,7 @@
 
 #include "mail/data_framing.h"
 #include "mail/passage_lines.h"
+#include "mail/policy.h"
 #include "mail/smtp_words.h"
 #include "mail/wire.h"
 
@@ -29,7 +30,9 @@ enum own_answer {
     OWN_CONTROL,
     OWN_UNKNOWN,
     OWN_TOO_LARGE,
-    OWN_BDAT
+    OWN_BDAT,
+    OWN_READ_ONLY,
+    OWN_SENDER
 };
 
 static const char *const own_answers[] = {
@@ -39,6 +42,8 @@ static const char *const own_answers[] = {
     "500 5.5.2 unknown command\r\n",
     "552 5.3.4 the message is larger than the mail server takes\r\n",
     "502 5.5.1 BDAT is not offered\r\n",
+    "550 5.7.1 this password is read-only\r\n",
+    "550 5.7.1 this password is for other senders\r\n",
 };
 
 static const char newline_refused[] = "550 5.6.11 a bare CR or LF stands in the message\r\n";
@@ -49,6 +54,8 @@ struct smtp_passage {
     struct data_framing framing;
     enum { CLIENT_COMMANDS, CLIENT_MESSAGE, CLIENT_SWALLOWED } client;
     bool rejects_bare_newline;
+    bool is_read_only;
+    char *senders;     /* "": anybody */
     uint64_t size_max; /* of a message; 0: not said */
     uint8_t head[5];   /* the first octets of the reply line in hand */
     uint8_t head_size;
@@ -89,12 +96,23 @@ static uint8_t judge_mail(struct passage_lines *lines, struct slice arguments)
     const struct smtp_passage *self = self_of_lines(lines);
     struct slice word;
     uint64_t size;
+    if (self->is_read_only)
+        return OWN_READ_ONLY;
+    if (*self->senders != '\0' && !policy_allows_sender(self->senders, arguments))
+        return OWN_SENDER;
     while (slice_next_word(&arguments, ' ', &word))
         if (slice_starts_with_ignoring_case(word, prefix) && self->size_max > 0 &&
             slice_read_number(slice_skip(word, sizeof(prefix) - 1), INT64_MAX, &size) &&
             size > self->size_max)
             return OWN_TOO_LARGE;
     return ANSWER_REPLY;
+}
+
+static const char *rule_of(uint8_t answer)
+{
+    if (answer == OWN_READ_ONLY)
+        return POLICY_READ_ONLY;
+    return answer == OWN_SENDER ? POLICY_FROM : NULL;
 }
 
 /* A line that begins with a blank has the empty verb: some servers look for one behind it. */
@@ -120,7 +138,8 @@ static const struct passage_lines_kind lines_kind = {.commands = commands,
                                                      .control_answer = OWN_CONTROL,
                                                      .length_answer =
                                                          "500 5.5.2 a command is too long\r\n",
-                                                     .own_answers = own_answers};
+                                                     .own_answers = own_answers,
+                                                     .rule = rule_of};
 
 /* ---- the message ---- */
 
@@ -319,6 +338,8 @@ static struct passage *open_passage(const struct passage_settings *settings)
     struct slice rest = settings->capabilities, line;
     self->passage.kind = &passage_smtp;
     self->rejects_bare_newline = settings->rejects_bare_newline;
+    self->is_read_only = settings->is_read_only;
+    self->senders = mem_copy_string(settings->senders == NULL ? "" : settings->senders);
     passage_lines_init(&self->lines, &self->passage, &lines_kind);
     buf_init(&self->ehlo_reply, REPLY_MAX);
     while (slice_next_word(&rest, '\n', &line))
@@ -331,6 +352,7 @@ static void close_passage(struct passage *passage)
     struct smtp_passage *self = self_of(passage);
     passage_lines_fini(&self->lines);
     buf_fini(&self->ehlo_reply);
+    mem_free(self->senders);
     mem_free(self);
 }
 
@@ -365,10 +387,16 @@ static void say_bye(struct passage *passage, enum why why, const char *text,
     sink->pass(sink->owner, SIDE_CLIENT, slice_of(line, (size_t)size));
 }
 
+static void release(struct passage *passage, const struct passage_sink *sink)
+{
+    passage_lines_release(&self_of(passage)->lines, sink);
+}
+
 const struct passage_kind passage_smtp = {
     .open = open_passage,
     .close = close_passage,
     .feed = feed,
     .finish = finish,
     .say_bye = say_bye,
+    .release = release,
 };

@@ -76,8 +76,7 @@ def test_absent_commands_say_so(place, command):
     (["grant", "work", "--name", b"a\xff"], "--name has a value that is not UTF-8 text"),
     (["grant", "wo\nrk", "--name", "a"], "is empty or not UTF-8 text"),
     (["grant", "work", "--name", "a", "--password", "secret"], "--password is no option"),
-    (["grant", "work", "--name", "a", "--read-only"], "--read-only is not in this version"),
-    (["grant", "work", "--name", "a", "--from", "a@b.c"], "--from is not in this version"),
+    (["grant", "work", "--name", "a", "--from"], "--from needs a value"),
     (["revoke", "work"], "ACCOUNT N is missing"),
     (["revoke", "work", "1", "2"], "2 is one word too many"),
     (["login"], "ACCOUNT is missing"),
@@ -196,8 +195,8 @@ def test_grants_are_listed(place):
     grant(place)
     grant(place, "--protocols", "smtp,imap", name="scanner", account="other")
     table = place.ecluse("grants").out.splitlines()
-    assert table[0].split() == ["NUMBER", "ACCOUNT", "NAME", "PROTOCOLS", "KIND", "CREATED",
-                                "LAST", "USE"]
+    assert table[0].split() == ["NUMBER", "ACCOUNT", "NAME", "PROTOCOLS", "ACCESS", "KIND",
+                                "CREATED", "LAST", "USE"]
     rows = {row["name"]: row for row in grants(place)}
     assert rows["phone"]["protocols"] == "imap,pop3,smtp"
     assert rows["phone"]["kind"] == "generated" and rows["phone"]["last_used"] == 0

@@ -134,7 +134,9 @@ static void start_relay(struct play *play)
     ENSURE(buf_append(&play->held[SIDE_CLIENT], buf_bytes(&held)) == 0);
     buf_fini(&held);
     play->heap_before = heap_of_others(play);
-    play->passage = engine_passage(play->engine, play->rejects_bare_newline);
+    play->passage = engine_passage(
+        play->engine,
+        &(struct passage_settings){.rejects_bare_newline = play->rejects_bare_newline});
 }
 
 static void pass(void *owner, enum side to, struct slice bytes)

@@ -69,8 +69,10 @@ struct world {
     char rejection[200];
     unsigned commands; /* that were told of */
     unsigned taps_off;
+    unsigned denials;
     char first_word[80]; /* of the last client of another protocol */
-    uint64_t receipt;    /* of the last record that had one; 0: none since the test looked */
+    unsigned receipts;
+    uint64_t receipt; /* of the last record that had one; 0: none since the test looked */
 
     int client_listener; /* the keeper's own descriptor of it, which stays open */
     uint16_t client_port;
@@ -92,6 +94,7 @@ struct world {
     unsigned tokens_refused; /* so many logins are answered by a refusal */
     enum reach reach;        /* of servers that are accepted from now on */
     int64_t next_grant;
+    bool is_read_only; /* what the keeper grants */
     const char *user;
     struct dial_place {
         uint8_t bytes[4];

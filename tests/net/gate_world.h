@@ -62,6 +62,7 @@ static inline void keeper_grant(struct world *world, uint64_t number)
                                       .address_count = 1,
                                       .mechanisms = mechanisms,
                                       .user = user,
+                                      .is_read_only = world->is_read_only,
                                       .generation = 41};
     granted.addresses[0].family = 4;
     memcpy(granted.addresses[0].bytes, world->place.bytes, 4);
@@ -160,12 +161,13 @@ static inline void take_record(struct world *world, const struct message_record 
     struct seen *seen = seen_of(world, record->session);
     world->commands += record->record.action == ACTION_COMMAND;
     world->taps_off += record->record.action == ACTION_TAP_OFF;
+    world->denials += record->record.action == ACTION_POLICY;
     if (record->record.action == ACTION_CROSS_PROTOCOL)
         copy_text_of(&record->record, FIELD_FIRST_WORD, world->first_word,
                      sizeof(world->first_word));
     if (record->receipt != 0) {
-        assert_true(world->receipt == 0);
         world->receipt = record->receipt;
+        world->receipts++;
     }
     /* FORGET is the last that is said of a session. */
     assert_int_equal(seen->forgets, 0);

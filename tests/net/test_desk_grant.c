@@ -35,14 +35,21 @@ static void test_grant_for_this_protocol(void **state)
     assert_granted(7);
 }
 
-static void test_read_only_grant_is_not_let_in(void **state)
+/* What it does not allow is for the gate to deny. */
+static void test_a_narrow_grant_says_so(void **state)
 {
     struct secret password = {0};
     (void)state;
-    add_narrow_grant((struct vault_grant){.read_only = true}, &password);
+    add_narrow_grant((struct vault_grant){.read_only = true, .from = (char[]){"a@x b@x"}},
+                     &password);
     log_in_at(GATE, 7, 0, USER, secret_bytes(&password));
-    assert_policy("this password is narrower than this version can enforce");
     secret_wipe(&password);
+    turn();
+    answer_token("token-1", 3600, NULL);
+    answer_lookup(0);
+    const struct message_granted *granted = assert_granted(7);
+    assert_true(granted->is_read_only);
+    assert_string_equal(granted->senders, "a@x b@x");
 }
 
 static void test_listener_of_another_account(void **state)
@@ -427,7 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_grant_for_another_protocol),
         TEST(test_grant_for_this_protocol),
-        TEST(test_read_only_grant_is_not_let_in),
+        TEST(test_a_narrow_grant_says_so),
         TEST(test_listener_of_another_account),
         TEST(test_sessions_of_an_account_are_counted),
         TEST(test_broker_failure_is_passed_on),

@@ -281,6 +281,73 @@ static void test_a_client_that_leaves_while_an_answer_waits(void **state)
     world_close(world);
 }
 
+/* ---- what is denied ---- */
+
+static struct far *client_read_only(struct world *world)
+{
+    world->is_read_only = true;
+    return client_relayed(world);
+}
+
+static void test_a_denial_is_on_disk_first(void **state)
+{
+    struct world *world = world_ready(&watched);
+    (void)state;
+    struct far *client = client_read_only(world);
+    client_say(client, "a CREATE x\r\nb NOOP\r\n");
+    wait_for_receipt(world);
+    assert_got_nothing(world, client);
+    say_durable(world);
+    wait_for_text(world, client, "a NO [NOPERM] this password is read-only\r\n");
+    wait_for_text(world, &newest_upstream(world)->far, "b NOOP\r\n");
+    assert_int_equal(world->denials, 1);
+    check_relay(world, client, newest_upstream(world));
+    end(world, client, newest_upstream(world));
+}
+
+static void test_a_denial_without_a_journal(void **state)
+{
+    struct world *world = world_ready(&(struct world_wish){0});
+    (void)state;
+    struct far *client = client_read_only(world);
+    client_say(client, "a CREATE x\r\nb NOOP\r\n");
+    wait_for_text(world, client, "a NO [NOPERM] this password is read-only\r\n");
+    wait_for_text(world, &newest_upstream(world)->far, "b NOOP\r\n");
+    world_settle(world);
+    assert_int_equal(world->denials, 1);
+    assert_true(world->receipt == 0);
+    end(world, client, newest_upstream(world));
+}
+
+/* The receipts of one session come in the order of its records. */
+static void test_an_answer_and_a_denial_wait_together(void **state)
+{
+    (void)state;
+    for (int answer_is_first = 0; answer_is_first < 2; answer_is_first++) {
+        struct world *world = world_ready(&strict);
+        struct far *client = client_read_only(world);
+        struct upstream *upstream = newest_upstream(world);
+        client_say(client, "a NOOP\r\n");
+        wait_for_text(world, &upstream->far, "a NOOP\r\n");
+        for (int i = 0; i < 2; i++) {
+            if (i == answer_is_first)
+                client_say(client, "b CREATE x\r\n");
+            else
+                upstream_send(upstream, "a OK fine\r\n");
+            for (int64_t start = clock_steady_milliseconds(); world->receipts < 1u + (unsigned)i;)
+                world_wait(world, start, "a receipt");
+        }
+        assert_got_nothing(world, client);
+        for (int i = 0; i < 2; i++) {
+            keeper_number(world, MESSAGE_DURABLE, 1);
+            wait_for_text(world, client, i == answer_is_first ? "b NO [NOPERM]" : "a OK fine\r\n");
+            world_settle(world);
+            buf_clear(&client->got);
+        }
+        end(world, client, upstream);
+    }
+}
+
 /* ---- the keeper ends all ---- */
 
 static void test_the_keeper_ends_all_sessions(void **state)
@@ -397,6 +464,9 @@ int main(void)
         cmocka_unit_test(test_a_server_that_leaves_while_its_answer_waits),
         cmocka_unit_test(test_a_server_that_breaks_while_its_answer_waits),
         cmocka_unit_test(test_a_client_that_leaves_while_an_answer_waits),
+        cmocka_unit_test(test_a_denial_is_on_disk_first),
+        cmocka_unit_test(test_a_denial_without_a_journal),
+        cmocka_unit_test(test_an_answer_and_a_denial_wait_together),
         cmocka_unit_test(test_the_keeper_ends_all_sessions),
         cmocka_unit_test(test_a_slow_keeper_stops_the_sessions),
         cmocka_unit_test(test_a_slow_keeper_stops_logins),

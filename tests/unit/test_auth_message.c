@@ -146,6 +146,7 @@ static void ask_with_and_without_bytes(void **state)
 
 static struct message_granted sample_granted(void)
 {
+    static char senders[] = "a@x Ren\303\251e@y";
     struct message_granted granted = {
         .account = "work",
         .grant = -3,
@@ -157,6 +158,8 @@ static struct message_granted sample_granted(void)
         .address_count = 2,
         .mechanisms = "XOAUTH2 OAUTHBEARER",
         .user = "alice@example.com",
+        .is_read_only = true,
+        .senders = senders,
         .is_password = true,
         .generation = 9,
     };
@@ -182,7 +185,8 @@ static void granted_message(void **state)
     assert_string_equal(read.mechanisms, "XOAUTH2 OAUTHBEARER");
     assert_string_equal(read.user, "alice@example.com");
     assert_true(secret_equal(&read.token, SLICE_LITERAL("t0k")));
-    assert_true(read.is_password);
+    assert_true(read.is_password && read.is_read_only);
+    assert_string_equal(read.senders, granted.senders);
     assert_true(read.generation == 9);
     message_granted_clear(&read);
     secret_wipe(&granted.token);

@@ -111,6 +111,8 @@ static int read_granted_of(const struct granted_fields *fields)
     pack_string(&writer, "");
     pack_string(&writer, fields->user);
     pack_bytes(&writer, slice_of(zeros, fields->token_size));
+    pack_u8(&writer, 1);
+    pack_string(&writer, "a@x b@x");
     pack_u8(&writer, fields->is_password);
     pack_u64(&writer, 1);
     return message_probe(buf_bytes(&wire));

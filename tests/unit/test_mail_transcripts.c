@@ -7,16 +7,17 @@
  *   # a comment
  *   @name value     a setting: offer (local mechanisms, - for none), capability (a line to offer),
  *                   client-tls, login none, bare-newline reject, user, token-size, refusal,
- *                   refusal-why
+ *                   refusal-why, read-only yes, from (addresses, of the grant)
  *   C: text         the client sends text CRLF; lines that follow one another are one run of input
  *   S: text         the server sends
  *   <C text         the client gets text CRLF from us     <S text   the server gets
  *   >C text         passed to the client, after =pass     >S text   passed to the server
  *   !fact …         challenge B64 · granted MECHANISMS · granted-password MECHANISMS · refused WHY
  *                   TEXT · connected · connected plain · tls-up SIDE · failed WHY TEXT · eof SIDE ·
- *                   tick · dismissed WHY TEXT
+ *                   tick · dismissed WHY TEXT · released (what was denied is to be answered)
  *   =deed …         ask MECHANISM B64 · answer B64 · again · dial · hang-up · start-tls SIDE ·
- *                   learned LINES · note NAME WHY TEXT · pass · end WHY · over WHY TEXT
+ *                   learned LINES · note NAME WHY TEXT · pass · end WHY · over WHY TEXT ·
+ *                   denied RULE VERB
  * After =pass, C: and S: go through the passage, and =over is its end. In texts \xNN, \r, \n and
  * \\ stand for octets, {TOKEN:MECHANISM} for its first SASL message in base64, {LONG:n} for n
  * letters; a text that ends in a single \ has no CRLF behind it. "-" is an ask without bytes.
@@ -31,9 +32,12 @@ static void play_script(const struct script *script, const char *expected, size_
     play_begin(&play, script, dialect_of(script->protocol));
     play_items(&play, cut_item, cut);
     const char *actual = record_text(&play.record);
-    if (strcmp(actual, expected) != 0)
-        fail_msg("%s, item %zu cut at %zd:\n--- expected\n%s--- got\n%s", script->path, cut_item,
-                 (ssize_t)cut, expected, actual);
+    /* Longer than what fail_msg shows. */
+    if (strcmp(actual, expected) != 0) {
+        fprintf(stderr, "%s, item %zu cut at %zd:\n--- expected\n%s--- got\n%s", script->path,
+                cut_item, (ssize_t)cut, expected, actual);
+        fail();
+    }
     assert_true(play.ends <= 1);
     play_end(&play);
 }

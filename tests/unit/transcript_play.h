@@ -29,6 +29,20 @@ static void pass(void *owner, enum side to, struct slice bytes)
     record_bytes(&play->record, to == SIDE_CLIENT ? ">C " : ">S ", bytes);
 }
 
+static bool deny(void *owner, const char *rule, struct slice verb)
+{
+    struct play *play = owner;
+    char line[200];
+    snprintf(line, sizeof(line), "=denied %s %.*s", rule, SLICE_PRINT(verb));
+    record_line(&play->record, line);
+    return true;
+}
+
+static struct passage_sink sink_of(struct play *play)
+{
+    return (struct passage_sink){.pass = pass, .deny = deny, .owner = play};
+}
+
 static void note_passage_end(struct play *play)
 {
     char line[200];
@@ -41,7 +55,7 @@ static void note_passage_end(struct play *play)
 
 static bool relay_side(struct play *play, enum side side)
 {
-    struct passage_sink sink = {.pass = pass, .owner = play};
+    struct passage_sink sink = sink_of(play);
     struct buf *held = &play->held[side];
     if (buf_size(held) == 0)
         return false;
@@ -62,7 +76,11 @@ static void start_relay(struct play *play)
     struct slice already = engine_said_already(play->engine);
     struct buf held = play->held[SIDE_CLIENT];
     play->is_relaying = true;
-    play->passage = engine_passage(play->engine, play->login.script->rejects_bare_newline);
+    play->passage = engine_passage(
+        play->engine,
+        &(struct passage_settings){.rejects_bare_newline = play->login.script->rejects_bare_newline,
+                                   .is_read_only = play->login.script->is_read_only,
+                                   .senders = play->login.script->senders});
     buf_init(&play->held[SIDE_CLIENT], RECORD_MAX);
     assert_int_equal(buf_append(&play->held[SIDE_CLIENT], already), 0);
     assert_int_equal(buf_append(&play->held[SIDE_CLIENT], buf_bytes(&held)), 0);
@@ -172,7 +190,7 @@ static void play_input(struct play *play, enum side side, struct slice bytes)
 static void play_fact(struct play *play, const char *text)
 {
     char name[32] = "", first[64] = "", rest[400] = "";
-    struct passage_sink sink = {.pass = pass, .owner = play};
+    struct passage_sink sink = sink_of(play);
     struct fact fact = {0};
     struct buf bytes;
     buf_init(&bytes, RECORD_MAX);
@@ -204,6 +222,10 @@ static void play_fact(struct play *play, const char *text)
     } else if (strcmp(name, "dismissed") == 0) {
         fact.kind = FACT_DISMISSED;
         fact.why = find_why(first);
+    } else if (strcmp(name, "released") == 0) {
+        passage_release(play->passage, &sink);
+        feed(play);
+        return;
     } else
         fail_msg("no such fact: %s", text);
     if (play->is_relaying && fact.kind == FACT_EOF)

@@ -45,7 +45,8 @@ struct script {
     char offer[128], user[128], refusal[128], capabilities[512];
     enum why refusal_why;
     enum tls_mode client_tls;
-    bool needs_no_login, rejects_bare_newline;
+    bool needs_no_login, rejects_bare_newline, is_read_only;
+    char senders[128];
     size_t token_size;
     struct item items[ITEMS_MAX];
     size_t item_count;
@@ -266,6 +267,10 @@ static void set(struct script *script, const char *line)
         script->needs_no_login = strcmp(value, "none") == 0;
     else if (strcmp(name, "bare-newline") == 0)
         script->rejects_bare_newline = strcmp(value, "reject") == 0;
+    else if (strcmp(name, "read-only") == 0)
+        script->is_read_only = true;
+    else if (strcmp(name, "from") == 0)
+        snprintf(script->senders, sizeof(script->senders), "%s", value);
     else if (strcmp(name, "user") == 0)
         set_user(script, value);
     else if (strcmp(name, "refusal") == 0)
