@@ -44,6 +44,7 @@ struct play {
     struct passage *passage;
     size_t heap_before; /* the passage */
     bool rejects_bare_newline;
+    bool is_read_only, has_senders; /* the grant */
     struct buf record;
     char record_kind; /* of the sends at its end; 0: something else stands there */
     struct buf held[2];
@@ -136,7 +137,9 @@ static void start_relay(struct play *play)
     play->heap_before = heap_of_others(play);
     play->passage = engine_passage(
         play->engine,
-        &(struct passage_settings){.rejects_bare_newline = play->rejects_bare_newline});
+        &(struct passage_settings){.rejects_bare_newline = play->rejects_bare_newline,
+                                   .is_read_only = play->is_read_only,
+                                   .senders = play->has_senders ? "alice@example.test" : ""});
 }
 
 static void pass(void *owner, enum side to, struct slice bytes)
@@ -149,9 +152,23 @@ static void pass(void *owner, enum side to, struct slice bytes)
     record(play, to == SIDE_CLIENT ? '<' : '>', bytes);
 }
 
+static bool deny(void *owner, const char *rule, struct slice verb)
+{
+    struct play *play = owner;
+    ENSURE(!play->is_over && (play->is_read_only || play->has_senders));
+    record(play, 'p', slice_of_string(rule));
+    record(play, 'p', verb);
+    return true;
+}
+
+static struct passage_sink sink_of(struct play *play)
+{
+    return (struct passage_sink){.pass = pass, .deny = deny, .owner = play};
+}
+
 static bool relay_side(struct play *play, enum side side)
 {
-    struct passage_sink sink = {.pass = pass, .owner = play};
+    struct passage_sink sink = sink_of(play);
     struct buf *held = &play->held[side];
     if (buf_size(held) == 0 || play->is_over)
         return false;
@@ -174,7 +191,7 @@ static bool relay_side(struct play *play, enum side side)
 /* What a fact is to a session that is relayed: the server's end, or ours. */
 static void end_relay(struct play *play, const struct fact *fact)
 {
-    struct passage_sink sink = {.pass = pass, .owner = play};
+    struct passage_sink sink = sink_of(play);
     if (fact->kind == FACT_DISMISSED)
         passage_say_bye(play->passage, fact->why, fact->text, &sink);
     else if (fact->kind == FACT_EOF && fact->side == SIDE_UPSTREAM)
@@ -430,6 +447,15 @@ static void tell_end(struct play *play, enum side side)
     }
 }
 
+static void release(struct play *play)
+{
+    struct passage_sink sink = sink_of(play);
+    if (play->passage == NULL || play->is_over)
+        return;
+    passage_release(play->passage, &sink);
+    pump(play);
+}
+
 static void do_step(struct play *play, struct slice *input, size_t piece)
 {
     uint8_t kind = take_octet(input);
@@ -474,6 +500,15 @@ static void do_step(struct play *play, struct slice *input, size_t piece)
     case 'x':
     case 'y':
         tell_end(play, kind == 'x' ? SIDE_CLIENT : SIDE_UPSTREAM);
+        return;
+    case 'n':
+        play->is_read_only = true;
+        return;
+    case 'N':
+        play->has_senders = true;
+        return;
+    case 'v':
+        release(play);
         return;
     case 't':
         tell(play, &(struct fact){.kind = FACT_TICK, .text = ""});
