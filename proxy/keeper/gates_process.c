@@ -179,9 +179,8 @@ static void on_channel_closed(void *owner)
     check_gone(worker);
 }
 
-static const struct channel_ops channel_ops = {.on_frame = on_frame,
-                                               .on_failed = on_channel_failed,
-                                               .on_closed = on_channel_closed};
+static const struct channel_ops channel_ops = {
+    .on_frame = on_frame, .on_failed = on_channel_failed, .on_closed = on_channel_closed};
 
 static int send_configure(struct gates_worker *worker)
 {
