@@ -32,6 +32,11 @@ void channel_close(struct channel *channel);
 /* ERR_FULL or ERR_CLOSED: not sent. The bytes are copied, and wiped when they are sent: a frame may
  * hold a token. */
 MUST_CHECK int channel_send(struct channel *channel, struct slice frame);
+/* Nothing more is handed up, nor read, until channel_resume: the other side's socket fills, and it
+ * notices. Also from within on_frame. Frames that were read already come after the resume, never
+ * from within it. Twice is as good as once. */
+void channel_pause(struct channel *channel);
+void channel_resume(struct channel *channel);
 
 /* Octets that the socket has not taken yet. */
 size_t channel_queued(const struct channel *channel);

@@ -11,6 +11,9 @@
  *  - a write fails: uv_write's callback says so, so that on_failed never comes out of channel_send
  *  - closed by the owner within on_frame: the frames behind it are dropped
  *
+ * While it is paused, what was read behind the last frame waits in `partial`, several frames at
+ * most of one read.
+ *
  * The handle is the only reference besides the owner's, and libuv calls back for a cancelled write
  * before it calls back for the close: the memory goes in on_handle_closed.
  */
@@ -29,7 +32,8 @@ struct channel {
     size_t frame_max, queue_max;
     struct buf partial;
     struct buf sending, waiting;
-    bool failed, closing;
+    struct deferral resumed;
+    bool failed, paused, closing;
 };
 
 static void write_next(struct channel *channel);
@@ -104,9 +108,47 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
         return;
     }
     struct slice bytes = slice_of(buffer->base, (size_t)count);
-    while (bytes.size > 0 && !channel->closing && !channel->failed)
+    while (bytes.size > 0 && !channel->closing && !channel->failed && !channel->paused)
         take_bytes(channel, &bytes);
+    if (channel->paused && !channel->closing && !channel->failed)
+        ENSURE(buf_append(&channel->partial, bytes) == 0);
     mem_wipe(buffer->base, (size_t)count);
+}
+
+/* What was put by while it was paused, and then the socket again. */
+static void on_resumed(struct deferral *deferral)
+{
+    struct channel *channel = CONTAINER_OF(deferral, struct channel, resumed);
+    struct slice frame;
+    size_t size;
+    while (!channel->paused && !channel->closing && !channel->failed) {
+        enum frame_status status =
+            frame_read(buf_bytes(&channel->partial), channel->frame_max, &frame, &size);
+        if (status == FRAME_BAD) {
+            fail(channel, ERR_SYNTAX);
+        } else if (status == FRAME_MORE) {
+            ENSURE(uv_read_start((uv_stream_t *)&channel->pipe, on_allocate, on_read) == 0);
+            return;
+        } else {
+            channel->ops->on_frame(channel->owner, frame);
+            buf_consume(&channel->partial, size);
+        }
+    }
+}
+
+void channel_pause(struct channel *channel)
+{
+    channel->paused = true;
+    deferral_cancel(&channel->resumed);
+    uv_read_stop((uv_stream_t *)&channel->pipe);
+}
+
+void channel_resume(struct channel *channel)
+{
+    if (!channel->paused || channel->closing || channel->failed)
+        return;
+    channel->paused = false;
+    loop_defer(channel->loop, &channel->resumed);
 }
 
 /* ---- writing ---- */
@@ -213,7 +255,8 @@ int channel_open(struct loop *loop, int descriptor, size_t frame_max, size_t que
     channel->owner = owner;
     channel->frame_max = frame_max;
     channel->queue_max = queue_max;
-    buf_init(&channel->partial, FRAME_HEADER_SIZE + frame_max);
+    buf_init(&channel->partial, FRAME_HEADER_SIZE + frame_max + LOOP_SCRATCH_SIZE);
+    deferral_init(&channel->resumed, on_resumed);
     buf_init(&channel->sending, queue_max);
     buf_init(&channel->waiting, queue_max);
     ENSURE(uv_pipe_init(&loop->uv, &channel->pipe, 0) == 0);
@@ -235,5 +278,6 @@ void channel_close(struct channel *channel)
     if (channel->closing)
         return;
     channel->closing = true;
+    deferral_cancel(&channel->resumed);
     uv_close((uv_handle_t *)&channel->pipe, on_handle_closed);
 }

@@ -30,6 +30,7 @@ struct fixture {
     int failures, failure, closings;
     bool in_send;             /* no up-call may come while this is set */
     size_t close_after;       /* close within on_frame when that many have come */
+    size_t pause_every;       /* pause within on_frame after so many; 0: never */
     bool close_within_failed; /* close within on_failed */
 };
 
@@ -43,6 +44,8 @@ static void on_frame(void *owner, struct slice frame)
     struct buf *kept = &fixture->frames[fixture->frame_count++];
     buf_init(kept, FRAME_MAX_SIZE);
     assert_int_equal(buf_append(kept, frame), 0);
+    if (fixture->pause_every > 0 && fixture->frame_count % fixture->pause_every == 0)
+        channel_pause(fixture->channel);
     if (fixture->frame_count == fixture->close_after) {
         channel_close(fixture->channel);
         assert_int_equal(channel_send(fixture->channel, SLICE_LITERAL("late")), ERR_CLOSED);
@@ -413,6 +416,71 @@ static void closing_with_a_full_queue_is_fine(void **state)
     fixture_free(fixture);
 }
 
+static void resume(struct fixture *fixture)
+{
+    fixture->in_send = true;
+    channel_resume(fixture->channel);
+    channel_resume(fixture->channel);
+    fixture->in_send = false;
+    turn(fixture);
+    turn(fixture);
+}
+
+static void a_pause_holds_frames_back_and_loses_none(void **state)
+{
+    (void)state;
+    for (size_t every = 1; every <= 3; every++) {
+        for (size_t split = 0; split <= THREE_FRAMES.size; split++) {
+            struct fixture *fixture = fixture_new();
+            fixture->pause_every = every;
+            peer_write(fixture, slice_take(THREE_FRAMES, split));
+            turn(fixture);
+            peer_write(fixture, slice_skip(THREE_FRAMES, split));
+            turn(fixture);
+            assert_int_equal(fixture->frame_count, every);
+            for (size_t i = every; i < 3; i += every)
+                resume(fixture);
+            assert_three_frames(fixture);
+            fixture_free(fixture);
+        }
+    }
+}
+
+/* What it says ends in its own socket, and no octet of it in our memory. */
+static void a_peer_of_a_paused_channel_is_held_up(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    channel_pause(fixture->channel);
+    size_t written = 0;
+    while (write(fixture->peer, THREE_FRAMES.data, THREE_FRAMES.size) ==
+           (ssize_t)THREE_FRAMES.size) {
+        written++;
+        turn(fixture);
+        assert_true(written < 100000);
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(fixture->frame_count, 0);
+    fixture->close_after = 2;
+    resume(fixture);
+    assert_int_equal(fixture->frame_count, 2);
+    finish_closed(fixture);
+}
+
+static void what_is_said_behind_a_pause_can_be_wrong(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    fixture->pause_every = 1;
+    peer_write(fixture, SLICE_LITERAL("\0\0\0\1x\0\0\0\0"));
+    turn(fixture);
+    assert_int_equal(fixture->failures, 0);
+    resume(fixture);
+    assert_int_equal(fixture->failures, 1);
+    assert_int_equal(fixture->failure, ERR_SYNTAX);
+    fixture_free(fixture);
+}
+
 static void what_is_no_descriptor_is_refused(void **state)
 {
     (void)state;
@@ -445,6 +513,9 @@ int main(void)
         cmocka_unit_test(closing_within_a_frame_drops_those_behind_it),
         cmocka_unit_test(closing_within_failed_is_fine),
         cmocka_unit_test(closing_with_a_full_queue_is_fine),
+        cmocka_unit_test(a_pause_holds_frames_back_and_loses_none),
+        cmocka_unit_test(a_peer_of_a_paused_channel_is_held_up),
+        cmocka_unit_test(what_is_said_behind_a_pause_can_be_wrong),
         cmocka_unit_test(what_is_no_descriptor_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
