@@ -13,7 +13,7 @@
 
 struct journal_state;
 
-struct journal_place {
+struct journal_position {
     uint64_t segment; /* its first number */
     uint64_t offset;  /* in it, behind the line after which the chain was saved */
     int64_t opened;   /* when the segment was, wall seconds */
@@ -26,10 +26,12 @@ MUST_CHECK int journal_state_open(const struct journal_files *files, const struc
 void journal_state_close(struct journal_state *state);
 
 /* ERR_NOT_FOUND: nothing was ever stored, or nothing of it can be opened. */
-MUST_CHECK int journal_state_load(struct journal_state *state, struct journal_place *place_out,
-                                  struct secret *chain_out, struct err *err);
+MUST_CHECK int journal_state_load(struct journal_state *state,
+                                  struct journal_position *position_out, struct secret *chain_out,
+                                  struct err *err);
 /* On an error the state before is still there. */
-MUST_CHECK int journal_state_store(struct journal_state *state, const struct journal_place *place,
+MUST_CHECK int journal_state_store(struct journal_state *state,
+                                   const struct journal_position *position,
                                    const struct secret *chain, struct err *err);
 
 #endif

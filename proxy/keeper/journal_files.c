@@ -169,6 +169,7 @@ int journal_files_create(const struct journal_files *files, uint64_t first, int 
     if (status == 0 && (status = sync_folder(files, err)) != 0) {
         (void)close(*descriptor_out);
         *descriptor_out = -1;
+        (void)!journal_files_remove(files, first, NULL);
     }
     return status;
 }

@@ -94,7 +94,7 @@ void journal_state_close(struct journal_state *state)
 
 struct content {
     uint64_t number;
-    struct journal_place place;
+    struct journal_position place;
     struct slice chain;
 };
 
@@ -121,7 +121,7 @@ static bool open_slot(const struct journal_state *state, unsigned slot, struct s
     return reader.status == 0 && seal_read(&state->key, &place_of_seal, sealed, opened) == 0;
 }
 
-int journal_state_load(struct journal_state *state, struct journal_place *place_out,
+int journal_state_load(struct journal_state *state, struct journal_position *position_out,
                        struct secret *chain_out, struct err *err)
 {
     bool is_found = false;
@@ -132,7 +132,7 @@ int journal_state_load(struct journal_state *state, struct journal_place *place_
             content.number % SLOTS == i && (!is_found || content.number > state->number)) {
             is_found = true;
             state->number = content.number;
-            *place_out = content.place;
+            *position_out = content.place;
             secret_set(chain_out, content.chain);
         }
         secret_wipe(&opened);
@@ -142,16 +142,16 @@ int journal_state_load(struct journal_state *state, struct journal_place *place_
                               state->folder);
 }
 
-static int seal(const struct journal_state *state, const struct journal_place *place,
+static int seal(const struct journal_state *state, const struct journal_position *position,
                 const struct secret *chain, struct buf *sealed)
 {
     struct buf content;
     buf_init(&content, CONTENT_MAX);
     struct pack_writer writer = pack_writer(&content);
     pack_u64(&writer, state->number + 1);
-    pack_u64(&writer, place->segment);
-    pack_u64(&writer, place->offset);
-    pack_u64(&writer, (uint64_t)place->opened);
+    pack_u64(&writer, position->segment);
+    pack_u64(&writer, position->offset);
+    pack_u64(&writer, (uint64_t)position->opened);
     pack_bytes(&writer, secret_bytes(chain));
     int status = writer.status;
     if (status == 0)
@@ -160,13 +160,13 @@ static int seal(const struct journal_state *state, const struct journal_place *p
     return status;
 }
 
-static int fill_slot(const struct journal_state *state, const struct journal_place *place,
+static int fill_slot(const struct journal_state *state, const struct journal_position *position,
                      const struct secret *chain, uint8_t octets_out[SLOT_SIZE])
 {
     struct buf sealed, slot;
     buf_init(&sealed, SLOT_SIZE);
     buf_init(&slot, SLOT_SIZE);
-    int status = seal(state, place, chain, &sealed);
+    int status = seal(state, position, chain, &sealed);
     if (status == 0) {
         struct pack_writer writer = pack_writer(&slot);
         pack_bytes(&writer, buf_bytes(&sealed));
@@ -180,13 +180,13 @@ static int fill_slot(const struct journal_state *state, const struct journal_pla
     return status;
 }
 
-int journal_state_store(struct journal_state *state, const struct journal_place *place,
+int journal_state_store(struct journal_state *state, const struct journal_position *position,
                         const struct secret *chain, struct err *err)
 {
     static const uint8_t nothing[SLOT_SIZE];
     uint8_t octets[SLOT_SIZE];
     ENSURE(chain->size <= CHAIN_MAX);
-    int status = fill_slot(state, place, chain, octets);
+    int status = fill_slot(state, position, chain, octets);
     if (status != 0)
         return err_set(err, status, "%s/" NAME " cannot be sealed", state->folder);
     status = write_slot(state, state->number + 1, octets, err);
