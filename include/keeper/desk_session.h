@@ -9,7 +9,8 @@
  *     ▼                ▼
  *   DELAYED ◀──────────┘     (wrong user or password: REFUSED when the delay is over)
  *
- * and from each of them REFUSED, which ends it.
+ * and from each of them REFUSED, which ends it; RECORDING comes before that while the journal does
+ * not have on disk why.
  */
 #ifndef ECLUSE_KEEPER_DESK_SESSION_H
 #define ECLUSE_KEEPER_DESK_SESSION_H
@@ -21,8 +22,9 @@ enum desk_phase {
     DESK_SASL,       /* a CHALLENGE was sent; an ANSWER is to come */
     DESK_DERIVING,   /* a chosen password is derived */
     DESK_DELAYED,    /* it was wrong; REFUSED goes out when `delay` is over */
-    DESK_COLLECTING, /* approved; token and addresses are on the way */
-    DESK_GRANTED
+    DESK_COLLECTING, /* approved; token and addresses are on the way, or the journal is */
+    DESK_GRANTED,
+    DESK_RECORDING /* refused; the journal is on its way */
 };
 
 /* Present as long as it has sessions. */
@@ -72,8 +74,14 @@ struct desk_session {
     uint64_t generation;
     struct dial_address addresses[RESOLVE_ADDRESSES_MAX];
     size_t address_count;
+    struct journal_ticket *record;
+    bool is_recorded;
     bool has_asked_again;
     unsigned learned; /* how often it told us what its upstream can do */
+
+    /* when it is refused */
+    enum why why;
+    char *reason;
 };
 
 #define DESK_BUCKETS 4096
@@ -94,7 +102,7 @@ struct desk {
 
 /* Writes down how the client's login ended, on our side; WHY_NONE: it is approved. */
 void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail);
-/* Sends REFUSED and frees the session. */
+/* Sends REFUSED and frees the session, as soon as the journal may let it. */
 void desk_session_refuse(struct desk_session *session, enum why why, const char *text);
 /* Cancels what is under way and frees it. */
 void desk_session_free(struct desk_session *session);

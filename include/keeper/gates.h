@@ -53,6 +53,10 @@ void gates_offer(struct gates *gates, const struct message_offer *offers);
 unsigned gates_first(const struct gates *gates);
 /* ERR_CLOSED when that gate is not there. */
 MUST_CHECK int gates_send(struct gates *gates, unsigned gate, struct slice message);
+/* To all of them, old generations too. */
+void gates_send_all(struct gates *gates, struct slice message);
+/* Nothing of what gates say is read, those to come included, until it may be again. */
+void gates_pause(struct gates *gates, bool is_paused);
 /* DRAIN to all; sessions get `milliseconds`, then the gates are ended (SIGTERM, and SIGKILL after
  * one second more). With 0 they are ended at once, also when an earlier stop gave them time. */
 void gates_stop(struct gates *gates, int64_t milliseconds);

@@ -61,6 +61,7 @@ struct gates {
     int stop_signal; /* what the timer sends next; 0: no stop is under way */
     struct deferral stopped;
     bool has_stopped; /* on_stopped is due or was called */
+    bool is_paused;
     bool is_closing;
     unsigned references; /* owner, workers, stop_timer, and whoever is in a callback */
 };

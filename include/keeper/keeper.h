@@ -47,6 +47,7 @@ struct sign_ins *keeper_sign_ins(struct keeper *keeper);
 struct desk *keeper_desk(struct keeper *keeper);
 struct gates *keeper_gates(struct keeper *keeper);
 struct grant_check *keeper_grants(struct keeper *keeper);
+struct journal *keeper_journal(struct keeper *keeper);
 struct loop *keeper_loop(struct keeper *keeper);
 /* Wall seconds of the start. */
 int64_t keeper_started(const struct keeper *keeper);

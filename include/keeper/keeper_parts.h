@@ -58,6 +58,16 @@ void keeper_handles_open(struct keeper *keeper);
 void keeper_handles_close(struct keeper *keeper);
 extern const struct gates_ops keeper_gates_ops;
 
+/* ---- keeper_journal.c ---- */
+
+extern const struct journal_ops keeper_journal_ops;
+
+/* What the keeper does itself. `why` WHY_NONE: it went well; `text` NULL: nothing more to say. */
+void keeper_note(struct keeper *keeper, enum record_action action, enum why why, const char *text);
+/* The same of a configuration, with the hash of its file. */
+void keeper_note_config(struct keeper *keeper, enum record_action action,
+                        const struct config *config);
+
 /* ---- keeper_reload.c ---- */
 
 /* What is configured and not done by this version. */

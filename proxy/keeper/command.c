@@ -16,6 +16,7 @@
 #include "keeper/command_handler.h"
 #include "keeper/command_text.h"
 #include "keeper/exit_code.h"
+#include "keeper/journal.h"
 #include "keeper/sign_in.h"
 
 struct command {
@@ -30,7 +31,8 @@ struct command {
                      const char *text);
     void (*cancel_work)(void *work);
     void *work;
-    uint64_t sign_in; /* 0: none */
+    struct journal_ticket *record; /* what it has done is not in the journal yet */
+    uint64_t sign_in;              /* 0: none */
     bool stops_keeper;
     uv_timer_t delivery; /* owns the memory: freed when it is closed */
 };
@@ -99,13 +101,41 @@ static void on_delivery(uv_timer_t *timer)
         keeper_stop(keeper);
 }
 
-static void answer_with(struct command *command, json_t *answer, int exit_code)
+static void write_answer(struct command *command, json_t *answer, int exit_code)
 {
-    ENSURE(!secret_is_set(&command->answer));
     ENSURE(json_object_set_new(answer, "status", json_integer(exit_code)) == 0);
     command_text_write(answer, &command->answer);
     json_decref(answer);
+}
+
+static void deliver(struct command *command)
+{
     ENSURE(uv_timer_start(&command->delivery, on_delivery, 0, 0) == 0);
+}
+
+static void on_recorded(void *owner, int status)
+{
+    struct command *command = owner;
+    command->record = NULL;
+    if (status != 0)
+        write_answer(command,
+                     json_pack("{s:s}", "error",
+                               JOURNAL_REFUSAL ", so the answer is withheld; what was asked for "
+                                               "may be done: see to the disk, and try again"),
+                     EX_TEMPFAIL);
+    deliver(command);
+}
+
+/* Nobody hears of what the journal does not have. */
+static void answer_with(struct command *command, json_t *answer, int exit_code)
+{
+    struct journal *journal = keeper_journal(command->keeper);
+    ENSURE(!secret_is_set(&command->answer));
+    write_answer(command, answer, exit_code);
+    if (journal_is_durable(journal))
+        deliver(command);
+    else
+        command->record = journal_when_durable(journal, on_recorded, command);
 }
 
 void command_succeed(struct command *command, json_t *answer)
@@ -237,6 +267,17 @@ static bool request_fits(struct command *command, const struct command_rule *rul
     return true;
 }
 
+/* What nobody may do unrecorded. */
+static bool is_recorded(const char *name)
+{
+    static const char *const names[] = {"grant",   "login",        "logout", "revoke",
+                                        "sign_in", "sign_in_wait", "token"};
+    for (size_t i = 0; i < LENGTH_OF(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static void run(struct command *command, struct slice text)
 {
     struct err err;
@@ -250,6 +291,8 @@ static void run(struct command *command, struct slice text)
         command_fail(command, EX_USAGE, "request: no command that is known");
     else if (rule->needs_daemon && keeper_gates(command->keeper) == NULL)
         command_fail(command, EX_UNAVAILABLE, "not running; start it with ecluse run");
+    else if (is_recorded(name) && journal_refuses(keeper_journal(command->keeper)))
+        command_fail(command, EX_TEMPFAIL, "%s: " JOURNAL_REFUSAL "; see to the disk", name);
     else if (request_fits(command, rule))
         rule->run(command);
 }
@@ -271,6 +314,8 @@ void command_cancel(struct command *command)
     if (command->ticket != NULL)
         broker_cancel(command->ticket);
     command->ticket = NULL;
+    if (command->record != NULL)
+        journal_cancel(command->record);
     if (command->cancel_work != NULL)
         command->cancel_work(command->work);
     if (command->sign_in != 0)

@@ -49,14 +49,6 @@ static void send_end_grant(struct desk *desk, unsigned gate, int64_t grant)
     desk_send(desk, gate, &message, status);
 }
 
-static void send_durable(struct desk *desk, unsigned gate, uint64_t receipt)
-{
-    struct buf message;
-    buf_init(&message, MESSAGE_SIZE_MAX);
-    int status = message_write_number(&message, MESSAGE_DURABLE, 0, receipt);
-    desk_send(desk, gate, &message, status);
-}
-
 /* ---- the table ---- */
 
 static struct list *bucket_of(struct desk *desk, unsigned gate, uint64_t number)
@@ -163,6 +155,7 @@ void desk_session_free(struct desk_session *session)
     mem_free(session->mechanism);
     mem_free(session->label);
     mem_free(session->senders);
+    mem_free(session->reason);
     mem_free(session);
 }
 
@@ -190,7 +183,20 @@ static void add_client(struct record *record, const char *peer)
     record_add_number(record, FIELD_CLIENT_PORT, port);
 }
 
-/* The name that was typed is not written: it may be a password in the wrong field. */
+/* The name that was typed is not written unless it is an account's: it may be a password in the
+ * wrong field. */
+static void add_login(struct record *record, const struct desk_session *session)
+{
+    const struct desk *desk = session->desk;
+    const struct account_config *account =
+        session->label == NULL ? NULL : config_account(desk->config, session->label);
+    const struct vault_grant *grant = grant_check_grant(desk->parts.grants, session->grant);
+    if (grant != NULL)
+        record_add_string(record, FIELD_GRANT, grant->name);
+    if (account != NULL)
+        record_add_string(record, FIELD_LOGIN, account->address);
+}
+
 void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail)
 {
     struct journal_place place = place_of(session);
@@ -199,19 +205,52 @@ void desk_session_note_login(const struct desk_session *session, enum why why, c
     record_add_string(&record, FIELD_REASON, detail);
     add_client(&record, session->peer);
     record_add_string(&record, FIELD_MECHANISM, session->mechanism);
+    add_login(&record, session);
     place.account = session->label;
     journal_write(session->desk->parts.journal, &place, &record);
 }
 
-void desk_session_refuse(struct desk_session *session, enum why why, const char *text)
+static void tell_refused(struct desk_session *session, enum why why, const char *text)
 {
     struct desk *desk = session->desk;
     unsigned gate = session->gate->number;
     uint64_t number = session->number;
-    if (session->account == NULL)
-        desk_session_note_login(session, why, text);
     desk_session_free(session);
     send_refused(desk, gate, number, why, text);
+}
+
+static void on_refusal_recorded(void *owner, int status)
+{
+    struct desk_session *session = owner;
+    session->record = NULL;
+    if (status != 0) {
+        tell_refused(session, WHY_UNREACHABLE, JOURNAL_REFUSAL);
+        return;
+    }
+    char *reason = session->reason;
+    session->reason = NULL;
+    tell_refused(session, session->why, reason);
+    mem_free(reason);
+}
+
+void desk_session_refuse(struct desk_session *session, enum why why, const char *text)
+{
+    struct journal *journal = session->desk->parts.journal;
+    if (session->phase == DESK_RECORDING)
+        return;
+    if (session->account == NULL)
+        desk_session_note_login(session, why, text);
+    if (journal_is_durable(journal)) {
+        tell_refused(session, why, text);
+        return;
+    }
+    desk_session_set_phase(session, DESK_RECORDING);
+    session->why = why;
+    session->reason = mem_copy_string(text);
+    desk_exchange_end(session);
+    desk_grant_drop(session);
+    deadline_stop(&session->delay);
+    session->record = journal_when_durable(journal, on_refusal_recorded, session);
 }
 
 /* ---- messages ---- */
@@ -238,6 +277,10 @@ static int begin(struct desk *desk, unsigned gate, uint64_t number, const struct
         desk_session_free(before);
     if (gate < desk->first_gate)
         return refuse_retired(desk, gate, number);
+    if (journal_refuses(desk->parts.journal)) {
+        send_refused(desk, gate, number, WHY_UNREACHABLE, JOURNAL_REFUSAL);
+        return 0;
+    }
     const struct listener_config *options = listener_of(desk, gate, ask->listener);
     if (options == NULL)
         return ERR_SYNTAX;
@@ -268,7 +311,8 @@ static int take_answer(struct desk *desk, unsigned gate, const struct message *m
     if (message_read_bytes(message, &bytes) != 0)
         return ERR_SYNTAX;
     /* A reload may have refused it while the answer was on its way. */
-    if (session == NULL && gate < desk->first_gate)
+    bool is_refused = session == NULL || session->phase == DESK_RECORDING;
+    if (is_refused && gate < desk->first_gate)
         return 0;
     if (session == NULL || session->phase != DESK_SASL)
         return ERR_SYNTAX;
@@ -346,7 +390,7 @@ static void write_record(struct desk *desk, unsigned gate, const struct message_
     }
     journal_write(desk->parts.journal, &place, &record->record);
     if (record->receipt != 0)
-        send_durable(desk, gate, record->receipt);
+        journal_want_receipt(desk->parts.journal, gate, record->receipt);
 }
 
 static int take_records(struct desk *desk, unsigned gate, const struct message *message)
@@ -407,6 +451,7 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
 
 void desk_forget_gate(struct desk *desk, unsigned number)
 {
+    journal_forget_gate(desk->parts.journal, number);
     for (;;) {
         struct desk_gate *gate = gate_find(desk, number);
         if (gate == NULL)

@@ -7,6 +7,7 @@
  *   too many sessions of the account            limit
  *   the provider has no such protocol           policy
  *   no token, no address                        what the broker said; unreachable
+ *   the journal cannot be written               unreachable
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,9 @@ void desk_grant_drop(struct desk_session *session)
     if (session->lookup != NULL)
         resolve_cancel(session->lookup);
     session->lookup = NULL;
+    if (session->record != NULL)
+        journal_cancel(session->record);
+    session->record = NULL;
     secret_wipe(&session->token);
 }
 
@@ -182,11 +186,29 @@ static void send_granted(struct desk_session *session, const struct account_conf
     message_granted_clear(&granted);
 }
 
-/* Not before both are there. */
+static void grant_when_complete(struct desk_session *session);
+
+static void on_recorded(void *owner, int status)
+{
+    struct desk_session *session = owner;
+    session->record = NULL;
+    session->is_recorded = true;
+    if (status == 0)
+        grant_when_complete(session);
+    else
+        desk_session_refuse(session, WHY_UNREACHABLE, JOURNAL_REFUSAL);
+}
+
+/* Not before both are there, and the journal has what came with them. */
 static void grant_when_complete(struct desk_session *session)
 {
-    if (session->ticket != NULL || session->lookup != NULL)
+    struct journal *journal = session->desk->parts.journal;
+    if (session->ticket != NULL || session->lookup != NULL || session->record != NULL)
         return;
+    if (!session->is_recorded && !journal_is_durable(journal)) {
+        session->record = journal_when_durable(journal, on_recorded, session);
+        return;
+    }
     const struct account_config *account =
         config_account(session->desk->config, session->account->label);
     ENSURE(account != NULL);
@@ -235,6 +257,7 @@ void desk_grant_collect(struct desk_session *session, uint64_t refused_generatio
         return;
     }
     desk_session_set_phase(session, DESK_COLLECTING);
+    session->is_recorded = false;
     session->ticket =
         broker_ask(desk->parts.broker, account->name, refused_generation, on_token, session);
     session->lookup = resolve_start(desk->parts.resolver,

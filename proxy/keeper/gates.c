@@ -269,6 +269,27 @@ int gates_send(struct gates *gates, unsigned gate, struct slice message)
     return ERR_CLOSED;
 }
 
+void gates_send_all(struct gates *gates, struct slice message)
+{
+    LIST_FOREACH (node, &gates->workers) {
+        struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
+        if (worker->channel != NULL)
+            (void)!send_to(worker, message);
+    }
+}
+
+void gates_pause(struct gates *gates, bool is_paused)
+{
+    gates->is_paused = is_paused;
+    LIST_FOREACH (node, &gates->workers) {
+        const struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
+        if (worker->channel != NULL && is_paused)
+            channel_pause(worker->channel);
+        else if (worker->channel != NULL)
+            channel_resume(worker->channel);
+    }
+}
+
 /* ---- offers ---- */
 
 static void tell_offer(struct gates *gates, const struct message_offer *offer)

@@ -269,6 +269,8 @@ int gates_worker_start(struct gates_worker *worker, struct err *err)
     }
     status = channel_open(gates->loop, pair[0], MESSAGE_SIZE_MAX, QUEUE_MAX, &channel_ops, worker,
                           &worker->channel, err);
+    if (status == 0 && gates->is_paused)
+        channel_pause(worker->channel);
     if (status == 0 && send_configure(worker) != 0)
         status = err_set(err, ERR_SYSTEM, "a gate cannot be told its settings");
     if (status != 0)

@@ -1,93 +1,372 @@
+/*
+ * Happy path: a record gets the fields that say where it happened, is put at the end of the queue,
+ * and counted; journal_work.c brings it to the disk, and whoever waits for that count is told.
+ *
+ * Failures: see keeper/journal.h for the disk's. An account whose pseudonym key cannot be had: its
+ * addresses are left out of the lines. A queue that is full all the same, of the keeper's own
+ * records while nothing can be written: they are lost, and counted.
+ */
 #include "keeper/journal.h"
 
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
-struct journal {
-    const struct log *log;
-};
+#include "auth/message.h"
+#include "base/clock.h"
+#include "base/hex.h"
+#include "keeper/journal_internal.h"
+#include "keeper/vault_audit.h"
 
-struct journal *journal_open(const struct log *log)
+/* Twice what is queued when nobody may bring more: for the keeper's own. */
+#define QUEUE_MAX (16ul * 1024 * 1024)
+#define MEGABYTE  (1024ul * 1024)
+#define DAY       86400
+
+#define SESSION_TEXT 48
+
+/* ---- what must be on disk first ---- */
+
+static bool is_urgent(const struct journal *journal, const struct record *record)
 {
+    switch (record->action) {
+    case ACTION_CLIENT_AUTH:
+        return record->why != WHY_NONE || journal->sync == AUDIT_SYNC_STRICT;
+    case ACTION_OAUTH_AUTHORIZE:
+    case ACTION_TOKEN_REFRESH:
+    case ACTION_TOKEN_REVOKE:
+    case ACTION_GRANT_CREATE:
+    case ACTION_GRANT_REVOKE:
+    case ACTION_KEY_ROTATE:
+    case ACTION_AUDIT_ERASE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- pseudonyms ---- */
+
+/* At the head of the list: what is behind it may be in use by the thread. */
+static void add_subject(struct journal *journal, const char *account, struct secret *key)
+{
+    struct journal_subject *subject = mem_new(sizeof(*subject));
+    subject->account = mem_copy_string(account);
+    secret_move(&subject->key, key);
+    subject->next = journal->subjects;
+    journal->subjects = subject;
+}
+
+static void need_subject(struct journal *journal, struct slice account)
+{
+    struct secret key = {0};
+    struct err err;
+    for (const struct journal_subject *subject = journal->subjects; subject != NULL;
+         subject = subject->next)
+        if (slice_is(account, subject->account))
+            return;
+    char *label = mem_copy_bytes_as_string(account.data, account.size);
+    if (vault_pseudonym_key(journal->parts.vault, label, &key, &err) != 0)
+        log_error(journal->parts.log, "audit: account %s: %s", label, err.text);
+    else
+        add_subject(journal, label, &key);
+    mem_free(label);
+}
+
+/* ---- writing ---- */
+
+static void add_missing(struct record *record, const struct record *given, enum record_field field,
+                        const char *text)
+{
+    if (record_find(given, field) == NULL)
+        record_add_string(record, field, text);
+}
+
+/* Where it happened comes first, so that a long list does not leave it out. `session` is borrowed
+ * by the record. */
+static void place_record(const struct journal_place *place, const struct record *given,
+                         char session[SESSION_TEXT], struct record *record_out)
+{
+    record_init(record_out, given->action, given->why, given->time);
+    if (place != NULL) {
+        snprintf(session, SESSION_TEXT, "%u.%" PRIu64, place->gate, place->session);
+        if (place->session != 0)
+            add_missing(record_out, given, FIELD_SESSION, session);
+        add_missing(record_out, given, FIELD_PROTOCOL, place->protocol);
+        add_missing(record_out, given, FIELD_USER_NAME, place->account);
+        add_missing(record_out, given, FIELD_LISTENER, place->listener);
+    }
+    size_t room = RECORD_VALUES_MAX - record_out->count;
+    size_t count = given->count < room ? given->count : room;
+    memcpy(record_out->values + record_out->count, given->values, count * sizeof(*given->values));
+    record_out->count += count;
+}
+
+static void enqueue(struct journal *journal, const struct record *record)
+{
+    const struct message_record message = {.record = *record};
+    bool is_given_up = journal->is_failing && journal->failure == AUDIT_FAILURE_WARN;
+    if (is_given_up || message_write_record(&journal->queue, &message) != 0) {
+        journal->lost++;
+        journal->lost_untold++;
+        return;
+    }
+    if (journal->queued++ == 0)
+        journal->oldest = clock_steady_milliseconds();
+    journal->accepted++;
+    if (is_urgent(journal, record))
+        journal->urgent = journal->accepted;
+}
+
+void journal_write(struct journal *journal, const struct journal_place *place,
+                   const struct record *given)
+{
+    char session[SESSION_TEXT];
+    struct record record;
+    journal_log(journal->parts.log, place, given);
+    if (journal->level == AUDIT_OFF || journal->is_closing)
+        return;
+    place_record(place, given, session, &record);
+    const struct record_value *account = record_find(&record, FIELD_USER_NAME);
+    if (journal->level == AUDIT_MINIMAL && account != NULL)
+        need_subject(journal, account->text);
+    enqueue(journal, &record);
+    journal_check_congestion(journal);
+    journal_schedule(journal);
+}
+
+/* ---- waiting ---- */
+
+bool journal_refuses(const struct journal *journal)
+{
+    return journal->is_failing && journal->failure == AUDIT_FAILURE_CLOSE;
+}
+
+bool journal_is_durable(const struct journal *journal)
+{
+    return journal->urgent <= journal->durable;
+}
+
+struct journal_ticket *journal_when_durable(struct journal *journal,
+                                            void (*on_durable)(void *owner, int status),
+                                            void *owner)
+{
+    struct journal_ticket *ticket = mem_new(sizeof(*ticket));
+    ticket->record = journal->urgent;
+    ticket->on_durable = on_durable;
+    ticket->owner = owner;
+    list_init(&ticket->node);
+    list_append(&journal->tickets, &ticket->node);
+    loop_defer(journal->parts.loop, &journal->turn);
+    return ticket;
+}
+
+void journal_cancel(struct journal_ticket *ticket)
+{
+    list_remove(&ticket->node);
+    mem_free(ticket);
+}
+
+void journal_want_receipt(struct journal *journal, unsigned gate, uint64_t receipt)
+{
+    struct journal_receipt *wanted = mem_new(sizeof(*wanted));
+    wanted->record = journal->accepted;
+    wanted->gate = gate;
+    wanted->receipt = receipt;
+    list_init(&wanted->node);
+    list_append(&journal->receipts, &wanted->node);
+    loop_defer(journal->parts.loop, &journal->turn);
+}
+
+static void free_receipt(struct journal_receipt *receipt)
+{
+    list_remove(&receipt->node);
+    mem_free(receipt);
+}
+
+void journal_forget_gate(struct journal *journal, unsigned gate)
+{
+    LIST_FOREACH_SAFE (node, &journal->receipts) {
+        struct journal_receipt *receipt = CONTAINER_OF(node, struct journal_receipt, node);
+        if (receipt->gate == gate)
+            free_receipt(receipt);
+    }
+}
+
+/* ---- keys ---- */
+
+void journal_fingerprint(const struct journal *journal, const struct secret *token,
+                         char fingerprint_out[JOURNAL_FINGERPRINT])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    *fingerprint_out = '\0';
+    if (!secret_is_set(&journal->token_key) || !secret_is_set(token))
+        return;
+    const struct secret *key = &journal->token_key;
+    if (HMAC(EVP_sha256(), key->bytes, (int)key->size, token->bytes, token->size, digest, NULL) ==
+        NULL)
+        return;
+    hex_write(slice_of(digest, (JOURNAL_FINGERPRINT - 1) / 2), fingerprint_out);
+    fingerprint_out[JOURNAL_FINGERPRINT - 1] = '\0';
+}
+
+int journal_seal_anew(struct journal *journal, struct secret *seed,
+                      void (*on_sealed)(void *owner, int status, uint64_t first), void *owner,
+                      struct err *err)
+{
+    if (journal->level == AUDIT_OFF)
+        return err_set(err, ERR_UNAVAILABLE, "audit is off; there is no journal to seal");
+    if (secret_is_set(&journal->seed))
+        return err_set(err, ERR_BUSY, "another seed is being put in place; try again");
+    if (journal->is_failing)
+        return err_set(err, ERR_UNAVAILABLE, JOURNAL_REFUSAL);
+    secret_move(&journal->seed, seed);
+    journal->on_sealed = on_sealed;
+    journal->seed_owner = owner;
+    journal_schedule(journal);
+    return 0;
+}
+
+void journal_seal_anew_cancel(struct journal *journal, const void *owner)
+{
+    if (journal->seed_owner == owner)
+        journal->on_sealed = NULL;
+}
+
+int journal_erase(struct journal *journal, const char *account, struct err *err)
+{
+    struct secret key = {0};
+    struct record record;
+    int status = vault_pseudonym_forget(journal->parts.vault, account, err);
+    if (status != 0)
+        return status;
+    status = vault_pseudonym_key(journal->parts.vault, account, &key, err);
+    if (status != 0)
+        return status;
+    add_subject(journal, account, &key);
+    journal_drop_old_subjects(journal);
+    record_init(&record, ACTION_AUDIT_ERASE, WHY_NONE, (uint64_t)clock_wall_microseconds());
+    record_add_string(&record, FIELD_USER_NAME, account);
+    journal_write(journal, NULL, &record);
+    return 0;
+}
+
+struct journal_status journal_status(const struct journal *journal)
+{
+    return (struct journal_status){.level = journal->level,
+                                   .sequence = journal->sequence,
+                                   .queued = journal->accepted - journal->durable,
+                                   .lost = journal->lost,
+                                   .failures = journal->failures,
+                                   .is_failing = journal->is_failing,
+                                   .error = journal->error.text};
+}
+
+/* ---- open and close ---- */
+
+static int open_writer(struct journal *journal, struct err *err)
+{
+    struct secret state_key = {0}, signing_key = {0};
+    const struct journal_parts *parts = &journal->parts;
+    int status = vault_audit_key(parts->vault, VAULT_AUDIT_STATE, &state_key, err);
+    if (status == 0)
+        status = vault_audit_key(parts->vault, VAULT_AUDIT_SIGN, &signing_key, err);
+    if (status == 0)
+        status = vault_audit_key(parts->vault, VAULT_AUDIT_TOKEN, &journal->token_key, err);
+    const struct journal_writer_parts writer_parts = {.state = parts->state,
+                                                      .state_key = &state_key,
+                                                      .signing_key = &signing_key,
+                                                      .anchor = journal->anchor,
+                                                      .disk = parts->disk};
+    if (status == 0)
+        status = journal_writer_open(&writer_parts, &journal->writer, err);
+    secret_wipe(&state_key);
+    secret_wipe(&signing_key);
+    return status;
+}
+
+static void ignore_change(void *owner, bool is)
+{
+    (void)owner;
+    (void)is;
+}
+
+static void ignore_receipt(void *owner, unsigned gate, uint64_t receipt)
+{
+    (void)owner;
+    (void)gate;
+    (void)receipt;
+}
+
+static struct journal *journal_new(const struct journal_parts *parts)
+{
+    static const struct journal_ops nobody = {ignore_change, ignore_change, ignore_receipt};
     struct journal *journal = mem_new(sizeof(*journal));
-    journal->log = log;
+    journal->parts = *parts;
+    journal->ops = parts->ops != NULL ? *parts->ops : nobody;
+    buf_init(&journal->queue, QUEUE_MAX);
+    buf_init(&journal->taken, QUEUE_MAX);
+    list_init(&journal->tickets);
+    list_init(&journal->receipts);
+    deferral_init(&journal->turn, journal_on_turn);
+    ENSURE(uv_timer_init(&parts->loop->uv, &journal->timer) == 0);
     return journal;
+}
+
+struct journal *journal_open_off(struct loop *loop, const struct log *log)
+{
+    return journal_new(&(struct journal_parts){.loop = loop, .log = log});
+}
+
+static void take_config(struct journal *journal, const struct config *config)
+{
+    journal->level = config->audit;
+    journal->failure = config->audit_failure;
+    journal->sync = config->audit_sync;
+    journal->segment_max = (uint64_t)config->audit_segment * MEGABYTE;
+    journal->keep = config->audit_keep * DAY;
+}
+
+int journal_open(const struct journal_parts *parts, const struct config *config,
+                 struct journal **journal_out, struct err *err)
+{
+    struct journal *journal = journal_new(parts);
+    take_config(journal, config);
+    journal->anchor = mem_copy_string(config->audit_anchor);
+    int status = journal->level == AUDIT_OFF ? 0 : open_writer(journal, err);
+    if (status != 0) {
+        journal_close(journal);
+        return status;
+    }
+    journal_schedule(journal);
+    *journal_out = journal;
+    return 0;
+}
+
+int journal_set_config(struct journal *journal, const struct config *config, struct err *err)
+{
+    int status =
+        config->audit == AUDIT_OFF || journal->writer != NULL ? 0 : open_writer(journal, err);
+    if (status != 0)
+        return status;
+    take_config(journal, config);
+    loop_defer(journal->parts.loop, &journal->turn);
+    return 0;
 }
 
 void journal_close(struct journal *journal)
 {
-    mem_free(journal);
-}
-
-static const char *or_dash(const char *text)
-{
-    return text == NULL || *text == '\0' ? "-" : text;
-}
-
-#define TEXT_MAX 600
-
-/* Up to a NUL; the log escapes it. */
-static void text_of(const struct record *record, enum record_field field, char out[TEXT_MAX])
-{
-    const struct record_value *value = record_find(record, field);
-    *out = '\0';
-    if (value != NULL)
-        snprintf(out, TEXT_MAX, "%.*s", SLICE_PRINT(value->text));
-}
-
-static unsigned long long number_of(const struct record *record, enum record_field field)
-{
-    const struct record_value *value = record_find(record, field);
-    return value == NULL ? 0 : value->number;
-}
-
-static void say_outcome(const struct record *record, char *out, size_t capacity)
-{
-    if (record->action == ACTION_SESSION_CLOSE)
-        snprintf(out, capacity, "reason=%s client_bytes=%llu server_bytes=%llu",
-                 why_name(record->why), number_of(record, FIELD_CLIENT_BYTES),
-                 number_of(record, FIELD_SERVER_BYTES));
-    else if (record->why == WHY_NONE)
-        snprintf(out, capacity, "outcome=success");
-    else
-        snprintf(out, capacity, "outcome=failure reason=%s", why_name(record->why));
-}
-
-static void say_peer(const struct record *record, char *out, size_t capacity)
-{
-    char ip[TEXT_MAX];
-    text_of(record, FIELD_CLIENT_IP, ip);
-    if (*ip == '\0')
-        snprintf(out, capacity, "-");
-    else
-        snprintf(out, capacity, strchr(ip, ':') == NULL ? "%s:%llu" : "[%s]:%llu", ip,
-                 number_of(record, FIELD_CLIENT_PORT));
-}
-
-static void say_detail(const struct record *record, char *out, size_t capacity)
-{
-    char reason[TEXT_MAX], mechanism[TEXT_MAX], version[TEXT_MAX], cipher[TEXT_MAX];
-    text_of(record, FIELD_REASON, reason);
-    text_of(record, FIELD_MECHANISM, mechanism);
-    text_of(record, FIELD_TLS_VERSION, version);
-    text_of(record, FIELD_TLS_CIPHER, cipher);
-    bool has_both = *mechanism != '\0' && *reason != '\0';
-    if (*version != '\0')
-        snprintf(out, capacity, "TLSv%s %s%s", version, cipher,
-                 number_of(record, FIELD_TLS_RESUMED) != 0 ? " resumed" : "");
-    else
-        snprintf(out, capacity, "%s%s%s", mechanism, has_both ? ": " : "", reason);
-}
-
-void journal_write(struct journal *journal, const struct journal_place *place,
-                   const struct record *record)
-{
-    char outcome[120], peer[TEXT_MAX], detail[2 * TEXT_MAX];
-    say_outcome(record, outcome, sizeof(outcome));
-    say_peer(record, peer, sizeof(peer));
-    say_detail(record, detail, sizeof(detail));
-    log_info(journal->log, "%s %s account=%s peer=%s %s listener=%s session=%u.%llu detail=\"%s\"",
-             or_dash(place->protocol), record_action_name(record->action), or_dash(place->account),
-             peer, outcome, or_dash(place->listener), place->gate,
-             (unsigned long long)place->session, detail);
+    if (journal == NULL)
+        return;
+    while (!list_is_empty(&journal->tickets))
+        journal_cancel(CONTAINER_OF(journal->tickets.next, struct journal_ticket, node));
+    while (!list_is_empty(&journal->receipts))
+        free_receipt(CONTAINER_OF(journal->receipts.next, struct journal_receipt, node));
+    journal->on_sealed = NULL;
+    journal->is_closing = true;
+    deferral_cancel(&journal->turn);
+    uv_timer_stop(&journal->timer);
+    journal_finish(journal);
 }

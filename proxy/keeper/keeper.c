@@ -29,6 +29,24 @@ static int open_vault(struct keeper *keeper, struct err *err)
     return status;
 }
 
+static int open_journal(struct keeper *keeper, struct err *err)
+{
+    const struct journal_parts parts = {
+        .loop = keeper->loop,
+        .vault = keeper->vault,
+        .state = keeper->folder,
+        .log = &keeper->log,
+        .ops = keeper->mode == KEEPER_DAEMON ? &keeper_journal_ops : NULL,
+        .owner = keeper,
+    };
+    int status = journal_open(&parts, keeper->config, &keeper->journal, err);
+    if (status == 0 && keeper->mode == KEEPER_DAEMON) {
+        keeper_note(keeper, ACTION_START, WHY_NONE, NULL);
+        keeper_note_config(keeper, ACTION_CONFIG_LOAD, keeper->config);
+    }
+    return status;
+}
+
 static int open_grants(struct keeper *keeper, struct err *err)
 {
     int status = grant_check_open(keeper->loop, keeper->vault, &keeper->grants, err);
@@ -86,7 +104,6 @@ static int open_desk(struct keeper *keeper, struct err *err)
 {
     keeper->offers = offers_new(keeper->vault, keeper->grants, &keeper->log);
     keeper->resolver = resolver_open(keeper->loop);
-    keeper->journal = journal_open(&keeper->log);
     const struct desk_parts parts = {
         .loop = keeper->loop,
         .vault = keeper->vault,
@@ -162,6 +179,8 @@ int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
     log_init(&keeper->log, config->log, "keeper");
     int status = open_vault(keeper, err);
     if (status == 0)
+        status = open_journal(keeper, err);
+    if (status == 0)
         status = open_grants(keeper, err);
     if (status == 0)
         status = open_tokens(keeper, err);
@@ -203,13 +222,15 @@ static void close_parts(struct keeper *keeper)
         fetcher_close(keeper->fetcher, on_part_closed, NULL);
     if (keeper->grants != NULL)
         grant_check_close(keeper->grants, on_part_closed, NULL);
+    if (keeper->journal != NULL && keeper->mode == KEEPER_DAEMON)
+        keeper_note(keeper, ACTION_STOP, WHY_NONE, NULL);
+    journal_close(keeper->journal);
 }
 
 void keeper_free(struct keeper *keeper)
 {
     close_parts(keeper);
     loop_run(keeper->loop);
-    journal_close(keeper->journal);
     offers_free(keeper->offers);
     heirlooms_free(keeper->heirlooms);
     vault_close(keeper->vault);
@@ -258,6 +279,11 @@ struct gates *keeper_gates(struct keeper *keeper)
 struct grant_check *keeper_grants(struct keeper *keeper)
 {
     return keeper->grants;
+}
+
+struct journal *keeper_journal(struct keeper *keeper)
+{
+    return keeper->journal;
 }
 
 struct loop *keeper_loop(struct keeper *keeper)

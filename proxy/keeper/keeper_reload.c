@@ -15,9 +15,6 @@
 
 void keeper_say_what_is_missing(const struct keeper *keeper)
 {
-    if (keeper->config->audit != AUDIT_OFF)
-        log_warn(&keeper->log,
-                 "audit: events go to this log; the journal is not written by this version");
     if (strcmp(keeper->config->web, "off") != 0)
         log_debug(&keeper->log, "web: this version has no page");
 }
@@ -80,6 +77,7 @@ static void adopt(struct keeper *keeper, struct config *config)
     warn_if_changed(keeper, "runtime_dir", before->runtime_dir, config->runtime_dir);
     warn_if_changed(keeper, "vault_key", before->vault_key, config->vault_key);
     warn_if_changed(keeper, "web", before->web, config->web);
+    warn_if_changed(keeper, "audit_anchor", before->audit_anchor, config->audit_anchor);
     desk_set_config(keeper->desk, config);
     desk_retire_gates(keeper->desk, gates_first(keeper->gates));
     broker_set_config(keeper->broker, config);
@@ -93,15 +91,21 @@ static void adopt(struct keeper *keeper, struct config *config)
 static int apply(struct keeper *keeper, struct config *config, struct err *err)
 {
     struct err again;
-    int status = keeper_load_grants(keeper, config, err);
+    int status = journal_set_config(keeper->journal, config, err);
     if (status != 0)
         return status;
+    status = keeper_load_grants(keeper, config, err);
+    if (status != 0) {
+        ENSURE(journal_set_config(keeper->journal, keeper->config, &again) == 0);
+        return status;
+    }
     offers_set_config(keeper->offers, config);
     status = gates_reload(keeper->gates, config, offers_list(keeper->offers), err);
     if (status == 0)
         return 0;
     if (keeper_load_grants(keeper, keeper->config, &again) != 0)
         log_error(&keeper->log, "local passwords: %s", again.text);
+    ENSURE(journal_set_config(keeper->journal, keeper->config, &again) == 0);
     offers_set_config(keeper->offers, keeper->config);
     return status;
 }
@@ -117,10 +121,12 @@ int keeper_reload(struct keeper *keeper, struct err *err)
         status = apply(keeper, config, err);
     if (status != 0) {
         config_free(config);
+        keeper_note(keeper, ACTION_CONFIG_RELOAD, WHY_INTERNAL, err->text);
         notify_ready();
         return status;
     }
     adopt(keeper, config);
+    keeper_note_config(keeper, ACTION_CONFIG_RELOAD, config);
     log_info(&keeper->log, "the configuration was read again");
     return 0;
 }

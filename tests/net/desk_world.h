@@ -484,7 +484,7 @@ static inline int set_up(void **state)
                                                 .name = (char[]){"mutt"},
                                                 .kind = VAULT_GRANT_GENERATED},
                            &test.password);
-    test.journal = journal_open(&test.world.log);
+    test.journal = journal_open_off(&test.world.loop, &test.world.log);
     test.offers = offers_new(test.world.vault, test.grants, &test.world.log);
     open_desk();
     return 0;
