@@ -42,6 +42,9 @@ struct broker_token {
 /* All borrowed; they outlive the broker. */
 struct broker *broker_open(struct loop *loop, struct fetcher *fetcher, struct vault *vault,
                            const struct config *config, const struct log *log);
+/* Where token requests are written down from here on; borrowed like the rest. */
+struct journal;
+void broker_set_journal(struct broker *broker, struct journal *journal);
 /* Waiting tickets and requests are cancelled: see broker_drain for an end that loses nothing. A
  * rotated token that the vault has not taken yet is offered to it once more. */
 void broker_close(struct broker *broker);

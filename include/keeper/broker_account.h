@@ -69,10 +69,11 @@ struct broker {
     struct vault *vault;
     const struct config *config;
     const struct log *log;
-    struct deferral turn; /* looks at what was asked, and whether the broker is idle */
-    struct list accounts; /* one per label that was ever asked for; they stay */
-    struct list asked;    /* tickets to be looked at */
-    struct list looking;  /* those of them that this turn looks at */
+    struct journal *journal; /* NULL: nothing is written down */
+    struct deferral turn;    /* looks at what was asked, and whether the broker is idle */
+    struct list accounts;    /* one per label that was ever asked for; they stay */
+    struct list asked;       /* tickets to be looked at */
+    struct list looking;     /* those of them that this turn looks at */
     uint64_t generations;
     void (*on_idle)(void *owner);
     void *on_idle_owner;

@@ -21,6 +21,8 @@ struct command_rule {
 };
 
 void command_run_accounts(struct command *command);
+void command_run_audit_erase(struct command *command);
+void command_run_audit_init(struct command *command);
 void command_run_grant(struct command *command);
 void command_run_grants(struct command *command);
 void command_run_login(struct command *command);

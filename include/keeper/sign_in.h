@@ -45,6 +45,7 @@ struct sign_ins_parts {
     struct vault *vault;
     struct broker *broker;
     const struct log *log;
+    struct journal *journal; /* or NULL */
 };
 
 /* The parts are borrowed, and outlive it. */

@@ -44,6 +44,18 @@ static void print_accounts(const json_t *accounts)
     mem_free(sessions);
 }
 
+static void print_audit(const json_t *audit)
+{
+    const char *error = ask_text(audit, "error");
+    if (json_is_true(json_object_get(audit, "failing")))
+        print_line("audit     %s; THE JOURNAL CANNOT BE WRITTEN: %s", ask_text(audit, "level"),
+                   error);
+    else
+        print_line("audit     %s, record %lld, %lld on their way, %lld lost",
+                   ask_text(audit, "level"), (long long)ask_number(audit, "sequence"),
+                   (long long)ask_number(audit, "queued"), (long long)ask_number(audit, "lost"));
+}
+
 static void print_status(const json_t *answer)
 {
     char uptime[48];
@@ -53,6 +65,7 @@ static void print_status(const json_t *answer)
     print_line("config    %s", ask_text(answer, "config"));
     print_gates(answer);
     print_line("sessions  %lld", (long long)ask_number(answer, "sessions"));
+    print_audit(json_object_get(answer, "audit"));
     print_line("%s", "");
     print_accounts(json_object_get(answer, "accounts"));
 }

@@ -279,6 +279,11 @@ static void account_close(struct broker_account *account)
     cancel_all(&account->waiting);
 }
 
+void broker_set_journal(struct broker *broker, struct journal *journal)
+{
+    broker->journal = journal;
+}
+
 void broker_close(struct broker *broker)
 {
     if (broker->closing)

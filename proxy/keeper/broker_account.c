@@ -11,6 +11,7 @@
 #include "auth/oauth.h"
 #include "base/clock.h"
 #include "keeper/endpoint.h"
+#include "keeper/journal_notes.h"
 #include "keeper/token_request.h"
 
 #define EARLY_PART             5 /* a refresh starts when a fifth of the life is left */
@@ -237,16 +238,42 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
     return true;
 }
 
+/* An error that the standard does not know may quote anything. */
+static const char *known_error(const struct oauth_answer *read)
+{
+    bool is_known = read->outcome == OAUTH_SIGNED_OUT || read->outcome == OAUTH_MISTAKEN;
+    return is_known ? read->error : "";
+}
+
+static void account_write_down(const struct broker_account *account,
+                               const struct fetch_answer *answer, const struct oauth_answer *read)
+{
+    struct journal_refresh refresh = {
+        .account = account->label,
+        .issuer = account->issuer,
+        .http_status = answer->status,
+        .read = read,
+        .reason = read == NULL ? answer->text : known_error(read),
+    };
+    if (read != NULL)
+        refresh.has_rotated = account->keeps_refresh_token && secret_is_set(&read->refresh_token);
+    LIST_FOREACH (node, &account->waiting)
+        refresh.waiters++;
+    journal_note_refresh(account->broker->journal, &refresh);
+}
+
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
     bool is_fresh = false;
 
     if (answer->status == 0) {
+        account_write_down(account, answer, NULL);
         broker_refusal_take_outage(account, answer->text, 0);
         return false;
     }
     oauth_read_answer(answer->status, answer->body, &read);
+    account_write_down(account, answer, &read);
     switch (read.outcome) {
     case OAUTH_GRANTED:
         is_fresh = account_take_grant(account, &read);

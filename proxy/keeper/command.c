@@ -39,6 +39,8 @@ struct command {
 
 static const struct command_rule rules[] = {
     {"accounts", false, command_run_accounts, {NULL}, {NULL}},
+    {"audit_erase", false, command_run_audit_erase, {"account"}, {NULL}},
+    {"audit_init", false, command_run_audit_init, {NULL}, {NULL}},
     {"grant",
      false,
      command_run_grant,
@@ -270,8 +272,9 @@ static bool request_fits(struct command *command, const struct command_rule *rul
 /* What nobody may do unrecorded. */
 static bool is_recorded(const char *name)
 {
-    static const char *const names[] = {"grant",   "login",        "logout", "revoke",
-                                        "sign_in", "sign_in_wait", "token"};
+    static const char *const names[] = {"audit_erase", "audit_init",   "grant",
+                                        "login",       "logout",       "revoke",
+                                        "sign_in",     "sign_in_wait", "token"};
     for (size_t i = 0; i < LENGTH_OF(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;

@@ -14,6 +14,7 @@
 #include "keeper/command_text.h"
 #include "keeper/endpoint.h"
 #include "keeper/exit_code.h"
+#include "keeper/journal_notes.h"
 
 static const char *flow_word(enum flow flow)
 {
@@ -110,9 +111,12 @@ static int store(struct command *command, const struct account_config *account,
     char *issuer = endpoint_issuer(account);
     int status = vault_token_store(keeper_vault(keeper), account->name, issuer, secret,
                                    clock_wall_seconds(), err);
-    mem_free(issuer);
-    if (status == 0)
+    if (status == 0) {
+        const char *grant = endpoint_takes_password(account) ? "password" : "refresh_token";
+        journal_note_sign_in(keeper_journal(keeper), WHY_NONE, account->name, grant, issuer, NULL);
         broker_signed_in(keeper_broker(keeper), account->name);
+    }
+    mem_free(issuer);
     return status;
 }
 

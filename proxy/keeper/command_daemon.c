@@ -10,6 +10,7 @@
 #include "keeper/desk.h"
 #include "keeper/exit_code.h"
 #include "keeper/gates.h"
+#include "keeper/journal.h"
 
 static json_t *gate_processes(const struct gates *gates)
 {
@@ -46,6 +47,16 @@ static json_t *account_rows(struct keeper *keeper, const struct vault_token *tok
     return rows;
 }
 
+static json_t *journal_row(const struct journal *journal)
+{
+    struct journal_status status = journal_status(journal);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:o}", "level", audit_level_name(status.level),
+                     "sequence", (json_int_t)status.sequence, "queued", (json_int_t)status.queued,
+                     "lost", (json_int_t)status.lost, "failures", (json_int_t)status.failures,
+                     "failing", status.is_failing ? 1 : 0, "error",
+                     command_text_string(*status.error == '\0' ? NULL : status.error));
+}
+
 void command_run_status(struct command *command)
 {
     struct keeper *keeper = command_keeper(command);
@@ -55,14 +66,15 @@ void command_run_status(struct command *command)
         return;
     json_t *accounts = account_rows(keeper, tokens, count);
     vault_tokens_free(tokens, count);
-    command_succeed(
-        command,
-        json_pack("{s:i, s:s, s:o, s:I, s:o, s:I, s:I, s:o}", "pid", (int)getpid(), "version",
-                  ECLUSE_VERSION, "config", command_text_string(keeper_config(keeper)->file),
-                  "uptime", (json_int_t)(clock_wall_seconds() - keeper_started(keeper)), "gates",
-                  gate_processes(keeper_gates(keeper)), "gate_restarts",
-                  (json_int_t)gates_restarts(keeper_gates(keeper)), "sessions",
-                  (json_int_t)desk_session_count(keeper_desk(keeper), NULL), "accounts", accounts));
+    command_succeed(command,
+                    json_pack("{s:i, s:s, s:o, s:I, s:o, s:I, s:I, s:o, s:o}", "pid", (int)getpid(),
+                              "version", ECLUSE_VERSION, "config",
+                              command_text_string(keeper_config(keeper)->file), "uptime",
+                              (json_int_t)(clock_wall_seconds() - keeper_started(keeper)), "gates",
+                              gate_processes(keeper_gates(keeper)), "gate_restarts",
+                              (json_int_t)gates_restarts(keeper_gates(keeper)), "sessions",
+                              (json_int_t)desk_session_count(keeper_desk(keeper), NULL), "accounts",
+                              accounts, "audit", journal_row(keeper_journal(keeper))));
 }
 
 void command_run_reload(struct command *command)

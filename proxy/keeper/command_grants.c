@@ -16,6 +16,7 @@
 #include "keeper/desk.h"
 #include "keeper/grant_check.h"
 #include "keeper/grant_verifier.h"
+#include "keeper/journal_notes.h"
 
 #define GRANT_NAME_MAX     64
 #define SENDERS_MAX        400
@@ -123,6 +124,7 @@ static void add_grant(struct command *command, const struct vault_grant *grant,
         command_fail_error(command, &err);
         return;
     }
+    journal_note_grant(keeper_journal(keeper), ACTION_GRANT_CREATE, grant->account, grant->name);
     keeper_renew_offers(keeper);
     json_t *answer = json_pack("{s:I}", "number", (json_int_t)number);
     struct slice bytes = secret_bytes(password);
@@ -280,6 +282,7 @@ static void remove_grant(struct command *command, const char *account, const cha
         command_fail_error(command, &err);
         return;
     }
+    journal_note_grant(keeper_journal(keeper), ACTION_GRANT_REVOKE, account, name);
     grant_check_remove(keeper_grants(keeper), number);
     if (keeper_desk(keeper) != NULL)
         desk_end_grant(keeper_desk(keeper), number);

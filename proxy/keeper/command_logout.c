@@ -11,6 +11,7 @@
 #include "keeper/command_handler.h"
 #include "keeper/command_text.h"
 #include "keeper/endpoint.h"
+#include "keeper/journal_notes.h"
 #include "keeper/revocation.h"
 
 /* `status` as of a revocation. */
@@ -24,6 +25,9 @@ static void on_revoked(void *owner, int status, const char *text)
 {
     struct command *command = owner;
     command_set_work(command, NULL, NULL);
+    journal_note_revoked(keeper_journal(command_keeper(command)),
+                         status == 0 ? WHY_NONE : WHY_UNREACHABLE,
+                         command_value(command, "account"), "given back to the provider");
     succeed(command, "token", status, text);
 }
 
@@ -91,8 +95,10 @@ static void sign_out(struct command *command, const struct account_config *accou
     int loaded = vault_token_load(vault, account->name, issuer, token, &unreadable);
     int status = vault_token_sign_out(vault, account->name, "signed out by ecluse logout", &err);
     mem_free(issuer);
-    if (status == 0)
+    if (status == 0) {
+        journal_note_revoked(keeper_journal(keeper), WHY_NONE, account->name, "wiped here");
         broker_signed_in(keeper_broker(keeper), account->name);
+    }
     if (status != 0 && status != ERR_NOT_FOUND)
         command_fail_error(command, &err);
     else if (loaded != 0)

@@ -62,8 +62,9 @@ static int open_tokens(struct keeper *keeper, struct err *err)
         return status;
     keeper->broker =
         broker_open(keeper->loop, keeper->fetcher, keeper->vault, keeper->config, &keeper->log);
-    const struct sign_ins_parts parts = {keeper->loop, keeper->fetcher, keeper->vault,
-                                         keeper->broker, &keeper->log};
+    broker_set_journal(keeper->broker, keeper->journal);
+    const struct sign_ins_parts parts = {keeper->loop,   keeper->fetcher, keeper->vault,
+                                         keeper->broker, &keeper->log,    keeper->journal};
     keeper->sign_ins = sign_ins_open(&parts, keeper->config);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "keeper/endpoint.h"
 #include "keeper/heirloom.h"
+#include "keeper/journal_notes.h"
 #include "keeper/keeper_parts.h"
 
 static int keep_token(struct keeper *keeper, const struct account_config *account,
@@ -67,6 +68,8 @@ static int64_t inherit(void *owner, const char *account, const struct secret *to
                   err.text);
         return 0;
     }
+    journal_note_grant(keeper->journal, ACTION_GRANT_CREATE, account, HEIRLOOM_GRANT);
+    journal_note_sign_in(keeper->journal, WHY_NONE, account, "refresh_token", NULL, NULL);
     broker_signed_in(keeper->broker, account);
     log_info(&keeper->log,
              "account %s: its token is taken over, its password is grant " HEIRLOOM_GRANT, account);

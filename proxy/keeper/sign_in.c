@@ -18,6 +18,7 @@
 
 #include "keeper/endpoint.h"
 #include "keeper/exit_code.h"
+#include "keeper/journal_notes.h"
 #include "keeper/sign_in_parts.h"
 
 /* Whoever has been told where to go asks for the end at once. */
@@ -73,6 +74,19 @@ static void forget(struct sign_in *sign_in)
     uv_close((uv_handle_t *)&sign_in->poll, on_handle_closed);
 }
 
+/* Its words may name somebody, and are left out. */
+static void write_down(const struct sign_in *sign_in)
+{
+    enum why why = WHY_UNREACHABLE;
+    if (sign_in->exit_code == EX_OK)
+        why = WHY_NONE;
+    else if (sign_in->exit_code == EX_NOPERM)
+        why = WHY_AUTH_REJECTED;
+    journal_note_sign_in(sign_in->all->parts.journal, why, sign_in->account,
+                         sign_in->way == SIGN_IN_DEVICE ? "device_code" : "authorization_code",
+                         sign_in->issuer, sign_in->scope);
+}
+
 void sign_in_end(struct sign_in *sign_in, int exit_code, const char *format, ...)
 {
     char text[SIGN_IN_TEXT_MAX];
@@ -85,6 +99,7 @@ void sign_in_end(struct sign_in *sign_in, int exit_code, const char *format, ...
     slice_escape(slice_of_string(text), sign_in->text, sizeof(sign_in->text));
     sign_in->has_ended = true;
     sign_in->exit_code = exit_code;
+    write_down(sign_in);
     let_go(sign_in);
     loop_defer(sign_in->all->parts.loop, &sign_in->turn);
 }
