@@ -20,10 +20,15 @@ WARNINGS := -Wall -Wextra -Wconversion -Wformat=2 -Wvla -Wshadow -Wstrict-protot
 ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
-HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE \
-             $(call supported,-ftrivial-auto-var-init=zero) -fno-delete-null-pointer-checks -fno-strict-overflow -fvisibility=hidden
+HARDENING := -fstack-protector-strong -fstack-clash-protection $(call supported,-fcf-protection=full) -fPIE \
+             $(call supported,-ftrivial-auto-var-init=zero) $(call supported,-fstrict-flex-arrays=3) \
+             -fno-delete-null-pointer-checks -fno-strict-overflow -fvisibility=hidden
 # libsasl2 must find the program's own gethostname: see proxy/auth/hostname.c
 EXPORT  := -Wl,--export-dynamic-symbol=gethostname
+# A shadow stack needs no help of the start-up code, whose objects do not say that they can do with one.
+ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
+LDFLAGS += -Wl,-z,shstk
+endif
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code $(EXPORT)
 
 ifeq ($(MODE),asan)
@@ -99,7 +104,7 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture asan fuzz layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture hardening asan fuzz layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -119,6 +124,9 @@ torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and alloc
 	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
+hardening: $(OUT)/ecluse ## the release build is hardened as it should be
+	@tests/lib/check-hardening $<
+	@tests/lib/check-hardening --self
 layers: ## no include points up, sideways or in a circle
 	@tests/lib/layers
 T ?= 60
