@@ -6,7 +6,9 @@
  *  - a link, another owner, a looser mode: ERR_DENIED with the command that mends it; nothing is
  *    repaired silently, since somebody may have read it already
  *  - a FIFO or device in place of a file: ERR_DENIED, without waiting for its other end
- *  - a second process: ERR_BUSY, by flock, which goes with the process however it ends
+ *  - a second process: ERR_BUSY, by flock, which goes with the process however it ends; but if that
+ *    was in the middle of starting another, that one has it for a moment longer, which is waited
+ * for
  *  - a crash while a whole file is written: only its ".new" is left, and is made anew next time
  */
 #include "keeper/state_folder.h"
@@ -18,10 +20,13 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "keeper/private_folder.h"
 
-#define NAME_MAX_HERE 64 /* of our own files */
+#define NAME_MAX_HERE           64 /* of our own files */
+#define LOCK_TRIES              100
+#define LOCK_PAUSE_MILLISECONDS 20
 
 struct state_folder {
     char *path;
@@ -30,6 +35,17 @@ struct state_folder {
 };
 
 /* ---- the folder ---- */
+
+/* Leaves the reason in errno. */
+static bool take_lock(int descriptor)
+{
+    for (unsigned i = 1; flock(descriptor, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+            return false;
+        uv_sleep(LOCK_PAUSE_MILLISECONDS);
+    }
+    return true;
+}
 
 static int lock_folder(struct state_folder *folder, struct err *err)
 {
@@ -41,7 +57,7 @@ static int lock_folder(struct state_folder *folder, struct err *err)
     }
     if (status != 0)
         return status;
-    if (flock(folder->lock, LOCK_EX | LOCK_NB) == 0)
+    if (take_lock(folder->lock))
         return 0;
     if (errno == EWOULDBLOCK)
         return err_set(err, ERR_BUSY, "%s: another ecluse uses this folder", folder->path);

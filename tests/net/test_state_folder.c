@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -175,6 +176,25 @@ static void a_second_process_is_busy(void **state)
     assert_non_null(strstr(err.text, "another ecluse"));
     state_folder_close(first);
     assert_opens(place->state);
+}
+
+/* It was forked by one that was killed, and would have become another program. */
+static void a_leftover_of_the_one_before_is_waited_for(void **state)
+{
+    const struct place *place = *state;
+    struct state_folder *before;
+    struct err err = {0};
+    int status;
+    assert_int_equal(state_folder_open(place->state, &before, &err), 0);
+    pid_t leftover = fork();
+    if (leftover == 0) {
+        usleep(200 * 1000);
+        _exit(0);
+    }
+    assert_true(leftover > 0);
+    state_folder_close(before);
+    assert_opens(place->state);
+    assert_int_equal(waitpid(leftover, &status, 0), leftover);
 }
 
 /* ---- files ---- */
@@ -420,6 +440,7 @@ int main(void)
         PLACE_TEST(a_parent_that_all_can_write_to_is_refused),
         PLACE_TEST(somebody_elses_folder_is_refused),
         PLACE_TEST(a_second_process_is_busy),
+        PLACE_TEST(a_leftover_of_the_one_before_is_waited_for),
         PLACE_TEST(every_file_is_checked),
         PLACE_TEST(what_is_made_is_private),
         PLACE_TEST(a_whole_file_never_takes_anothers_place),
