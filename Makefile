@@ -104,7 +104,7 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture hardening asan fuzz layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -122,6 +122,9 @@ e2e: $(OUT)/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end 
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
 torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours)
 	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
+N ?= 300
+crash: $(OUT)/ecluse ## kill -9 of keeper and gates at N=300 random instants (CRASH_SEED= repeats them)
+	@CRASH_KILLS=$(N) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_crash
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
 hardening: $(OUT)/ecluse ## the release build is hardened as it should be

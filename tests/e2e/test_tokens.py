@@ -70,26 +70,6 @@ def test_a_rotated_token_survives_kill_9(ecluse, rig):
     assert ecluse.accounts()["alice"]["signed_in"] == "in"
 
 
-def test_a_rotated_token_is_kept_when_the_keeper_is_killed_at_any_moment(ecluse, rig):
-    """Between the provider's answer and the vault there is a moment in which a kill loses the
-    token; it must cost a new sign-in at most, never the vault."""
-    rig.knob("rotate", "on")
-    ecluse.ready("alice")
-    for _ in range(3):
-        rig.knob("expire", ALICE)
-        rig.clear()
-        client = ecluse.raw()
-        client.send(f"a LOGIN {ALICE} {ecluse.passwords['alice']}\r\n")
-        wait_until(lambda: rig.refreshes().get("ok"), "the refresh at the provider")
-        ecluse.kill()
-        ecluse.start()
-        reply = ecluse.try_login("alice")
-        if not reply.startswith("OK "):
-            assert reply == SIGN_IN
-            ecluse.sign_in("alice")
-            assert ecluse.try_login("alice").startswith("OK ")
-
-
 # ---- the authorization server is gone ----
 
 def test_the_authorization_server_stops(ecluse, rig, upstreams):

@@ -6,6 +6,7 @@ const DEFAULTS = {
   lifetime: 3600, // seconds of an access token
   token_size: 43, // characters of an access token
   rotate: 'off', // on: each refresh gives a new refresh token, the old one is spent
+  grace: 0, // seconds in which a spent refresh token is taken all the same
   delay: 0, // milliseconds before each token answer
   slow_ms: 100, // milliseconds between two bytes of a "slow" answer
   retry_after: 2, // seconds in the header of a 503 or 429
@@ -46,6 +47,7 @@ const SETTERS = {
   delay: (v) => number(v, 0, 600_000),
   slow_ms: (v) => number(v, 1, 600_000),
   retry_after: (v) => number(v, 0, 1e6),
+  grace: (v) => number(v, 0, 1e6),
   rotate: (v) => {
     if (v !== 'on' && v !== 'off') throw new Error('rotate is on or off');
     return v;
