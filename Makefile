@@ -6,7 +6,7 @@ OUT     := $(BUILD)/$(MODE)
 CC      ?= gcc
 PREFIX  ?= /usr/local
 
-LIBRARIES := libuv openssl libcurl jansson sqlite3 libsasl2 libmicrohttpd libqrencode
+LIBRARIES := libuv openssl libcurl jansson sqlite3 libsasl2 libmicrohttpd libqrencode libseccomp
 CPPFLAGS  += -Iinclude -I$(OUT)/include -D_GNU_SOURCE -DECLUSE_VERSION='"$(VERSION)"' \
              -DSASL_PLUGIN_FOLDER='"$(SASL_PLUGINS)"' $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 LDLIBS    += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -linih
