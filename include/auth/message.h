@@ -44,6 +44,7 @@
 #define MESSAGE_LISTENERS_MAX 64u
 #define MESSAGE_NETWORKS_MAX  256u /* of one listener */
 #define MESSAGE_BUNDLES_MAX   64u
+#define MESSAGE_PORTS_MAX     1024u
 
 #define MESSAGE_KINDS(X)                                                                           \
     X(MESSAGE_READY, 1)                                                                            \
@@ -161,6 +162,8 @@ struct message_configure {
     size_t listener_count;
     char **authorities; /* CA bundles, PEM text */
     size_t authority_count;
+    uint16_t *ports; /* of all mail servers: the gate connects to no others */
+    size_t port_count;
 };
 
 /* Encoders append one whole message (kind, session, fields) to `out`: 0, or ERR_FULL with `out` as

@@ -1,6 +1,7 @@
 /*
  * The gate: it owns the mail bytes and nothing else. What it is to do comes in the first frame from
- * the keeper. Once open it opens no file, and it holds no secret longer than a login takes.
+ * the keeper. Once open it opens no file (net/confine), and it holds no secret longer than a login
+ * takes.
  *
  * It ends by itself: when it was told to drain and its last session is over; and, cutting what
  * there is, when the keeper is gone, says what cannot be read, or does not read what it is told.
@@ -28,6 +29,7 @@ struct gate_settings {
     int64_t login;   /* the same for all that a client does until it is logged in, together */
     int64_t idle;    /* for silence after the login */
     int64_t content; /* for each window in which a message that is sent must go on */
+    bool is_process; /* nothing else runs in it: it gives up what a gate does not need */
     void (*on_over)(void *owner);
     void *owner;
 };
@@ -73,6 +75,11 @@ MUST_CHECK int gate_open(struct loop *loop, const struct gate_settings *settings
 /* The process that the keeper starts: descriptor 3 is the channel, the listening sockets follow
  * from 4. Returns its exit code. */
 int gate_main(void);
+
+/* ---- gate_confine.c ---- */
+
+/* For the whole process and for good; once it is configured. */
+MUST_CHECK int gate_confine(const struct gate *gate, struct err *err);
 
 /* ---- for listeners and sessions ---- */
 

@@ -54,6 +54,9 @@ int message_write_configure(struct buf *out, const struct message_configure *con
     message_put_count(&writer, configure->authority_count, MESSAGE_BUNDLES_MAX);
     for (size_t i = 0; i < configure->authority_count && writer.status == 0; i++)
         message_put_string(&writer, configure->authorities[i], MESSAGE_SIZE_MAX);
+    message_put_count(&writer, configure->port_count, MESSAGE_PORTS_MAX);
+    for (size_t i = 0; i < configure->port_count && writer.status == 0; i++)
+        pack_u16(&writer.fields, configure->ports[i]);
     return message_end(&writer, out);
 }
 
@@ -114,6 +117,15 @@ static void take_authorities(struct pack_reader *reader, struct message_configur
         configure->authorities[i] = message_take_string(reader, MESSAGE_TEXT_ANY, MESSAGE_SIZE_MAX);
 }
 
+static void take_ports(struct pack_reader *reader, struct message_configure *configure)
+{
+    size_t count = message_take_count(reader, MESSAGE_PORTS_MAX, sizeof(uint16_t));
+    configure->ports = mem_new_array(count, sizeof(*configure->ports));
+    configure->port_count = count;
+    for (size_t i = 0; i < count; i++)
+        configure->ports[i] = unpack_u16(reader);
+}
+
 int message_read_configure(const struct message *message, struct message_configure *configure_out)
 {
     ENSURE(message->kind == MESSAGE_CONFIGURE);
@@ -128,6 +140,7 @@ int message_read_configure(const struct message *message, struct message_configu
     configure_out->audit.ends_unparsable = message_take_bool(&reader);
     take_listeners(&reader, configure_out);
     take_authorities(&reader, configure_out);
+    take_ports(&reader, configure_out);
     if (unpack_end(&reader) == 0)
         return 0;
     message_configure_clear(configure_out);
@@ -150,5 +163,6 @@ void message_configure_clear(struct message_configure *configure)
         mem_free(configure->authorities[i]);
     mem_free(configure->listeners);
     mem_free(configure->authorities);
+    mem_free(configure->ports);
     *configure = (struct message_configure){0};
 }

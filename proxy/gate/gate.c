@@ -1,6 +1,6 @@
 /*
- * Happy path: open the channel, get CONFIGURE, open the listeners, say READY, serve until DRAIN,
- * let the sessions end, close the channel, end.
+ * Happy path: open the channel, get CONFIGURE, open the listeners, give up what it does not need,
+ * say READY, serve until DRAIN, let the sessions end, close the channel, end.
  *
  *   the keeper is gone, or talks nonsense     everything is closed and the gate ends
  *   a frame does not fit into the channel     likewise: the keeper does not read
@@ -292,7 +292,8 @@ static int configure(struct gate *gate, const struct message *message)
     snprintf(prefix, sizeof(prefix), "gate %u", gate->configure.gate);
     log_init(&gate->log, (enum log_level)gate->configure.log_level, prefix);
     if (open_authorities(gate, &err) != 0 || open_identities(gate, &err) != 0 ||
-        open_listeners(gate, &err) != 0) {
+        open_listeners(gate, &err) != 0 ||
+        (gate->settings.is_process && gate_confine(gate, &err) != 0)) {
         log_error(&gate->log, "%s", err.text);
         return ERR_CONFIG;
     }

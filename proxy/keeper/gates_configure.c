@@ -106,6 +106,22 @@ static int fill_listeners(const struct config *config, const struct message_offe
     return 0;
 }
 
+/* One for each account and protocol, less those that are there already; more than fit a message are
+ * refused when it is made. */
+static void fill_ports(const struct config *config, struct message_configure *configure)
+{
+    configure->ports = mem_new_array(config->account_count * PROTOCOL_COUNT, sizeof(uint16_t));
+    for (size_t i = 0; i < config->account_count * PROTOCOL_COUNT; i++) {
+        const struct account_config *account = config->accounts[i / PROTOCOL_COUNT];
+        const struct endpoint *endpoint = &account->provider_row->endpoints[i % PROTOCOL_COUNT];
+        size_t at = 0;
+        while (at < configure->port_count && configure->ports[at] != endpoint->port)
+            at++;
+        if (endpoint->is_set && at == configure->port_count)
+            configure->ports[configure->port_count++] = endpoint->port;
+    }
+}
+
 /* Found out now and not when the first gate is to be told, or one after an offer has grown. */
 static int check_fits(const struct message_configure *configure, struct err *err)
 {
@@ -142,6 +158,7 @@ int gates_generation_new(const struct config *config, const struct message_offer
     int status = fill_listeners(config, offers, configure, err);
     if (status == 0)
         status = fill_authorities(config, configure, err);
+    fill_ports(config, configure);
     if (status == 0)
         status = check_fits(configure, err);
     if (status != 0) {

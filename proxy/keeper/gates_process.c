@@ -103,7 +103,9 @@ static void on_exit(uv_process_t *process, int64_t status, int signal_number)
     struct gates_worker *worker = CONTAINER_OF(process, struct gates_worker, process);
     const struct log *log = worker->gates->log;
     worker->is_alive = false;
-    if (signal_number != 0)
+    if (signal_number == SIGSYS)
+        log_error(log, "gate %u was ended by its filter of system calls", worker->number);
+    else if (signal_number != 0)
         log_warn(log, "gate %u was ended by signal %d", worker->number, signal_number);
     else if (status != 0 || !worker->is_ending)
         log_warn(log, "gate %u ended with status %lld", worker->number, (long long)status);

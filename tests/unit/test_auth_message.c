@@ -274,6 +274,8 @@ static struct message_listener listeners[2] = {
 
 static char *authorities[2] = {"-----BEGIN CERTIFICATE-----\nMII=\n", ""};
 
+static uint16_t ports[2] = {993, 65535};
+
 static struct message_configure sample_configure(void)
 {
     return (struct message_configure){
@@ -285,6 +287,8 @@ static struct message_configure sample_configure(void)
         .listener_count = 2,
         .authorities = authorities,
         .authority_count = 2,
+        .ports = ports,
+        .port_count = 2,
     };
 }
 
@@ -328,6 +332,8 @@ static void configure_message(void **state)
     assert_int_equal(read.authority_count, 2);
     assert_string_equal(read.authorities[0], authorities[0]);
     assert_string_equal(read.authorities[1], "");
+    assert_int_equal(read.port_count, 2);
+    assert_memory_equal(read.ports, ports, sizeof(ports));
     message_configure_clear(&read);
     message_configure_clear(&read);
     assert_bounds();
@@ -336,7 +342,7 @@ static void configure_message(void **state)
     assert_int_equal(message_write_configure(&wire, &(struct message_configure){0}), 0);
     message = head(MESSAGE_CONFIGURE, 0);
     assert_int_equal(message_read_configure(&message, &read), 0);
-    assert_int_equal(read.listener_count + read.authority_count, 0);
+    assert_int_equal(read.listener_count + read.authority_count + read.port_count, 0);
     message_configure_clear(&read);
     assert_bounds();
 }
@@ -399,6 +405,9 @@ static void fields_have_a_maximum(void **state)
 
     struct message_configure configure = sample_configure();
     configure.listener_count = MESSAGE_LISTENERS_MAX + 1;
+    assert_int_equal(message_write_configure(&wire, &configure), ERR_FULL);
+    configure = sample_configure();
+    configure.port_count = MESSAGE_PORTS_MAX + 1;
     assert_int_equal(message_write_configure(&wire, &configure), ERR_FULL);
     assert_int_equal(buf_size(&wire), 0);
 }

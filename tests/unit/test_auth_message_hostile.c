@@ -173,6 +173,14 @@ static void counts_without_contents(void **state)
         pack_u16(&writer, 0);
         pack_u16(&writer, counts[i]);
         assert_int_equal(message_probe(buf_bytes(&wire)), ERR_SYNTAX);
+        begin(MESSAGE_CONFIGURE, &writer);
+        pack_u16(&writer, 1);
+        pack_u8(&writer, 1);
+        pack_u32(&writer, 1);
+        pack_u16(&writer, 0);
+        pack_u16(&writer, 0);
+        pack_u16(&writer, counts[i]);
+        assert_int_equal(message_probe(buf_bytes(&wire)), ERR_SYNTAX);
     }
 }
 
@@ -207,6 +215,8 @@ static int read_configure_of(uint8_t log_level, uint8_t prefix_length, uint8_t a
     pack_bytes(&writer, slice_of(address, address_size));
     pack_u8(&writer, prefix_length);
     pack_u16(&writer, 0);
+    pack_u16(&writer, 1);
+    pack_u16(&writer, 993);
     return message_probe(buf_bytes(&wire));
 }
 
