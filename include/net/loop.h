@@ -20,6 +20,8 @@
 /* What LOOP_SCRATCH_SIZE of plain text may grow to as TLS records. */
 #define LOOP_CIPHER_SIZE (LOOP_SCRATCH_SIZE + LOOP_SCRATCH_SIZE / 16)
 
+struct runner;
+
 struct loop {
     uv_loop_t uv;
     uint8_t *scratch_input;  /* LOOP_SCRATCH_SIZE: what was read from a socket */
@@ -27,6 +29,8 @@ struct loop {
     uint8_t *scratch_cipher; /* LOOP_CIPHER_SIZE: what TLS makes for a socket */
     struct list deferred;    /* of struct deferral */
     uv_idle_t idle;          /* runs them; active only while there are any */
+    /* keeper/runner: starts programs in our place; NULL: there is nothing that forbids it to us */
+    struct runner *runner;
 };
 
 /* SIGPIPE is ignored from here on: libuv writes by write(2). */

@@ -1,4 +1,6 @@
 /*
+ * A keeper that is confined has it done by keeper/runner. Else:
+ *
  * Happy path: a pipe, a shell that writes into it, its exit; then what is still in the pipe is
  * read, and the line in it is the secret. A child in the background that holds the pipe open is not
  * waited for.
@@ -25,6 +27,7 @@
 #include <unistd.h>
 
 #include "auth/credential.h"
+#include "keeper/runner.h"
 
 #define LINE_END_MAX  2u /* CRLF */
 #define REASON_MAX    120u
@@ -33,6 +36,7 @@
 #define MORE_MAX      4u /* of them, which the caller adds */
 
 struct secret_command {
+    struct errand *errand; /* NULL: it is run here. Else there is an owner to tell, and no more */
     uv_process_t process;
     uv_pipe_t output;
     uv_timer_t limit;
@@ -61,6 +65,30 @@ static void close_handle(uv_handle_t *handle)
     uv_close(handle, on_handle_closed);
 }
 
+/* ---- in another process ---- */
+
+static void on_errand_done(void *owner, int status, struct secret *output, const char *reason)
+{
+    struct secret_command *command = owner;
+    secret_command_done *tell = command->on_done;
+    void *tell_owner = command->owner;
+    mem_free(command);
+    tell(tell_owner, status, output, reason);
+}
+
+static struct secret_command *send_on_errand(struct loop *loop, const char *text,
+                                             int64_t milliseconds,
+                                             const struct secret_command_options *options,
+                                             secret_command_done *on_done, void *owner)
+{
+    struct secret_command *command = mem_new(sizeof(*command));
+    command->on_done = on_done;
+    command->owner = owner;
+    command->errand =
+        runner_start(loop->runner, text, milliseconds, options, on_errand_done, command);
+    return command;
+}
+
 /* ---- the end ---- */
 
 static void end(struct secret_command *command)
@@ -77,7 +105,12 @@ static void end(struct secret_command *command)
 void secret_command_cancel(struct secret_command *command)
 {
     ENSURE(!command->is_over);
-    end(command);
+    if (command->errand == NULL) {
+        end(command);
+        return;
+    }
+    runner_cancel(command->errand);
+    mem_free(command);
 }
 
 static void PRINTF_LIKE(3, 4)
@@ -294,6 +327,8 @@ struct secret_command *secret_command_start_with(struct loop *loop, const char *
                                                  secret_command_done *on_done, void *owner)
 {
     ENSURE(milliseconds >= 1);
+    if (loop->runner != NULL)
+        return send_on_errand(loop, command_text, milliseconds, options, on_done, owner);
     size_t capacity = options->output_max + LINE_END_MAX + 1;
     struct secret_command *command = mem_new(sizeof(*command) + capacity);
     command->output_max = options->output_max;

@@ -37,6 +37,7 @@ int loop_init(struct loop *loop, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     ENSURE(uv_idle_init(&loop->uv, &loop->idle) == 0);
     list_init(&loop->deferred);
+    loop->runner = NULL;
     loop->scratch_input = mem_new(LOOP_SCRATCH_SIZE);
     loop->scratch_plain = mem_new(LOOP_SCRATCH_SIZE);
     loop->scratch_cipher = mem_new(LOOP_CIPHER_SIZE);
