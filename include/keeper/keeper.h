@@ -21,6 +21,9 @@ enum keeper_mode { KEEPER_DAEMON, KEEPER_OFFLINE };
  * ERR_UNAVAILABLE (a port is taken), others. */
 MUST_CHECK int keeper_open(struct loop *loop, struct config *config, enum keeper_mode mode,
                            struct keeper **keeper_out, struct err *err);
+/* The whole process gives up, for good, what a daemon does not need: before the loop is run for the
+ * first time, and where nothing else is in the process. On failure it must not be run. */
+MUST_CHECK int keeper_confine(struct keeper *keeper, struct err *err);
 /* Runs the loop until a stop is complete; DAEMON only. */
 void keeper_run(struct keeper *keeper);
 /* Closes what is open and runs the loop until it is empty, then frees. */

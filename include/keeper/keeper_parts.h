@@ -8,6 +8,7 @@
 #include "keeper/desk.h"
 #include "keeper/gates.h"
 #include "keeper/keeper.h"
+#include "keeper/known_folders.h"
 #include "keeper/sign_in.h"
 
 #define KEEPER_SIGNALS 3
@@ -39,6 +40,11 @@ struct keeper {
     uv_timer_t flush_timer;
     uv_timer_t patience; /* with the request under way, at a stop */
 
+    struct runner *runner; /* NULL: there are no commands, or nothing forbids them */
+    struct known_folders folders;
+    bool is_confined;
+    bool has_folders; /* it can open files in those alone */
+
     bool is_ready;
     bool is_stopping;
     bool is_hurried; /* told to stop twice */
@@ -51,6 +57,14 @@ struct keeper {
 void keeper_open_heirs(struct keeper *keeper);
 /* For another configuration. */
 void keeper_find_heirs(struct keeper *keeper, const struct config *config);
+
+/* ---- keeper_confine.c ---- */
+
+void keeper_close_runner(struct keeper *keeper);
+/* Whether a configuration can be taken over by what is left of us: 0, and commands are from now on
+ * those of its file, or ERR_CONFIG. */
+MUST_CHECK int keeper_check_confinement(struct keeper *keeper, const struct config *config,
+                                        struct err *err);
 
 /* ---- keeper_run.c ---- */
 

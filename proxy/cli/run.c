@@ -1,6 +1,6 @@
 /*
- * Happy path: the configuration is read, the keeper opened, and the loop runs until it is told to
- * stop.
+ * Happy path: the configuration is read, the keeper opened and confined, and the loop runs until it
+ * is told to stop.
  *
  * Failures: 78 the configuration, or a state or runtime folder that is not safe · 75 another ecluse
  * has the vault · 69 an address to listen on is taken · 70 all else.
@@ -19,9 +19,11 @@ static int serve(struct loop *loop, struct config *config)
     int status = keeper_open(loop, config, KEEPER_DAEMON, &keeper, &err);
     if (status != 0)
         return print_failure(exit_code_of(status), "run: %s", err.text);
-    keeper_run(keeper);
+    status = keeper_confine(keeper, &err);
+    if (status == 0)
+        keeper_run(keeper);
     keeper_free(keeper);
-    return EX_OK;
+    return status == 0 ? EX_OK : print_failure(exit_code_of(status), "run: %s", err.text);
 }
 
 static int run(const struct arguments *arguments)

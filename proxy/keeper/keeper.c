@@ -217,6 +217,7 @@ static void close_parts(struct keeper *keeper)
         sign_ins_close(keeper->sign_ins);
     if (keeper->broker != NULL)
         broker_close(keeper->broker);
+    keeper_close_runner(keeper);
     if (keeper->resolver != NULL)
         resolver_close(keeper->resolver);
     if (keeper->fetcher != NULL)
@@ -237,6 +238,7 @@ void keeper_free(struct keeper *keeper)
     vault_close(keeper->vault);
     state_folder_close(keeper->folder);
     config_free(keeper->config);
+    known_folders_clear(&keeper->folders);
     mem_free(keeper);
 }
 

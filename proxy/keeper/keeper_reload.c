@@ -118,6 +118,8 @@ int keeper_reload(struct keeper *keeper, struct err *err)
     notify_reloading();
     int status = read_again(keeper, &config, err);
     if (status == 0)
+        status = keeper_check_confinement(keeper, config, err);
+    if (status == 0)
         status = apply(keeper, config, err);
     if (status != 0) {
         config_free(config);
