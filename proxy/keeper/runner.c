@@ -160,7 +160,8 @@ static void on_failed(void *owner, int code)
     die(owner);
 }
 
-static const struct channel_ops channel_ops = {on_frame, on_failed, on_channel_closed};
+static const struct channel_ops channel_ops = {
+    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_channel_closed};
 
 /* ---- asking ---- */
 

@@ -265,7 +265,8 @@ static void on_closed(void *owner)
     (void)owner;
 }
 
-static const struct channel_ops channel_ops = {on_frame, on_failed, on_closed};
+static const struct channel_ops channel_ops = {
+    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_closed};
 
 /* ---- the beginning ---- */
 
