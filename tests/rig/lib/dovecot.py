@@ -51,6 +51,8 @@ userdb {{
 mail_max_userip_connections = 10000
 
 mail_location = maildir:~/Maildir
+# What clients say, where somebody has made the folder.
+rawlog_dir = %h/rawlog
 namespace inbox {{
   inbox = yes
   separator = /

@@ -1,0 +1,84 @@
+"""The audit journal of an ecluse, and what Dovecot heard by its own account."""
+
+import json
+import os
+import pathlib
+import re
+import time
+
+from cli_support import PATIENCE
+
+TIMES = re.compile(rb"^\d+\.\d+ ", re.MULTILINE)
+LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
+
+
+def field(record, path, default=None):
+    """ "ecluse.command.verb" of a line."""
+    for name in path.split("."):
+        if not isinstance(record, dict) or name not in record:
+            return default
+        record = record[name]
+    return record
+
+
+def records(ecluse, action=None):
+    """Of the journal as it is now; whole lines alone."""
+    found = []
+    for segment in sorted((ecluse.folder / "state" / "audit").glob("*.jsonl")):
+        lines = segment.read_bytes().split(b"\n")[:-1]
+        found += [json.loads(line) for line in lines]
+    return [record for record in found if action in (None, field(record, "event.action"))]
+
+
+def wait_records(ecluse, action, count, **values):
+    """At least so many of one action, with these values: "__" for the dots of their paths."""
+    wanted = {path.replace("__", "."): value for path, value in values.items()}
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = [record for record in records(ecluse, action)
+                 if all(field(record, path) == value for path, value in wanted.items())]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, (action, wanted, count, records(ecluse))
+        time.sleep(0.02)
+
+
+class Rawlog:
+    """Dovecot writes down what it hears in sessions of `user` from now on."""
+
+    def __init__(self, rig, user):
+        maildir = pathlib.Path(rig.state["users"][user]["maildir"])
+        self.folder = maildir.parent / "rawlog"
+        self.folder.mkdir(exist_ok=True)
+        owner = maildir.stat()
+        os.chown(self.folder, owner.st_uid, owner.st_gid)
+
+    def close(self):
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+
+    def sessions(self):
+        """What was heard in each. Dovecot puts the time before each line."""
+        return [TIMES.sub(b"", path.read_bytes()) for path in self.folder.glob("*.in")]
+
+
+def imap_verbs(heard):
+    """Of the commands in what a server heard: literals are skipped, and DONE."""
+    verbs, rest = [], heard
+    while rest:
+        line, _, rest = rest.partition(b"\r\n")
+        words = line.split(b" ")
+        while literal := LITERAL.search(line):
+            size = int(literal[1])
+            line, _, rest = rest[size:].partition(b"\r\n")
+        if len(words) > 1:
+            verb = words[1].upper()
+            if verb == b"UID":
+                verb += b" " + words[2].upper()
+            verbs.append(verb.decode())
+    return verbs
+
+
+def pop3_verbs(heard):
+    return [line.split(b" ")[0].upper().decode() for line in heard.split(b"\r\n") if line]

@@ -1,0 +1,69 @@
+"""Every command that the mail server heard has a record, with each client of the table."""
+
+import collections
+
+import pytest
+
+import clients_readers
+import clients_senders
+from audit_support import Rawlog, field, imap_verbs, pop3_verbs, records, wait_records
+from clients_support import Letter, alice, bob, three_mails  # noqa: F401 (fixtures)
+from ecluse_support import ALICE
+from waiting import wait_until
+
+
+@pytest.fixture
+def rawlog(rig):
+    log = Rawlog(rig, ALICE)
+    yield log
+    log.close()
+
+
+def told(ecluse):
+    """The verbs of each session that is over, in the order of its commands."""
+    sessions = collections.defaultdict(list)
+    for record in records(ecluse, "command"):
+        sessions[field(record, "trace.id")].append(record)
+    return [[field(record, "ecluse.command.verb")
+             for record in sorted(commands, key=lambda record: int(field(record, "transaction.id")))]
+            for commands in sessions.values()]
+
+
+def compare(ecluse, rawlog, verbs_of):
+    def sessions_are_over():
+        opened, closed = (len(records(ecluse, f"session-{what}")) for what in ("open", "close"))
+        return opened == closed > 0
+
+    wait_until(sessions_are_over, "the end of every session")
+    heard = sorted(verbs for verbs in map(verbs_of, rawlog.sessions()) if verbs)
+    assert heard and sorted(verbs for verbs in told(ecluse) if verbs) == heard
+    closes = records(ecluse, "session-close")
+    assert sum(field(close, "ecluse.commands", 0) for close in closes) == sum(map(len, heard))
+    assert not records(ecluse, "tap-off")
+
+
+@pytest.mark.parametrize("reader", clients_readers.IMAP)
+def test_imap(ecluse, alice, three_mails, rawlog, reader):  # noqa: F811
+    clients_readers.IMAP[reader].check(alice, three_mails)
+    compare(ecluse, rawlog, imap_verbs)
+
+
+@pytest.mark.parametrize("reader", clients_readers.POP3)
+def test_pop3(ecluse, alice, three_mails, rawlog, reader):  # noqa: F811
+    clients_readers.POP3[reader].check(alice, three_mails)
+    compare(ecluse, rawlog, pop3_verbs)
+
+
+@pytest.mark.parametrize("sender", clients_senders.SENDERS)
+def test_smtp(ecluse, alice, bob, rig, sender):  # noqa: F811
+    letter = Letter(alice.user, bob.user)
+    clients_senders.SENDERS[sender].send(alice, letter)
+    letter.arrived(rig)
+    sent, = wait_records(ecluse, "message-send", 1)
+    assert field(sent, "event.outcome") == "success"
+    assert field(sent, "ecluse.smtp.mail_from") == alice.user
+    assert field(sent, "ecluse.smtp.rcpt") == bob.user
+    assert field(sent, "ecluse.smtp.rcpt_count") == 1 and field(sent, "ecluse.smtp.size") > 0
+    assert "queued" in field(sent, "ecluse.smtp.queue_reply").lower()
+    verbs = [verb for verbs in told(ecluse) for verb in verbs]
+    assert [verb for verb in verbs if verb in ("MAIL", "RCPT", "DATA")] == ["MAIL", "RCPT", "DATA"]
