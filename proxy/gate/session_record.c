@@ -64,30 +64,32 @@ void session_record_close(const struct session *session, enum why why, const cha
     gate_record(session->gate, &record);
 }
 
-static void add_tls(struct record *record, const struct session *session)
+/* The record borrows the facts' texts. */
+static void add_tls(struct record *record, const struct tls_facts *facts, bool by_starttls)
 {
-    struct tls_facts facts;
-    tls_facts(stream_tls(session->upstream), &facts);
-    record_add_string(record, FIELD_TLS_VERSION, facts.version);
-    record_add_string(record, FIELD_TLS_CIPHER, facts.cipher);
-    record_add_flag(record, FIELD_TLS_RESUMED, facts.is_resumed);
-    record_add_string(record, FIELD_TLS_CERTIFICATE, facts.certificate);
-    record_add_string(record, FIELD_TLS_ISSUER, facts.issuer);
-    record_add_string(record, FIELD_TLS_NOT_AFTER, facts.not_after);
-    record_add_string(record, FIELD_TLS_KEY, facts.key);
-    record_add_flag(record, FIELD_TLS_STARTTLS, session->granted->tls == TLS_MODE_STARTTLS);
+    record_add_string(record, FIELD_TLS_VERSION, facts->version);
+    record_add_string(record, FIELD_TLS_CIPHER, facts->cipher);
+    record_add_flag(record, FIELD_TLS_RESUMED, facts->is_resumed);
+    record_add_string(record, FIELD_TLS_CERTIFICATE, facts->certificate);
+    record_add_string(record, FIELD_TLS_ISSUER, facts->issuer);
+    record_add_string(record, FIELD_TLS_NOT_AFTER, facts->not_after);
+    record_add_string(record, FIELD_TLS_KEY, facts->key);
+    record_add_flag(record, FIELD_TLS_STARTTLS, by_starttls);
 }
 
 void session_record_connect(const struct session *session, enum why why, const char *reason)
 {
     struct message_record record;
+    struct tls_facts facts;
     begin(session, &record, ACTION_UPSTREAM_CONNECT, why, reason);
     if (session->granted != NULL) {
         record_add_string(&record.record, FIELD_SERVER_DOMAIN, session->granted->host);
         record_add_string(&record.record, FIELD_SERVER_IP, session->upstream_ip);
         record_add_number(&record.record, FIELD_SERVER_PORT, session->granted->port);
     }
-    if (why == WHY_NONE)
-        add_tls(&record.record, session);
+    if (why == WHY_NONE) {
+        tls_facts(stream_tls(session->upstream), &facts);
+        add_tls(&record.record, &facts, session->granted->tls == TLS_MODE_STARTTLS);
+    }
     gate_record(session->gate, &record);
 }
