@@ -221,8 +221,14 @@ void gates_check_stopped(struct gates *gates)
 static void on_stop_timer(uv_timer_t *timer)
 {
     struct gates *gates = CONTAINER_OF(timer, struct gates, stop_timer);
-    LIST_FOREACH (node, &gates->workers)
-        gates_worker_signal(CONTAINER_OF(node, struct gates_worker, node), gates->stop_signal);
+    LIST_FOREACH (node, &gates->workers) {
+        struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
+        /* While nothing is read, nobody sees the end of what a gate has said. */
+        if (gates->stop_signal == SIGKILL && gates->is_paused)
+            gates_worker_kill(worker);
+        else
+            gates_worker_signal(worker, gates->stop_signal);
+    }
     gates->stop_signal = SIGKILL;
     ENSURE(uv_timer_start(timer, on_stop_timer, TERM_GRACE_MILLISECONDS, 0) == 0);
 }

@@ -1,15 +1,27 @@
-"""The audit journal of an ecluse, and what Dovecot heard by its own account."""
+"""The audit journal of an ecluse as it stands on disk, what Dovecot heard by its own account, and
+disks that fail beneath the journal.
+"""
 
 import json
 import os
 import pathlib
 import re
+import signal
+import subprocess
 import time
 
 from cli_support import PATIENCE
 
 TIMES = re.compile(rb"^\d+\.\d+ ", re.MULTILINE)
 LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
+
+
+def folder_of(ecluse):
+    return ecluse.folder / "state" / "audit"
+
+
+def segments(ecluse):
+    return sorted(folder_of(ecluse).glob("*.jsonl"))
 
 
 def field(record, path, default=None):
@@ -24,7 +36,7 @@ def field(record, path, default=None):
 def records(ecluse, action=None):
     """Of the journal as it is now; whole lines alone."""
     found = []
-    for segment in sorted((ecluse.folder / "state" / "audit").glob("*.jsonl")):
+    for segment in segments(ecluse):
         lines = segment.read_bytes().split(b"\n")[:-1]
         found += [json.loads(line) for line in lines]
     return [record for record in found if action in (None, field(record, "event.action"))]
@@ -41,6 +53,33 @@ def wait_records(ecluse, action, count, **values):
             return found
         assert time.monotonic() < deadline, (action, wanted, count, records(ecluse))
         time.sleep(0.02)
+
+
+def action_of(record):
+    return record["event"]["action"]
+
+
+def actions(ecluse):
+    return [action_of(record) for record in records(ecluse)]
+
+
+def find(ecluse, action, **fields):
+    """Those of that action whose "a__b" is the value given."""
+    return [record for record in records(ecluse, action)
+            if all(field(record, path.replace("__", ".")) == value
+                   for path, value in fields.items())]
+
+
+def assert_in_order(ecluse):
+    """No number is there twice, and none is missing but what a gap tells of."""
+    last = 0
+    for record in records(ecluse):
+        number = record["event"]["sequence"]
+        if number != last + 1:
+            told = record["ecluse"]["audit"]
+            assert action_of(record) == "audit-gap", record
+            assert told["first"] <= last + 1 and told["last"] == number - 1, (last, record)
+        last = number
 
 
 class Rawlog:
@@ -82,3 +121,49 @@ def imap_verbs(heard):
 
 def pop3_verbs(heard):
     return [line.split(b" ")[0].upper().decode() for line in heard.split(b"\r\n") if line]
+
+
+class SmallDisk:
+    """A file system of its own for the journal, which can be filled and made larger."""
+
+    def __init__(self, folder, size="256k"):
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder],
+                       check=True)
+
+    def fill(self):
+        with open(self.folder / "filler", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def make_room(self):
+        (self.folder / "filler").unlink()
+
+    def close(self, copy):
+        """What is in it stays, in the folder beneath."""
+        subprocess.run(["cp", "-a", f"{self.folder}/.", copy], check=True)
+        subprocess.run(["umount", "-l", self.folder], check=True)
+        subprocess.run(["cp", "-a", f"{copy}/.", self.folder], check=True)
+
+
+class Meddler:
+    """Has the keeper's fdatasync, by which the journal reaches the disk, fail or take its time."""
+
+    def __init__(self, process, injection):
+        threads = os.listdir(f"/proc/{process}/task")
+        self.tracer = subprocess.Popen(
+            ["strace", "-o", "/dev/null", "-e", "trace=fdatasync",
+             "-e", f"inject=fdatasync:{injection}",
+             *(word for thread in threads for word in ("-p", thread))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in threads:
+            line = self.tracer.stderr.readline()
+            assert b"attached" in line, line
+
+    def stop(self):
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.communicate(timeout=PATIENCE)
