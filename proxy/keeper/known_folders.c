@@ -93,6 +93,8 @@ static void find_named(const struct config *config, struct known_folders *folder
 {
     add_folder(folders, config->state_dir, CONFINE_CHANGE);
     add_folder(folders, config->runtime_dir, CONFINE_CHANGE);
+    if (config->audit_anchor[0] == '/')
+        add_folder_of(folders, config->audit_anchor, CONFINE_CHANGE);
     add_folder_of(folders, config->file, CONFINE_READ);
     add_folder_of(folders, config->ca_file, CONFINE_READ);
     find_listeners(config, folders);

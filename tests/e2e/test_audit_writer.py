@@ -52,6 +52,19 @@ def test_a_day(ecluse, rig):
     assert len(refresh["ecluse"]["oauth"]["token"]) == 16
 
 
+def test_checkpoints_go_elsewhere_too(ecluse):
+    elsewhere = ecluse.folder / "elsewhere"
+    elsewhere.mkdir()
+    ecluse.set("ecluse", audit_anchor=elsewhere / "anchor")
+    for count in (1, 2):
+        ecluse.start()
+        assert ecluse.stop() == 0
+        lines = (elsewhere / "anchor").read_bytes().splitlines(keepends=True)
+        assert len(lines) == count
+    written = b"".join(path.read_bytes() for path in segments(ecluse))
+    assert all(line in written and b'"audit-checkpoint"' in line for line in lines)
+
+
 def test_off_leaves_nothing(ecluse):
     ecluse.set("ecluse", audit="off")
     ecluse.ready("alice")

@@ -93,12 +93,15 @@ static void test_what_is_named(void **state)
     make_folder("secret");
     make_folder("sockets");
     make_file("secret/client");
-    start_with(LISTENER "tls = on\ntls_cert = @/cert/chain.pem\ntls_key = @/cert/key.pem\n"
-                        "[listen pop3]\nprotocol = pop3\naddress = unix:@/sockets/pop3\n" ACCOUNT
-                        "client_secret_file = @/secret/client\n");
+    make_folder("anchor");
+    start_with("audit_anchor = @/anchor/lines\n" LISTENER
+               "tls = on\ntls_cert = @/cert/chain.pem\ntls_key = @/cert/key.pem\n"
+               "[listen pop3]\nprotocol = pop3\naddress = unix:@/sockets/pop3\n" ACCOUNT
+               "client_secret_file = @/secret/client\n");
     assert_true(has("state", CONFINE_CHANGE));
     assert_true(has("run", CONFINE_CHANGE));
     assert_true(has("sockets", CONFINE_CHANGE));
+    assert_true(has("anchor", CONFINE_CHANGE));
     assert_true(has("cert", CONFINE_READ));
     assert_true(has("secret", CONFINE_READ));
     assert_true(has("/etc", CONFINE_READ));
