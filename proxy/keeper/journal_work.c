@@ -140,8 +140,10 @@ static void take_queue(struct journal *journal)
     journal->taken = journal->queue;
     buf_init(&journal->queue, maximum);
     journal->queued = 0;
-    ENSURE(message_read(buf_bytes(&journal->taken), &message) == 0);
-    journal->rest = message.fields;
+    /* A gate could not have sent that much; only the head of it is read as a message. */
+    struct slice bytes = buf_bytes(&journal->taken);
+    ENSURE(message_read(slice_take(bytes, MESSAGE_SIZE_MAX), &message) == 0);
+    journal->rest = slice_skip(bytes, (size_t)(message.fields.data - bytes.data));
 }
 
 static void on_worked(uv_work_t *request, int status);
