@@ -54,6 +54,9 @@ struct journal_writer {
 /* As the chain's functions; begins a segment when none is open. */
 MUST_CHECK int journal_writer_add(struct journal_writer *writer, const struct journal_work *work,
                                   const struct record *record, struct err *err);
+/* A checkpoint, so that no line is without a signature behind it. */
+MUST_CHECK int journal_writer_end_epoch(struct journal_writer *writer,
+                                        const struct journal_work *work, struct err *err);
 /* What was added is on disk, then its state and its checkpoints are where they belong. */
 MUST_CHECK int journal_writer_sync(struct journal_writer *writer, struct journal_result *result,
                                    struct err *err);

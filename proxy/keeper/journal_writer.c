@@ -192,9 +192,8 @@ static int checkpoint(struct journal_writer *writer, const struct journal_work *
     return 0;
 }
 
-/* So that no line is without a signature behind it. */
-static int end_epoch(struct journal_writer *writer, const struct journal_work *work,
-                     struct err *err)
+int journal_writer_end_epoch(struct journal_writer *writer, const struct journal_work *work,
+                             struct err *err)
 {
     bool is_empty = chain_epoch_first(writer->chain) == chain_sequence(writer->chain);
     return is_empty ? 0 : checkpoint(writer, work, err);
@@ -204,7 +203,7 @@ static int end_epoch(struct journal_writer *writer, const struct journal_work *w
 static int end_segment(struct journal_writer *writer, const struct journal_work *work,
                        struct journal_result *result, struct err *err)
 {
-    int status = end_epoch(writer, work, err);
+    int status = journal_writer_end_epoch(writer, work, err);
     if (status == 0)
         status = journal_writer_sync(writer, result, err);
     if (status != 0 || writer->descriptor < 0)
@@ -382,7 +381,7 @@ static int write_records(struct journal_writer *writer, const struct journal_wor
         }
     }
     if (status == 0 && work->is_last && writer->descriptor >= 0)
-        status = end_epoch(writer, work, err);
+        status = journal_writer_end_epoch(writer, work, err);
     return status == 0 ? journal_writer_sync(writer, result, err) : status;
 }
 

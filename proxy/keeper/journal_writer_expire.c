@@ -61,6 +61,8 @@ static int tell(struct journal_writer *writer, const struct journal_work *work,
     if (status == 0)
         status = add_tombstone(writer, work, segments, old, &reading->record, err);
     mem_free(reading);
+    if (status == 0)
+        status = journal_writer_end_epoch(writer, work, err);
     return status == 0 ? journal_writer_sync(writer, result, err) : status;
 }
 

@@ -735,6 +735,7 @@ static void old_segments_go_and_leave_a_tombstone(void **state)
     assert_int_equal(told->count, third - 1);
     assert_string_equal(told->head, seen.lines[0].head);
     assert_string_equal(told->digest, seen.lines[0].digest);
+    assert_true(told[1].is_signed);
     seen_free(&seen);
     seen_free(&before);
     restart(place);
