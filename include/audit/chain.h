@@ -53,8 +53,8 @@ uint64_t chain_epoch_first(const struct chain *chain);
  * clock, microseconds; since the restart after a restore). */
 bool chain_is_due(const struct chain *chain, uint64_t now);
 
-/* Writes the record (no checkpoint: ENSUREd) as the next line. ERR_FULL: `lines` has no room for LINE_CAPACITY octets, and
- * nothing has happened. ERR_CRYPTO: the chain is of no more use. */
+/* Writes the record (no checkpoint: ENSUREd) as the next line. ERR_FULL: `lines` has no room for
+ * LINE_CAPACITY octets, and nothing has happened. ERR_CRYPTO: the chain is of no more use. */
 MUST_CHECK int chain_write(struct chain *chain, const struct line_place *place,
                            const struct record *record, struct buf *lines);
 /* Writes a checkpoint and goes on to the next epoch; `file` is the segment's name. As chain_write.
@@ -62,8 +62,8 @@ MUST_CHECK int chain_write(struct chain *chain, const struct line_place *place,
 MUST_CHECK int chain_checkpoint(struct chain *chain, const struct line_place *place, uint64_t now,
                                 const char *file, struct buf *lines);
 
-/* From the next checkpoint on another seed: the checkpoint tells its fingerprint. Copied, and in the
- * state from now on: it is to be saved before that checkpoint is written, or a crash in between
+/* From the next checkpoint on another seed: the checkpoint tells its fingerprint. Copied, and in
+ * the state from now on: it is to be saved before that checkpoint is written, or a crash in between
  * loses the seed. ERR_CRYPTO: nothing has happened. */
 MUST_CHECK int chain_set_seed(struct chain *chain, const struct secret *seed);
 

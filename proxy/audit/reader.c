@@ -140,7 +140,7 @@ static bool read_line_field(struct reading *reading, enum line_field field,
         return true;
     case LINE_SEQUENCE:
         reading->sequence = value->number;
-        return true;
+        return reading->sequence > 0;
     default:
         return true;
     }
