@@ -16,6 +16,7 @@ struct json_value {
     struct slice path; /* the reader's; until the next call */
     enum json_kind kind;
     struct slice text; /* of TEXT: what stands between the quotes, escaped */
+    bool is_plain;     /* it is its own meaning: escape_plain */
     uint64_t number;   /* of NUMBER (0 to 2^63-1) and FLAG */
 };
 

@@ -43,34 +43,35 @@ struct verify {
     struct verify_summary summary;
     struct link *link;
     struct epoch_keys keys;
-    bool has_public_key;
     uint8_t public_key[SIGNATURE_PUBLIC_KEY_SIZE];
 
     /* Where the chain stands, as far as is known. */
     uint64_t next; /* 0: nothing was read yet */
     struct link_ends ends;
-    bool head_known, digest_known, epoch_known;
-    bool is_tainted; /* something was found since the last checkpoint */
     uint64_t epoch, last_checkpoint;
     char seed_name[SEED_FINGERPRINT_SIZE + 1];
     uint64_t expired_to, expired_at; /* what the newest tombstone says, and its number */
-    bool expired_proven;             /* its seal was checked */
-    bool has_doubt;
     struct verify_doubt doubt; /* the first whose seal was wrong, until it is known whose it is */
 
     /* Lines that are no record, since the last that was; one whose number was not expected, until
      * the one behind it is known. */
     uint64_t lost;
-    bool has_suspect;
     struct verify_step suspect, step;
 
     struct verify_anchor *anchors;
     size_t anchor_count, anchor_capacity, anchor_next;
 
     char segment[VERIFY_NAME_MAX];
-    bool starts_segment;
-    size_t carried;  /* octets of a line that is not whole yet */
-    bool is_endless; /* and that is longer than a line can be */
+    size_t carried; /* octets of a line that is not whole yet */
+
+    bool has_public_key;
+    bool head_known, digest_known, epoch_known;
+    bool is_tainted;     /* something was found since the last checkpoint */
+    bool expired_proven; /* the seal of the tombstone was checked */
+    bool has_doubt, has_suspect;
+    bool starts_segment; /* the next line does */
+    bool is_endless;     /* the line that is carried is longer than a line can be */
+
     char carry[LINE_CAPACITY];
     struct reading reading;
 };

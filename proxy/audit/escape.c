@@ -5,9 +5,29 @@
 
 #include "base/err.h"
 
+#define EACH(octet) ((octet)*UINT64_C(0x0101010101010101))
+
+/* Not zero: one of the eight octets is zero. */
+static uint64_t has_zero(uint64_t octets)
+{
+    return (octets - EACH(1)) & ~octets & EACH(0x80);
+}
+
+/* All eight octets are plain. */
+static bool are_plain(const uint8_t *data)
+{
+    uint64_t octets;
+    memcpy(&octets, data, sizeof(octets));
+    uint64_t below = (octets - EACH(0x20)) & ~octets & EACH(0x80);
+    return (below | (octets & EACH(0x80)) | has_zero(octets ^ EACH('"')) |
+            has_zero(octets ^ EACH('\\')) | has_zero(octets ^ EACH(0x7f))) == 0;
+}
+
 size_t escape_plain(struct slice bytes)
 {
     size_t i = 0;
+    while (bytes.size - i >= 8 && are_plain(bytes.data + i))
+        i += 8;
     while (i < bytes.size && bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f &&
            bytes.data[i] != '"' && bytes.data[i] != '\\')
         i++;

@@ -23,13 +23,19 @@ static bool take_word(struct json_reader *reader, const char *word)
     return is_there;
 }
 
-/* Up to the quote that ends it, over escaped ones; what is in it is not looked at further. */
-static bool take_text(struct json_reader *reader, struct slice *text_out)
+/* Up to the quote that ends it, over escaped ones. No control stands in it; what is in it else is
+ * not looked at further. */
+static bool take_text(struct json_reader *reader, struct slice *text_out, bool *is_plain_out)
 {
-    size_t i = 0;
     struct slice rest = reader->rest;
-    while ((i += escape_plain(slice_skip(rest, i))) < rest.size && rest.data[i] != '"')
+    size_t i = escape_plain(rest);
+    *is_plain_out = i < rest.size && rest.data[i] == '"';
+    while (i < rest.size && rest.data[i] != '"') {
+        if (rest.data[i] < 0x20 || rest.data[i] == 0x7f)
+            return false;
         i += rest.data[i] == '\\' ? 2 : 1;
+        i += escape_plain(slice_skip(rest, i));
+    }
     if (i >= rest.size)
         return false;
     *text_out = slice_take(rest, i);
@@ -54,7 +60,7 @@ static bool take_value(struct json_reader *reader, struct json_value *value)
     value->path = slice_of(reader->path, reader->path_size);
     if (take(reader, '"')) {
         value->kind = JSON_TEXT;
-        return take_text(reader, &value->text);
+        return take_text(reader, &value->text, &value->is_plain);
     }
     value->text = SLICE_NONE;
     value->kind = JSON_FLAG;
@@ -72,10 +78,11 @@ static bool take_value(struct json_reader *reader, struct json_value *value)
 static bool take_name(struct json_reader *reader)
 {
     struct slice name;
+    bool is_plain;
     size_t start = reader->ends[reader->depth - 1];
-    if (!take(reader, '"') || !take_text(reader, &name) || !take(reader, ':'))
+    if (!take(reader, '"') || !take_text(reader, &name, &is_plain) || !take(reader, ':'))
         return false;
-    if (name.size == 0 || escape_plain(name) < name.size || slice_find(name, '.') < name.size ||
+    if (name.size == 0 || !is_plain || slice_find(name, '.') < name.size ||
         start + name.size + 1 > JSON_PATH_MAX)
         return false;
     memcpy(reader->path + start, name.data, name.size);

@@ -53,14 +53,15 @@ static bool take_seal(struct slice line, struct reading *reading)
 }
 
 /* Text without escapes; those stand in `texts`. */
-static bool read_text(struct reading *reading, struct slice escaped, struct slice *text_out)
+static bool read_text(struct reading *reading, const struct json_value *value,
+                      struct slice *text_out)
 {
     size_t size;
-    *text_out = escaped;
-    if (escape_plain(escaped) == escaped.size)
+    *text_out = value->text;
+    if (value->is_plain)
         return true;
     char *memory = reading->texts + reading->texts_size;
-    if (escape_read(escaped, memory, &size) != 0)
+    if (escape_read(value->text, memory, &size) != 0)
         return false;
     *text_out = slice_of(memory, size);
     reading->texts_size += size;
@@ -153,7 +154,7 @@ static bool read_record_field(struct reading *reading, enum record_field field,
     struct slice text = SLICE_NONE;
     if (record->count == RECORD_VALUES_MAX)
         return false;
-    if (value->kind == JSON_TEXT && !read_text(reading, value->text, &text))
+    if (value->kind == JSON_TEXT && !read_text(reading, value, &text))
         return false;
     record->values[record->count++] = (struct record_value){
         .field = field, .text = text, .number = value->kind == JSON_TEXT ? 0 : value->number};
