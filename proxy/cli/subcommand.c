@@ -3,16 +3,20 @@
 #include <string.h>
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_run,   &subcommand_check,   &subcommand_providers,
-    &subcommand_login, &subcommand_logout,  &subcommand_accounts,
-    &subcommand_grant, &subcommand_grants,  &subcommand_revoke,
-    &subcommand_token, &subcommand_import,  &subcommand_status,
-    &subcommand_cert,  &subcommand_vault,   &subcommand_reload,
-    &subcommand_stop,  &subcommand_version, &subcommand_help,
-    &subcommand_gate,  &subcommand_runner,  NULL,
+    &subcommand_run,       &subcommand_check,
+    &subcommand_providers, &subcommand_login,
+    &subcommand_logout,    &subcommand_accounts,
+    &subcommand_grant,     &subcommand_grants,
+    &subcommand_revoke,    &subcommand_token,
+    &subcommand_import,    &subcommand_status,
+    &subcommand_audit,     &subcommand_cert,
+    &subcommand_vault,     &subcommand_reload,
+    &subcommand_stop,      &subcommand_version,
+    &subcommand_help,      &subcommand_gate,
+    &subcommand_runner,    NULL,
 };
 
-static const char *const absent_names[] = {"add", "sessions", "audit", "doctor"};
+static const char *const absent_names[] = {"add", "sessions", "doctor"};
 
 const struct subcommand *const *subcommand_table(void)
 {
