@@ -25,6 +25,7 @@
 struct showing {
     struct audit_filter filter;
     bool is_raw, has_colours;
+    uint64_t withheld; /* lines that are no good for a terminal: not ecluse's */
 };
 
 /* A line holds no control of one octet; those of two, U+0080 to U+009F, are looked for here. */
@@ -39,13 +40,15 @@ static bool is_harmless(struct slice line)
 
 static void show_line(void *owner, const struct reading *reading, struct slice line)
 {
-    const struct showing *showing = owner;
+    struct showing *showing = owner;
     if (!audit_filter_takes(&showing->filter, reading))
         return;
     if (!showing->is_raw)
         audit_person_write(stdout, reading, showing->has_colours);
     else if (is_harmless(line))
         printf("%.*s\n", SLICE_PRINT(line));
+    else
+        showing->withheld++;
 }
 
 static void tell_unreadable(uint64_t count)
@@ -65,7 +68,7 @@ static int show(const struct arguments *arguments, struct showing *showing)
     struct journal_lines *lines = journal_lines_new(show_line, showing);
     if (journal_lines_read_all(lines, &folder, &err) != 0)
         exit_code = print_failure(EX_UNAVAILABLE, "audit: %s", err.text);
-    tell_unreadable(lines->unreadable);
+    tell_unreadable(lines->unreadable + showing->withheld);
     journal_lines_free(lines);
     journal_folder_close(&folder);
     return exit_code;
