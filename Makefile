@@ -146,6 +146,7 @@ lint: ## clang-format, clang-tidy and cppcheck find nothing
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1
+	install -D -m 644 config/man/ecluse-audit.5 $(DESTDIR)$(PREFIX)/share/man/man5/ecluse-audit.5
 	install -D -m 644 config/providers.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/providers.ini
 	install -D -m 644 config/ecluse.ini $(DESTDIR)$(PREFIX)/share/doc/ecluse/ecluse.ini
 clean: ## remove what was built
