@@ -99,6 +99,7 @@
     X(text, device_authorization_endpoint, "", "https URL")                                        \
     X(text, revocation_endpoint, "", "https URL")                                                  \
     X(text, registration_endpoint, "", "https URL")                                                \
+    X(text, userinfo_endpoint, "", "https URL; tells who has signed in")                           \
     X(choice_flow, flow, "code", "how its accounts sign in unless they say otherwise")             \
     X(text, tenant, "", "for {tenant} in its URLs where the account has none")                     \
     X(text, scope, "", "scopes of a sign-in")                                                      \

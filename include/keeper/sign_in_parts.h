@@ -9,6 +9,7 @@
 #include "auth/oauth_metadata.h"
 #include "keeper/redirect_catcher.h"
 #include "keeper/registration.h"
+#include "keeper/revocation.h"
 #include "keeper/sign_in.h"
 #include "keeper/token_inputs.h"
 
@@ -43,11 +44,12 @@ struct sign_in {
     uv_timer_t expiry;
     uv_timer_t poll; /* DEVICE */
     unsigned handles;
+    bool is_registered;                  /* by us: the redirect's path is fixed */
     struct token_collection *collection; /* what comes before all else */
     struct token_inputs inputs;
     struct registration *registration; /* then this: who we are, and where the endpoints are */
     char *client_id;                   /* NULL: not known yet */
-    bool is_registered;                /* by us: the redirect's path is fixed */
+    struct discovery_ticket *lookup;   /* then what else the issuer says, where it says it */
     char *endpoints[OAUTH_ENDPOINTS];  /* NULL: the provider has none */
     struct fetch *fetch;
 
@@ -56,10 +58,18 @@ struct sign_in {
     struct redirect_catcher *catcher; /* BROWSER */
     char *redirect_uri;
     char *url;
-    bool has_answer; /* the code has come; no other is taken */
+    char *answer_issuer;      /* the only `iss` that is right; NULL: any */
+    bool wants_answer_issuer; /* an answer without `iss` is none (RFC 9207 section 2.4) */
+    bool has_answer;          /* the code has come; no other is taken */
 
     /* DEVICE */
     struct oauth_device device;
+
+    /* The token, until it is known whose it is. */
+    struct oauth_answer granted;
+    char *subject;                  /* of its id_token, or NULL */
+    struct revocation *revocation;  /* it is somebody else's */
+    char refusal[SIGN_IN_TEXT_MAX]; /* what is said after that */
 };
 
 /* ---- sign_in.c ---- */
@@ -102,8 +112,20 @@ MUST_CHECK int sign_in_begin_device(struct sign_in *sign_in, const struct accoun
 
 /* ---- sign_in_token.c ---- */
 
-/* Ends the sign-in by a token answer with `outcome` GRANTED: stored, or why not. `body` is the
- * answer's. */
+/* A token answer with `outcome` GRANTED, moved from: ends the sign-in, at once or when it is known
+ * whose token it is. `body` is the answer's. */
 void sign_in_take_token(struct sign_in *sign_in, struct oauth_answer *answer, struct slice body);
+
+/* ---- sign_in_identity.c: whose token it is ---- */
+
+/* Ends by sign_in_keep_token or sign_in_refuse_token, from within or later. */
+void sign_in_identify(struct sign_in *sign_in, const struct account_config *account,
+                      struct slice body);
+/* Stores it and ends; `is_known`: the provider has told whose it is. */
+void sign_in_keep_token(struct sign_in *sign_in, bool is_known);
+/* Gives it back to the provider, best effort, and ends. `who` is the name of its owner, "" when
+ * that is not known. */
+void sign_in_refuse_token(struct sign_in *sign_in, const struct account_config *account,
+                          const char *who, const char *format, ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -285,7 +285,8 @@ static bool wants_tenant(const struct provider_config *provider)
                                 provider->token_endpoint,
                                 provider->device_authorization_endpoint,
                                 provider->revocation_endpoint,
-                                provider->registration_endpoint};
+                                provider->registration_endpoint,
+                                provider->userinfo_endpoint};
 
     for (size_t i = 0; i < LENGTH_OF(urls); i++)
         if (strstr(urls[i], "{tenant}") != NULL)

@@ -55,6 +55,7 @@ static void check_urls(struct draft *draft, const struct draft_section *section)
         {"device_authorization_endpoint", provider->device_authorization_endpoint, true},
         {"revocation_endpoint", provider->revocation_endpoint, true},
         {"registration_endpoint", provider->registration_endpoint, true},
+        {"userinfo_endpoint", provider->userinfo_endpoint, true},
     };
     struct err err = {0};
 

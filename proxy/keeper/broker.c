@@ -171,6 +171,16 @@ void broker_signed_in(struct broker *broker, const char *label)
     broker_wake(broker);
 }
 
+void broker_signed_in_with(struct broker *broker, const char *label, struct secret *access_token,
+                           int64_t expires_in)
+{
+    struct broker_account *account = broker_account_of(broker, label);
+    broker_signed_in(broker, label);
+    if (account != NULL)
+        broker_account_adopt(account, access_token, expires_in);
+    secret_wipe(access_token);
+}
+
 /* A token that has rotated is the account's all the same: it stays to be stored. A command,
  * and where an endpoint was, do not matter any more. */
 static void account_changed(struct broker_account *account)

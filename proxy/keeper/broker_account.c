@@ -172,6 +172,27 @@ static void account_adopt(struct broker_account *account)
     broker_account_forgive(account);
 }
 
+/* It becomes the account's when it is adopted. */
+static void account_set_next(struct broker_account *account, struct secret *access_token,
+                             int64_t expires_in)
+{
+    int64_t life = expires_in * 1000, now = clock_steady_milliseconds();
+    int64_t early = life / EARLY_PART;
+    if (early > EARLY_MAX_MILLISECONDS)
+        early = EARLY_MAX_MILLISECONDS;
+    secret_move(&account->next.token, access_token);
+    account->next.expires = now + life;
+    account->next.early = now + life - early;
+    account->next.wall_expires = clock_wall_seconds() + expires_in;
+}
+
+void broker_account_adopt(struct broker_account *account, struct secret *access_token,
+                          int64_t expires_in)
+{
+    account_set_next(account, access_token, expires_in);
+    account_adopt(account);
+}
+
 bool broker_account_store_next(struct broker_account *account)
 {
     struct broker *broker = account->broker;
@@ -207,22 +228,14 @@ static void account_note_refresh(struct broker_account *account)
 /* True: a new access token is there for all. */
 static bool account_take_grant(struct broker_account *account, struct oauth_answer *answer)
 {
-    int64_t life = answer->expires_in * 1000, now = clock_steady_milliseconds();
-    int64_t early = life / EARLY_PART;
     broker_account_forgive(account);
     secret_wipe(&account->refused);
     /* What can be asked for anew at any time is not kept. */
     if (!account->keeps_refresh_token)
         secret_wipe(&answer->refresh_token);
     bool rotated = secret_is_set(&answer->refresh_token);
-    if (!account->answer_is_foreign) {
-        if (early > EARLY_MAX_MILLISECONDS)
-            early = EARLY_MAX_MILLISECONDS;
-        secret_move(&account->next.token, &answer->access_token);
-        account->next.expires = now + life;
-        account->next.early = now + life - early;
-        account->next.wall_expires = clock_wall_seconds() + answer->expires_in;
-    }
+    if (!account->answer_is_foreign)
+        account_set_next(account, &answer->access_token, answer->expires_in);
     if (rotated) {
         secret_move(&account->next_refresh, &answer->refresh_token);
         if (!broker_account_store_next(account))

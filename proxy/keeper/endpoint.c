@@ -62,7 +62,7 @@ static const char *configured(const struct account_config *account, enum oauth_e
         [OAUTH_DEVICE_ENDPOINT] = provider->device_authorization_endpoint,
         [OAUTH_REVOCATION_ENDPOINT] = provider->revocation_endpoint,
         [OAUTH_REGISTRATION_ENDPOINT] = provider->registration_endpoint,
-        [OAUTH_USERINFO_ENDPOINT] = "",
+        [OAUTH_USERINFO_ENDPOINT] = provider->userinfo_endpoint,
     };
 
     return urls[which];

@@ -36,6 +36,8 @@ static void on_handle_closed(uv_handle_t *handle)
     mem_free(sign_in->scope);
     mem_free(sign_in->client_id);
     mem_free(sign_in->redirect_uri);
+    mem_free(sign_in->answer_issuer);
+    mem_free(sign_in->subject);
     mem_free(sign_in->url);
     for (size_t i = 0; i < OAUTH_ENDPOINTS; i++)
         mem_free(sign_in->endpoints[i]);
@@ -53,14 +55,21 @@ static void let_go(struct sign_in *sign_in)
         redirect_catcher_close(sign_in->catcher);
     if (sign_in->registration != NULL)
         registration_cancel(sign_in->registration);
+    if (sign_in->lookup != NULL)
+        discovery_cancel(sign_in->lookup);
+    if (sign_in->revocation != NULL)
+        revocation_cancel(sign_in->revocation);
     sign_in->collection = NULL;
     sign_in->registration = NULL;
+    sign_in->lookup = NULL;
+    sign_in->revocation = NULL;
     sign_in->fetch = NULL;
     sign_in->catcher = NULL;
     token_inputs_wipe(&sign_in->inputs);
     uv_timer_stop(&sign_in->poll);
     oauth_proof_wipe(&sign_in->proof);
     oauth_device_clear(&sign_in->device);
+    oauth_answer_clear(&sign_in->granted);
 }
 
 static void forget(struct sign_in *sign_in)
@@ -239,21 +248,51 @@ static struct sign_in *add(struct sign_ins *all, const struct account_config *ac
     return sign_in;
 }
 
-static int go(struct sign_in *sign_in, const struct account_config *account, struct err *err)
+/* What of the issuer's own words makes an answer one of this provider's (RFC 9207). A template such
+ * as Microsoft's, with {tenant} in it, is no name that an answer could have. */
+static void expect_issuer(struct sign_in *sign_in, const struct account_config *account,
+                          const struct oauth_metadata *metadata)
+{
+    bool is_template = strchr(account->provider_row->issuer, '{') != NULL;
+    sign_in->wants_answer_issuer = metadata != NULL && metadata->has_issuer_parameter;
+    if (metadata != NULL || !is_template)
+        sign_in->answer_issuer = endpoint_issuer_url(account);
+}
+
+static void go(struct sign_in *sign_in, const struct account_config *account)
 {
     const struct sign_ins *all = sign_in->all;
     const struct oauth_metadata *metadata =
         discovery_known(broker_discovery(all->parts.broker), all->config, account);
+    struct err err;
     for (enum oauth_endpoint i = 0; i < OAUTH_ENDPOINTS; i++)
         sign_in->endpoints[i] = endpoint_url(account, metadata, i);
-    return sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, err)
-                                          : sign_in_begin_code(sign_in, account, err);
+    expect_issuer(sign_in, account, metadata);
+    int status = sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, &err)
+                                                : sign_in_begin_code(sign_in, account, &err);
+    if (status != 0)
+        sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
+}
+
+/* What is needed is known already; that an issuer cannot be asked for the rest is in the log. */
+static void on_discovered(void *owner, int status, const struct oauth_metadata *metadata,
+                          const char *text)
+{
+    struct sign_in *sign_in = owner;
+    (void)status;
+    (void)metadata;
+    (void)text;
+    sign_in->lookup = NULL;
+    const struct account_config *account = sign_in_account(sign_in);
+    if (account != NULL)
+        go(sign_in, account);
 }
 
 static void on_registered(void *owner, const struct registration_answer *answer)
 {
     struct sign_in *sign_in = owner;
-    struct err err;
+    const struct sign_ins *all = sign_in->all;
+    struct discovery *discovery = broker_discovery(all->parts.broker);
     sign_in->registration = NULL;
     if (answer->status != 0) {
         sign_in_end(sign_in, exit_code_of(answer->status), "%s", answer->text);
@@ -262,8 +301,13 @@ static void on_registered(void *owner, const struct registration_answer *answer)
     sign_in->client_id = mem_copy_string(answer->client_id);
     sign_in->is_registered = answer->is_registered;
     const struct account_config *account = sign_in_account(sign_in);
-    if (account != NULL && go(sign_in, account, &err) != 0)
-        sign_in_end(sign_in, exit_code_of(err.code), "%s", err.text);
+    if (account == NULL)
+        return;
+    if (*account->provider_row->issuer != '\0' &&
+        discovery_known(discovery, all->config, account) == NULL)
+        sign_in->lookup = discovery_ask(discovery, all->config, account, on_discovered, sign_in);
+    else
+        go(sign_in, account);
 }
 
 static void start(struct sign_in *sign_in, const struct account_config *account)

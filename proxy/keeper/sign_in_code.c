@@ -4,7 +4,8 @@
  *
  * Failures:
  *   another state, none, a second answer      not ours: refused, the sign-in goes on
- *   iss that is not the provider's            the same (RFC 9207)
+ *   iss that is not the provider's, or none    ends it (RFC 9207): with our state, and so in the
+ *   where it says that there always is one     name of another, it is an attack
  *   error= with our state                     ends it
  *   the token endpoint refuses, or is silent  ends it; a code is good for one try
  */
@@ -161,12 +162,11 @@ static void exchange(struct sign_in *sign_in, const struct account_config *accou
         sign_in_end(sign_in, EX_CONFIG, "%s", err.text);
 }
 
-/* A template such as Microsoft's, with {tenant} in it, cannot be compared. */
-static bool is_issuer(const struct account_config *account, const char *issuer)
+static bool is_of_provider(const struct sign_in *sign_in, const char *issuer)
 {
-    const char *expected = account->provider_row->issuer;
-    return issuer == NULL || *expected == '\0' || strchr(expected, '{') != NULL ||
-           strcmp(issuer, expected) == 0;
+    if (issuer == NULL)
+        return !sign_in->wants_answer_issuer;
+    return sign_in->answer_issuer == NULL || strcmp(issuer, sign_in->answer_issuer) == 0;
 }
 
 bool sign_in_take_redirect(struct sign_in *sign_in, struct slice query)
@@ -174,15 +174,14 @@ bool sign_in_take_redirect(struct sign_in *sign_in, struct slice query)
     struct oauth_redirect redirect;
     if (sign_in->has_ended || sign_in->has_answer || oauth_read_redirect(query, &redirect) != 0)
         return false;
-    const struct account_config *account = NULL;
     bool is_ours = oauth_redirect_has_state(&redirect, &sign_in->proof);
-    if (is_ours)
-        account = sign_in_account(sign_in);
-    if (account != NULL && !is_issuer(account, redirect.issuer)) {
-        log_warn(sign_in->all->parts.log,
-                 "sign-in of %s: an answer in the name of another issuer was refused",
-                 sign_in->account);
-        is_ours = false;
+    const struct account_config *account = is_ours ? sign_in_account(sign_in) : NULL;
+    if (account != NULL && !is_of_provider(sign_in, redirect.issuer)) {
+        sign_in_end(sign_in, EX_NOPERM,
+                    "the answer to the sign-in came %s, so that it may be another provider's; "
+                    "nothing was signed in",
+                    redirect.issuer == NULL ? "without the issuer's name"
+                                            : "in the name of another issuer");
     } else if (account != NULL && redirect.error != NULL) {
         sign_in_end(sign_in, EX_NOPERM, "the provider says %s%s%s", redirect.error,
                     redirect.description == NULL ? "" : ": ",

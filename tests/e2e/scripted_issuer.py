@@ -10,6 +10,7 @@ import threading
 class ScriptedIssuer:
     def __init__(self, rig):
         self.requests = []  # (method, path, body), in order
+        self.headers = {}  # path → those of its last request
         self.answers = {}  # path → (status, headers, body), or a function of the body that gives it
         self.released = threading.Event()  # what hangs does so until then
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
@@ -29,6 +30,7 @@ class ScriptedIssuer:
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 issuer.requests.append((self.command, self.path, body))
+                issuer.headers[self.path] = dict(self.headers)
                 answer = issuer.answers.get(self.path, (404, {}, b"not here"))
                 status, headers, content = answer(body) if callable(answer) else answer
                 self.send_response(status)

@@ -11,57 +11,12 @@ import urllib.parse
 
 import pytest
 
-from browser_support import Browser, Login, by_chromium, visit
+from browser_support import Browser, by_chromium, visit
 from cli_support import accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
+from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed, human,  # noqa: F401
+                             waiting)
 from waiting import wait_until
-
-SCOPE = "openid email mail"
-
-
-@pytest.fixture
-def human(ecluse, rig):
-    """Starts a login, with the daemon or without; whatever is still waiting is ended."""
-    logins = []
-    ecluse.add_provider("local", scope=SCOPE, issuer=rig.state["issuer"],
-                        device_authorization_endpoint=rig.state["endpoints"]["device_authorization"])
-
-    def login(*arguments):
-        logins.append(Login(ecluse, *arguments))
-        return logins[-1]
-
-    yield login
-    for one in logins:
-        one.kill()
-
-
-@pytest.fixture
-def waiting(human, ecluse):
-    """A login by the browser, at a running daemon, before anybody has come back."""
-    ecluse.start()
-    login = human("alice")
-    login.url()
-    return login
-
-
-def changed(url, **fields):
-    """The URL with other values in its query; None takes a field out."""
-    place = urllib.parse.urlsplit(url)
-    query = {**dict(urllib.parse.parse_qsl(place.query)), **fields}
-    query = {name: value for name, value in query.items() if value is not None}
-    return place._replace(query=urllib.parse.urlencode(query)).geturl()
-
-
-def assert_signed_in(ecluse, name="alice"):
-    assert ecluse.accounts()[name]["signed_in"] == "in"
-    assert ecluse.access_token(name)
-
-
-def assert_completes(login, ecluse, final):
-    assert visit(final)[0] == 200
-    assert login.end()[::2] == (0, "")
-    assert_signed_in(ecluse)
-
 
 # ---- by the browser ----
 
@@ -109,20 +64,24 @@ def test_the_user_declines(waiting, ecluse, rig):
     assert ecluse.accounts()["alice"]["signed_in"] == "never"
 
 
-def test_somebody_else_signs_in(waiting, ecluse, rig):
-    before = ecluse.sign_in("alice")
-    final = Browser(rig).sign_in(waiting.url(), BOB)
-    assert visit(final)[0] == 200
-    status, _, err = waiting.end()
-    assert status == 77 and f"{BOB} has signed in, and not {ALICE}" in err and before not in err
-    assert_signed_in(ecluse)  # as before
+def test_its_access_token_is_used(waiting, ecluse, rig):
+    """The mail client's first login costs no request: the token of the sign-in is there."""
+    ecluse.grant("alice")
+    rig.clear()
+    assert_completes(waiting, ecluse, Browser(rig).sign_in(waiting.url(), ALICE))
+    assert ecluse.session("alice").select("INBOX")[0] == "OK"
+    assert rig.stats()["token_requests"] == {"authorization_code": {"ok": 1}}
 
 
-def test_login_hint_is_who_signs_in(human, ecluse, rig):
-    ecluse.add_account("alice", login_hint=BOB)
+def test_device_access_token_is_used(human, ecluse, rig):
     ecluse.start()
-    login = human("alice")
-    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), BOB))
+    rig.clear()
+    login = human("alice", "--device")
+    code = login.read_until(r"type this code: (\S+)")[1]
+    Browser(rig).confirm_device(login.url(), code, ALICE)
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
+    assert list(rig.stats()["token_requests"]) == ["urn:ietf:params:oauth:grant-type:device_code"]
 
 
 def test_no_id_token_is_said(human, ecluse, rig):
@@ -269,7 +228,7 @@ def test_chromium_with_a_code(human, ecluse, rig):
 # ---- what others send to the port ----
 
 @pytest.mark.parametrize("fields", [
-    {"state": "A" * 43}, {"state": None}, {"state": ""}, {"iss": "https://other.example.test"},
+    {"state": "A" * 43}, {"state": None}, {"state": ""}, {"state": "x", "iss": "https://o.test"},
     {"code": None}, {"code": ""}, {"error": "access_denied"}, {"code": "a\nb"},
 ])
 def test_a_wrong_answer_is_refused(waiting, ecluse, rig, fields):

@@ -1,6 +1,6 @@
 /*
  * What comes back from a sign-in: the redirect's query, a device authorization answer, the id_token
- * of a token answer.
+ * of a token answer, a userinfo answer.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -46,13 +46,21 @@ static void read_device(struct slice body)
     oauth_device_clear(&device);
 }
 
-static void identify(struct slice body)
+static void check_identity(enum oauth_identity identity, const char *who)
 {
-    const struct oauth_identity_question question = {"client", "https://i.test", "alice@a.test"};
-    char who[OAUTH_IDENTITY_TEXT];
-    enum oauth_identity identity = oauth_identify(body, &question, who);
     ENSURE(identity != OAUTH_IDENTITY_OTHER || who[0] != '\0');
     check_text(who);
+}
+
+static void identify(struct slice body)
+{
+    const struct oauth_identity_question question = {
+        "client", "https://i.test", {"alice@a.test", "team@a.test"}};
+    char who[OAUTH_IDENTITY_TEXT], *subject;
+    check_identity(oauth_identify(body, &question, who, &subject), who);
+    mem_free(subject);
+    check_identity(oauth_identify_userinfo(body, "s-1", &question, who), who);
+    check_identity(oauth_identify_userinfo(body, NULL, &question, who), who);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

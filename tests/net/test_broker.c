@@ -262,6 +262,54 @@ static void test_ask_from_within_an_answer(void **state)
     assert_int_equal(script.started, 1);
 }
 
+/* ---- a sign-in that brings an access token ---- */
+
+static void sign_in_with(const char *token, int64_t expires_in)
+{
+    struct secret access = {0};
+    secret_set(&access, slice_of_string(token));
+    broker_signed_in_with(test.broker, "work", &access, expires_in);
+    assert_false(secret_is_set(&access));
+}
+
+static void test_token_of_a_sign_in_is_given(void **state)
+{
+    struct asker waiting = {0};
+    (void)state;
+    sign_in_with("of-sign-in", 3600);
+    assert_now_given("of-sign-in");
+    assert_int_equal(script.started, 0);
+    assert_true(state_of("work").has_token);
+    assert_int_equal(state_of("work").expires, clock_wall_seconds() + 3600);
+    pass_seconds(3600);
+    try(&waiting, 0);
+    answer_token("second", 3600, NULL);
+    assert_given(&waiting, "second");
+}
+
+static void test_token_of_a_sign_in_takes_the_place_of_the_one_before(void **state)
+{
+    struct asker waiting = {0};
+    (void)state;
+    uint64_t before = get_first(3600);
+    pass_seconds(3600);
+    try(&waiting, 0);
+    sign_in_with("of-sign-in", 3600);
+    assert_int_equal(script.cancelled, 1);
+    turn();
+    assert_given(&waiting, "of-sign-in");
+    assert_true(waiting.generation > before);
+}
+
+static void test_token_of_a_sign_in_of_nobody_is_wiped(void **state)
+{
+    struct secret access = {0};
+    (void)state;
+    secret_set(&access, SLICE_LITERAL("of-nobody"));
+    broker_signed_in_with(test.broker, "gone", &access, 3600);
+    assert_false(secret_is_set(&access));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -283,6 +331,9 @@ int main(void)
         TEST(test_close_from_within_an_answer),
         TEST(test_close_from_within_an_answer_at_once),
         TEST(test_ask_from_within_an_answer),
+        TEST(test_token_of_a_sign_in_is_given),
+        TEST(test_token_of_a_sign_in_takes_the_place_of_the_one_before),
+        TEST(test_token_of_a_sign_in_of_nobody_is_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

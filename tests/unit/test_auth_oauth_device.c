@@ -133,21 +133,87 @@ static void identities(void **state)
     };
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
-        const struct oauth_identity_question question = {"c", cases[i].issuer, "alice@a.test"};
+        const struct oauth_identity_question question = {
+            "c", cases[i].issuer, {"alice@a.test", NULL}};
+        char who[OAUTH_IDENTITY_TEXT], *subject;
+        assert_int_equal(oauth_identify(slice_of_string(cases[i].body), &question, who, &subject),
+                         cases[i].identity);
+        assert_string_equal(who, cases[i].who);
+        assert_null(subject);
+    }
+}
+
+static void subjects(void **state)
+{
+    /* {"aud":"c","sub":"s-1"} */
+    static const char body[] = ID_TOKEN("eyJhdWQiOiJjIiwic3ViIjoicy0xIn0");
+    const struct oauth_identity_question ours = {"c", "", {"alice@a.test", NULL}};
+    const struct oauth_identity_question foreign = {"d", "", {"alice@a.test", NULL}};
+    char who[OAUTH_IDENTITY_TEXT], *subject;
+    (void)state;
+    assert_int_equal(oauth_identify(slice_of_string(body), &ours, who, &subject),
+                     OAUTH_IDENTITY_UNKNOWN);
+    assert_string_equal(subject, "s-1");
+    mem_free(subject);
+    assert_int_equal(oauth_identify(slice_of_string(body), &foreign, who, &subject),
+                     OAUTH_IDENTITY_UNSOUND);
+    assert_null(subject);
+}
+
+static void userinfo(void **state)
+{
+    static const struct {
+        const char *body, *subject, *also, *who;
+        enum oauth_identity identity;
+    } cases[] = {
+        {"{\"sub\":\"1\",\"email\":\"ALICE@a.test\"}", "1", NULL, "ALICE@a.test",
+         OAUTH_IDENTITY_IS},
+        {"{\"sub\":\"1\",\"email\":\"alice@a.test\"}", NULL, NULL, "alice@a.test",
+         OAUTH_IDENTITY_IS},
+        {"{\"sub\":\"2\",\"email\":\"alice@a.test\"}", "1", NULL, "", OAUTH_IDENTITY_UNSOUND},
+        {"{\"email\":\"alice@a.test\"}", "1", NULL, "", OAUTH_IDENTITY_UNSOUND},
+        {"{\"sub\":\"1\",\"email\":\"bob@a.test\"}", "1", NULL, "bob@a.test", OAUTH_IDENTITY_OTHER},
+        {"{\"sub\":\"1\",\"email\":\"bob@a.test\"}", "1", "bob@a.test", "bob@a.test",
+         OAUTH_IDENTITY_IS},
+        {"{\"email\":\"bob@a.test\",\"upn\":\"alice@a.test\"}", NULL, NULL, "bob@a.test",
+         OAUTH_IDENTITY_IS},
+        {"{\"sub\":\"1\"}", "1", NULL, "", OAUTH_IDENTITY_UNKNOWN},
+        {"{\"email\":[\"alice@a.test\"]}", NULL, NULL, "", OAUTH_IDENTITY_UNKNOWN},
+        {"{\"email\":\"alice@a.test\\u001b\"}", NULL, NULL, "alice@a.test\\x1b",
+         OAUTH_IDENTITY_OTHER},
+        {"eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "1", NULL, "", OAUTH_IDENTITY_UNKNOWN},
+        {"", "1", NULL, "", OAUTH_IDENTITY_UNKNOWN},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        const struct oauth_identity_question question = {
+            "c", "https://i.test", {"alice@a.test", cases[i].also}};
         char who[OAUTH_IDENTITY_TEXT];
-        assert_int_equal(oauth_identify(slice_of_string(cases[i].body), &question, who),
+        assert_int_equal(oauth_identify_userinfo(slice_of_string(cases[i].body), cases[i].subject,
+                                                 &question, who),
                          cases[i].identity);
         assert_string_equal(who, cases[i].who);
     }
 }
 
+static void bearers(void **state)
+{
+    struct secret token = {0}, authorization = {0};
+    (void)state;
+    secret_set(&token, SLICE_LITERAL("a.b-c"));
+    oauth_bearer(&token, &authorization);
+    assert_string_equal(authorization.bytes, "Bearer a.b-c");
+    secret_wipe(&token);
+    secret_wipe(&authorization);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),
-        cmocka_unit_test(what_is_no_answer),
-        cmocka_unit_test(polls),
-        cmocka_unit_test(identities),
+        cmocka_unit_test(answers),  cmocka_unit_test(what_is_no_answer),
+        cmocka_unit_test(polls),    cmocka_unit_test(identities),
+        cmocka_unit_test(subjects), cmocka_unit_test(userinfo),
+        cmocka_unit_test(bearers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,8 @@ static void test_providers(void **state)
          "revocation_endpoint: must be an https"},
         {LISTENER BARE_PROVIDER "registration_endpoint = i\n", 5,
          "registration_endpoint: must be an https"},
+        {LISTENER BARE_PROVIDER "userinfo_endpoint = i\n", 5,
+         "userinfo_endpoint: must be an https"},
         {LISTENER BARE_PROVIDER "domains = a.test B.test\n", 0, NULL},
         {LISTENER BARE_PROVIDER "domains = @a.test\n", 5, "domains: \"@a.test\" is no domain"},
         {LISTENER BARE_PROVIDER

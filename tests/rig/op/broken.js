@@ -70,6 +70,7 @@ const INSTEAD = {
 const AFTER = {
   no_expires_in: ({ expires_in, ...rest }) => rest,
   no_refresh_token: ({ refresh_token, ...rest }) => rest,
+  no_id_token: ({ id_token, ...rest }) => rest,
   no_access_token: ({ access_token, ...rest }) => rest,
   expires_in_string: (body) => ({ ...body, expires_in: String(body.expires_in) }),
   expires_in_negative: (body) => ({ ...body, expires_in: -1 }),

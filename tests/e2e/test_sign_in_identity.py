@@ -1,0 +1,200 @@
+"""Whose token a sign-in has brought: only the account's own is kept."""
+
+import base64
+import json
+import urllib.parse
+
+import pytest
+
+from browser_support import Browser, Login, visit
+from ecluse_support import ALICE, BOB, CAROL
+from scripted_issuer import ScriptedIssuer
+from sign_in_support import (assert_completes, assert_signed_in, changed, human,  # noqa: F401
+                             waiting)
+
+REVOKE = "/token/revocation"
+
+
+def assert_refused(login, ecluse, words):
+    """And what was there before goes on."""
+    status, out, err = login.end()
+    assert (status, err.count("\n")) == (77, 1) and words in err, (status, out, err)
+    assert "is signed in" not in out
+    assert_signed_in(ecluse)
+
+
+@pytest.mark.parametrize("has_id_token", [True, False])
+@pytest.mark.parametrize("who, revoked", [(CAROL, 1), (BOB, 0)])
+def test_somebody_else_signs_in(waiting, ecluse, rig, has_id_token, who, revoked):
+    """Their token is given back, unless they have an account of their own here: it may go with
+    that one's."""
+    ecluse.sign_in("alice")
+    ecluse.sign_in("bob")
+    if not has_id_token:
+        rig.knob("break", "no_id_token", "1", "authorization_code")
+    rig.clear()
+    assert visit(Browser(rig).sign_in(waiting.url(), who))[0] == 200
+    assert_refused(waiting, ecluse, f"signed in as {who}, but the account is {ALICE}")
+    asked = rig.stats()["other_requests"]
+    assert asked.get(REVOKE, 0) == revoked and asked.get("/me", 0) == (not has_id_token)
+    assert_signed_in(ecluse, "bob")
+
+
+def test_somebody_else_types_the_code(human, ecluse, rig):
+    ecluse.ready("alice")
+    login = human("alice", "--device")
+    code = login.read_until(r"type this code: (\S+)")[1]
+    Browser(rig).confirm_device(login.url(), code, CAROL)
+    assert_refused(login, ecluse, f"signed in as {CAROL}, but the account is {ALICE}")
+
+
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_userinfo_tells_who_signed_in(human, ecluse, rig, with_daemon):
+    if with_daemon:
+        ecluse.start()
+    rig.knob("break", "no_id_token", "1", "authorization_code")
+    rig.clear()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+    assert rig.stats()["other_requests"]["/me"] == 1
+
+
+def test_the_sasl_user_may_sign_in(human, ecluse, rig):
+    """The client's user name is one that the provider does not know."""
+    ecluse.set("account alice", address="old-name@example.test", user=ALICE)
+    ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
+def test_a_shared_mailbox(human, ecluse, rig):
+    """bob signs in, and the mailbox is alice's; a login as alice herself is not what is set."""
+    ecluse.set("account alice", login_hint=BOB, user=ALICE)
+    ecluse.start()
+    login = human("alice")
+    assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
+    status, _, err = login.end()
+    assert status == 77 and f"signed in as {ALICE}, but the account is {BOB}" in err
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), BOB))
+
+
+def test_login_hint_is_who_signs_in(human, ecluse, rig):
+    ecluse.add_account("alice", login_hint=BOB)
+    ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), BOB))
+
+
+# ---- the issuer's name in the answer (RFC 9207) ----
+
+@pytest.mark.parametrize("iss, words", [
+    ("https://other.example.test", "in the name of another issuer"),
+    (None, "without the issuer's name"),  # which the real one's metadata says is always there
+])
+def test_an_answer_of_another_issuer_ends_it(waiting, ecluse, rig, iss, words):
+    rig.clear()
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    assert visit(changed(final, iss=iss))[0] == 200
+    status, _, err = waiting.end()
+    assert status == 77 and words in err and err.count("\n") == 1
+    assert rig.stats()["token_requests"] == {}
+    assert ecluse.accounts()["alice"]["signed_in"] == "never"
+
+
+# ---- an issuer that says odd things ----
+
+@pytest.fixture
+def odd(ecluse, rig):
+    """One that gives tokens without an id_token, and whose accounts sign in there."""
+    server = ScriptedIssuer(rig)
+    server.document = {"issuer": server.url, "userinfo_endpoint": f"{server.url}/me"}
+    server.say("/.well-known/oauth-authorization-server", server.document)
+    server.say("/token", {"access_token": "a-1", "token_type": "Bearer", "refresh_token": "r-1"})
+    ecluse.set("provider local", issuer=server.url, scope="mail",
+               authorization_endpoint=f"{server.url}/auth", token_endpoint=f"{server.url}/token")
+    yield server
+    server.close()
+
+
+def id_token(**claims):
+    """Without a signature, which nobody looks at: it comes from the token endpoint itself."""
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return f"{part({})}.{part(claims)}.c2ln"
+
+
+def come_back(ecluse, **fields):
+    """Exit code and words of a login to which the browser comes back with a code."""
+    login = Login(ecluse, "alice", "--paste")
+    try:
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(login.url()).query))
+        login.answer(changed(query["redirect_uri"] + "?code=c", state=query["state"], **fields))
+        status, _, err = login.end()
+        return status, err
+    finally:
+        login.kill()
+
+
+@pytest.mark.parametrize("answer, status, words", [
+    ({"sub": "1", "email": ALICE.upper()}, 0, ""),
+    ({"sub": "1", "upn": ALICE, "email": "alias@example.test"}, 0, ""),
+    ({"sub": "1", "preferred_username": "bob@elsewhere.test"}, 77,
+     f"signed in as bob@elsewhere.test, but the account is {ALICE}"),
+    ({"email": "\x1b[31mbob@elsewhere.test\r\n"}, 77, "[31mbob@elsewhere.test"),
+])
+def test_what_userinfo_says(ecluse, odd, answer, status, words):
+    ecluse.start()
+    odd.say("/me", answer)
+    got, err = come_back(ecluse)
+    assert got == status and words in err and err.count("\n") == (status != 0), (got, err)
+    assert "\x1b" not in err and "\r" not in err
+    assert odd.headers["/me"]["Authorization"] == "Bearer a-1"
+    assert ecluse.accounts()["alice"]["signed_in"] == ("in" if status == 0 else "never")
+
+
+def test_userinfo_about_somebody_else(ecluse, odd):
+    """It is not about whom the id_token is about (OpenID Connect Core 5.3.2)."""
+    ecluse.start()
+    client = ecluse.sections["account alice"]["client_id"]
+    odd.say("/token", {"access_token": "a-1", "token_type": "Bearer", "refresh_token": "r-1",
+                       "id_token": id_token(sub="s-1", aud=client, iss=odd.url)})
+    odd.say("/me", {"sub": "s-2", "email": ALICE})
+    status, err = come_back(ecluse)
+    assert status == 77 and "not about this sign-in" in err, err
+    odd.say("/me", {"sub": "s-1", "email": ALICE})
+    assert come_back(ecluse) == (0, "")
+
+
+def test_an_issuer_that_cannot_be_asked_stops_nobody(ecluse, odd):
+    """Its endpoints are in the configuration; that it has userinfo nobody knows."""
+    ecluse.start()
+    del odd.answers["/.well-known/oauth-authorization-server"]
+    status, err = come_back(ecluse)
+    assert status == 0 and "the provider does not tell who has signed in" in err
+    ecluse.wait_log("cannot be asked for its endpoints")
+    assert "/me" not in odd.paths()
+
+
+@pytest.mark.parametrize("demanded, iss, status", [
+    (None, None, 0), (False, None, 0), (True, None, 77), (True, "own", 0), (None, "own", 0),
+    (None, "https://other.example.test", 77), (True, "own/", 77),
+])
+def test_the_issuer_in_the_answer(ecluse, odd, demanded, iss, status):
+    ecluse.start()
+    odd.say("/me", {"email": ALICE})
+    if demanded is not None:
+        odd.document["authorization_response_iss_parameter_supported"] = demanded
+        odd.say("/.well-known/oauth-authorization-server", odd.document)
+    fields = {} if iss is None else {"iss": iss.replace("own", odd.url)}
+    got, err = come_back(ecluse, **fields)
+    assert got == status, err
+    assert ("/token" in odd.paths()) == (status == 0)
+
+
+@pytest.mark.parametrize("answer", [(403, {}, b""), (200, {}, b"<html>"), (500, {}, b"{}")])
+def test_userinfo_tells_nothing(ecluse, odd, answer):
+    ecluse.start()
+    odd.answers["/me"] = answer
+    status, err = come_back(ecluse)
+    assert status == 0 and "the provider does not tell who has signed in" in err
