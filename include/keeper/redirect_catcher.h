@@ -4,6 +4,9 @@
  * HTTP, GET alone, a constant page for an answer, nothing of the request in it. It is
  * libmicrohttpd's, on our loop, without threads.
  *
+ * With `owner_only` a connection of another user of this machine is closed, unanswered, as the
+ * listeners for mail do it; the catcher goes on.
+ *
  * Whoever else sends something here (a page in the user's browser, a local program) is told 400,
  * 403, 404 or 405, and the catcher goes on. A connection has five seconds; over 64 at once are
  * closed.
@@ -12,6 +15,7 @@
 #define ECLUSE_KEEPER_REDIRECT_CATCHER_H
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/slice.h"
 #include "net/loop.h"
 
@@ -20,6 +24,8 @@ struct redirect_catcher;
 struct redirect_catcher_options {
     const char *host; /* of the redirect URI: 127.0.0.1, [::1] or localhost */
     const char *path; /* begins with '/' */
+    bool owner_only;
+    const struct log *log; /* borrowed */
     /* What stood behind the '?'. True: that is what was waited for. May close the catcher. */
     bool (*on_redirect)(void *owner, struct slice query);
     void *owner;

@@ -5,6 +5,7 @@
  * Failures:
  *   no IPv6 here              127.0.0.1 alone, unless the redirect goes to [::1]
  *   the port taken on one     another port, PORT_TRIES times
+ *   another user's            closed before anything of it is looked at
  *   slow or silent            shut down after CONNECTION_MILLISECONDS, however busy it looks
  *   too long                  libmicrohttpd answers 413, 414 or 431 and closes
  *   closed by its owner       with a linger, so that the page still reaches the browser
@@ -20,6 +21,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "net/peer.h"
 
 #define PORT_TRIES              16
 #define CONNECTIONS_MAX         64u
@@ -41,6 +44,8 @@ struct redirect_catcher {
     bool (*on_redirect)(void *owner, struct slice query);
     void *owner;
     char *path;
+    struct peer_lookup *peers; /* NULL: everybody is welcome */
+    const struct log *log;
     uint16_t port;
     char uri[128];
     struct server servers[FAMILIES];
@@ -53,11 +58,11 @@ struct redirect_catcher {
     unsigned references; /* the handles */
 };
 
-/* A connection, for its deadline. */
 struct visitor {
     struct list node;
     struct deadline deadline;
     int descriptor;
+    bool is_stranger;
 };
 
 /* ---- the answer ---- */
@@ -189,6 +194,12 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
     (void)version;
     (void)upload;
     (void)upload_size;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const struct visitor *visitor = info == NULL ? NULL : info->socket_context;
+    /* It is shut down already, but may have sent its request before that. */
+    if (visitor == NULL || visitor->is_stranger)
+        return MHD_NO;
     return answer(connection, status_of(owner, connection, method, *context));
 }
 
@@ -210,6 +221,26 @@ static void on_visitor_expired(struct deadline *deadline)
     shutdown(visitor->descriptor, SHUT_RDWR);
 }
 
+/* Where it cannot be known whose it is, it is nobody's of ours. */
+static bool is_stranger(const struct redirect_catcher *catcher, int descriptor)
+{
+    struct peer_address peer = {.text = "gone"};
+    uint32_t user;
+    if (catcher->peers == NULL)
+        return false;
+    int found = peer_address(descriptor, &peer);
+    if (found == 0)
+        found = peer_user(catcher->peers, descriptor, &user);
+    if (found == 0 && user == geteuid())
+        return false;
+    if (found == 0)
+        log_warn(catcher->log, "redirect of a sign-in: %s was refused, it belongs to user id %u",
+                 peer.text, user);
+    else
+        log_warn(catcher->log, "redirect of a sign-in: %s was refused, nobody owns it", peer.text);
+    return true;
+}
+
 static void on_connection(void *owner, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -223,6 +254,9 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
         deadline_init(&visitor->deadline, on_visitor_expired);
         deadline_start(catcher->patience, &visitor->deadline);
         list_append(&catcher->visitors, &visitor->node);
+        visitor->is_stranger = is_stranger(catcher, visitor->descriptor);
+        if (visitor->is_stranger)
+            shutdown(visitor->descriptor, SHUT_RDWR);
         *context = visitor;
     } else {
         deadline_stop(&visitor->deadline);
@@ -239,6 +273,7 @@ static void drop(struct redirect_catcher *catcher)
 {
     if (--catcher->references > 0)
         return;
+    peer_lookup_close(catcher->peers);
     mem_free(catcher->path);
     mem_free(catcher);
 }
@@ -398,10 +433,17 @@ int redirect_catcher_open(struct loop *loop, const struct redirect_catcher_optio
                           struct redirect_catcher **catcher_out, struct err *err)
 {
     int descriptors[FAMILIES] = {-1, -1};
-    int status = listen_on_both(options->host, descriptors, err);
-    if (status != 0)
+    struct peer_lookup *peers = NULL;
+    int status = options->owner_only ? peer_lookup_open(&peers, err) : 0;
+    if (status == 0)
+        status = listen_on_both(options->host, descriptors, err);
+    if (status != 0) {
+        peer_lookup_close(peers);
         return status;
+    }
     struct redirect_catcher *catcher = mem_new(sizeof(*catcher));
+    catcher->peers = peers;
+    catcher->log = options->log;
     catcher->loop = loop;
     catcher->on_redirect = options->on_redirect;
     catcher->owner = options->owner;

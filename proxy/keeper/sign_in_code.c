@@ -47,7 +47,13 @@ static int open_redirect(struct sign_in *sign_in, const char *host, const char *
                          struct err *err)
 {
     const struct redirect_catcher_options options = {
-        .host = host, .path = path, .on_redirect = on_redirect, .owner = sign_in};
+        .host = host,
+        .path = path,
+        .owner_only = sign_in->all->config->peer == PEER_OWNER,
+        .log = sign_in->all->parts.log,
+        .on_redirect = on_redirect,
+        .owner = sign_in,
+    };
     if (sign_in->way == SIGN_IN_PASTE) {
         size_t size = strlen("http://") + strlen(host) + strlen(path) + 1;
         sign_in->redirect_uri = mem_new(size);

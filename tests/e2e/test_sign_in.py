@@ -6,13 +6,15 @@ import pty
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.parse
 
 import pytest
 
 from browser_support import Browser, by_chromium, visit
-from cli_support import accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
+from cli_support import PATIENCE, accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
 from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed, human,  # noqa: F401
                              waiting)
@@ -347,6 +349,55 @@ def test_the_silent_are_shut_out(waiting, ecluse, rig):
             pass
         one.close()
     assert_completes(waiting, ecluse, final)
+
+
+STRANGER = """
+import socket, sys
+host, port, request = sys.argv[1:]
+with socket.create_connection((host, int(port)), 30) as one:
+    answer = b""
+    try:
+        one.sendall(request.encode())
+        while piece := one.recv(65536):
+            answer += piece
+    except ConnectionError:
+        pass
+    print(len(answer))
+"""
+
+
+def as_stranger(url):
+    """What another user of this machine gets for the right address: octets of an answer."""
+    place = urllib.parse.urlsplit(url)
+    request = f"GET {place.path}?{place.query} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER, place.hostname, str(place.port), request],
+        capture_output=True, text=True, timeout=2 * PATIENCE, cwd="/", user=65534, group=65534,
+        extra_groups=[])
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_another_user_is_shut_out(waiting, ecluse, rig, host):
+    """Nobody but who may connect as a mail client brings an answer, be it the right one."""
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    place = urllib.parse.urlsplit(final)
+    mark = ecluse.log_size()
+    assert as_stranger(place._replace(netloc=f"{host}:{place.port}").geturl()) == 0
+    ecluse.wait_log("redirect of a sign-in: .* belongs to user id 65534", since=mark)
+    assert_completes(waiting, ecluse, final)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
+def test_another_user_where_all_may(human, ecluse, rig):
+    ecluse.set("ecluse", peer="any")
+    ecluse.start()
+    login = human("alice")
+    assert as_stranger(Browser(rig).sign_in(login.url(), ALICE)) > 0
+    assert login.end()[::2] == (0, "")
+    assert_signed_in(ecluse)
 
 
 def test_state_of_another_account(human, ecluse, rig):
