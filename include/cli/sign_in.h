@@ -9,4 +9,8 @@
 /* `way` is "browser", "paste", "device", or NULL: as the account's flow says. The exit code. */
 int sign_in_as_human(const struct arguments *arguments, const char *way);
 
+/* For a human, on stderr: what has to be done at the provider before anybody can sign in there.
+ * Nothing where the hint is "". */
+void sign_in_print_hint(const char *provider, const char *hint);
+
 #endif

@@ -8,9 +8,11 @@
  */
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "auth/credential.h"
 #include "cli/ask.h"
+#include "cli/configuration.h"
 #include "cli/print.h"
 #include "cli/sign_in.h"
 
@@ -36,8 +38,25 @@ static int sign_in(const struct arguments *arguments, json_t *request)
     return exit_code;
 }
 
+/* Before a human is asked for a password: which one, and where it is made. */
+static int print_hint(const struct arguments *arguments)
+{
+    struct config *config = NULL;
+    int exit_code = configuration_read(arguments, false, &config);
+    if (exit_code != EX_OK)
+        return exit_code;
+    const struct account_config *account = config_account(config, arguments->operands[0]);
+    if (account != NULL)
+        sign_in_print_hint(account->provider, account->provider_row->hint);
+    config_free(config);
+    return EX_OK;
+}
+
 static int adopt(const struct arguments *arguments, bool has_token)
 {
+    int exit_code = !has_token && isatty(STDIN_FILENO) ? print_hint(arguments) : EX_OK;
+    if (exit_code != EX_OK)
+        return exit_code;
     json_t *request = json_object();
     bool is_read = has_token ? ask_add_secret(arguments, request, "refresh_token",
                                               "the refresh token", CREDENTIAL_TOKEN_MAX)

@@ -119,6 +119,12 @@ static int by_paste(const struct human *human)
 
 /* ---- the beginning ---- */
 
+void sign_in_print_hint(const char *provider, const char *hint)
+{
+    if (*hint != '\0')
+        print_complaint("At provider %s, once: %s.", provider, hint);
+}
+
 static int go(struct human *human, const char *way)
 {
     json_t *request = request_of(human);
@@ -126,6 +132,7 @@ static int go(struct human *human, const char *way)
     int exit_code = ask_say(human->conversation, "sign_in", request, 0, &human->offer);
     if (exit_code != EX_OK)
         return exit_code;
+    sign_in_print_hint(ask_text(human->offer, "provider"), ask_text(human->offer, "hint"));
     if (*ask_text(human->offer, "user_code") != '\0')
         return by_code(human);
     return way != NULL && strcmp(way, "paste") == 0 ? by_paste(human) : by_browser(human);

@@ -16,6 +16,17 @@
 
 /* ---- where to go ---- */
 
+/* What has to be done at the provider before anybody can sign in there. */
+static void add_hint(struct command *command, json_t *answer)
+{
+    const struct account_config *account =
+        config_account(keeper_config(command_keeper(command)), command_value(command, "account"));
+    if (account == NULL || *account->provider_row->hint == '\0')
+        return;
+    json_object_set_new(answer, "provider", command_text_string(account->provider));
+    json_object_set_new(answer, "hint", command_text_string(account->provider_row->hint));
+}
+
 static void on_offer(void *owner, const struct sign_in_news *news)
 {
     struct command *command = owner;
@@ -27,11 +38,12 @@ static void on_offer(void *owner, const struct sign_in_news *news)
                      news->text);
         return;
     }
-    command_succeed(command, json_pack("{s:s, s:o, s:o, s:o, s:I}", "sign_in", number, "url",
-                                       command_text_string(news->url), "user_code",
-                                       command_text_string(news->user_code), "complete_url",
-                                       command_text_string(news->complete_url), "expires_in",
-                                       (json_int_t)news->expires_in));
+    json_t *answer = json_pack(
+        "{s:s, s:o, s:o, s:o, s:I}", "sign_in", number, "url", command_text_string(news->url),
+        "user_code", command_text_string(news->user_code), "complete_url",
+        command_text_string(news->complete_url), "expires_in", (json_int_t)news->expires_in);
+    add_hint(command, answer);
+    command_succeed(command, answer);
 }
 
 /* Without a word of the user the account's flow decides. */

@@ -14,7 +14,7 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, by_chromium, visit
-from cli_support import PATIENCE, accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
+from cli_support import BINARY, PATIENCE, accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
 from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed, human,  # noqa: F401
                              waiting)
@@ -225,6 +225,38 @@ def test_chromium_with_a_code(human, ecluse, rig):
     assert by_chromium(rig, login.url(), ALICE, code)["heading"] == "Signed in"
     assert login.end()[::2] == (0, "")
     assert_signed_in(ecluse)
+
+
+HINT = "ask for a client_id at the counter"
+
+
+@pytest.mark.parametrize("way", [[], ["--paste"], ["--device"]])
+def test_the_hint_of_the_provider(human, ecluse, way):
+    ecluse.set("provider local", hint=HINT)
+    login = human("alice", *way)
+    login.url()
+    login.process.kill()
+    assert login.end()[2].startswith(f"At provider local, once: {HINT}.\n")
+
+
+def test_the_hint_before_a_password(human, ecluse):
+    """Told to whoever is asked for it, and not to a pipe."""
+    ecluse.set("provider local", hint=HINT)
+    ecluse.set("account alice", flow="none")
+    ours, theirs = pty.openpty()
+    said = ecluse.ecluse("login", "alice", "--password-stdin", stdin=b"canary-of-hints\n")
+    assert (said.status, said.err) == (0, "")
+    ecluse.secrets["password"] = "canary-of-hints"
+    asking = subprocess.Popen([BINARY, "login", "alice", "--password-stdin", "-c", ecluse.file],
+                              stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=ecluse.environment())
+    os.close(theirs)
+    assert asking.stderr.readline().decode() == f"At provider local, once: {HINT}.\n"
+    assert asking.stderr.read(len("the password: ")) == b"the password: "
+    os.write(ours, b"canary-of-hints\n")
+    assert asking.wait(PATIENCE) == 0
+    asking.communicate()
+    os.close(ours)
 
 
 # ---- what others send to the port ----
