@@ -13,8 +13,10 @@
 #define OAUTH_CLIENT_ID_MAX      1024u
 #define OAUTH_REGISTRATION_SCOPE 4096u
 
-/* JSON. `scope` may be "". ERR_FULL: it is longer than OAUTH_REGISTRATION_SCOPE. */
-MUST_CHECK int oauth_registration_request(const char *scope, struct secret *body_out);
+/* JSON. `scope` may be ""; `has_device`: the server has a device endpoint, whose grant is asked
+ * for, too. ERR_FULL: the scope is longer than OAUTH_REGISTRATION_SCOPE. */
+MUST_CHECK int oauth_registration_request(const char *scope, bool has_device,
+                                          struct secret *body_out);
 
 /* *client_id_out, for mem_free, is printable. ERR_DENIED: the server refuses, or gives a client
  * that has to prove itself by a secret; ERR_SYNTAX: the answer cannot be used. The text says why,

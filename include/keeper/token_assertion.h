@@ -22,4 +22,10 @@ MUST_CHECK int token_assertion_of_service(const struct account_config *account,
                                           const char *scope, struct secret *assertion_out,
                                           struct err *err);
 
+/* What can be said of jwt_key_file and jwt_cert_file beforehand. Errors as above, but for an
+ * encrypted key that has a jwt_passphrase_command, which is not run: 0 with *is_locked_out, and
+ * nothing is known of what is in the two files but that they can be read. */
+MUST_CHECK int token_assertion_check(const struct account_config *account, bool *is_locked_out,
+                                     struct err *err);
+
 #endif

@@ -10,11 +10,12 @@
 
 #include "auth/credential.h"
 #include "auth/oauth.h"
+#include "auth/oauth_device.h"
 #include "auth/oauth_json.h"
 
 #define SHOWN_MAX 200
 
-int oauth_registration_request(const char *scope, struct secret *body_out)
+int oauth_registration_request(const char *scope, bool has_device, struct secret *body_out)
 {
     if (strlen(scope) > OAUTH_REGISTRATION_SCOPE)
         return ERR_FULL;
@@ -26,6 +27,9 @@ int oauth_registration_request(const char *scope, struct secret *body_out)
         "application_type", "native", "client_name", "ecluse", "software_id", "ecluse",
         "software_version", ECLUSE_VERSION);
     ENSURE(root != NULL);
+    if (has_device)
+        ENSURE(json_array_append_new(json_object_get(root, "grant_types"),
+                                     json_string(OAUTH_DEVICE_GRANT)) == 0);
     if (*scope != '\0')
         ENSURE(json_object_set_new(root, "scope", json_string(scope)) == 0);
     char *text = json_dumps(root, JSON_COMPACT);

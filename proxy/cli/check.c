@@ -1,6 +1,6 @@
 /*
- * What the file says by itself, then the certificates and keys that its listeners name, and last
- * what is known of the providers that its accounts have.
+ * What the file says by itself, then the certificates and keys that its listeners and accounts
+ * name, and last what is known of the providers that its accounts have.
  */
 #include <stdio.h>
 #include <sysexits.h>
@@ -10,6 +10,7 @@
 #include "cli/print.h"
 #include "conf/table.h"
 #include "keeper/listener_tls.h"
+#include "keeper/token_assertion.h"
 #include "net/tls_certificate.h"
 
 static void warn_of_expiry(const struct config *config, const struct listener_config *listener,
@@ -42,11 +43,31 @@ static bool check_certificate(const struct config *config, const struct listener
     return true;
 }
 
-static int check_certificates(const struct config *config)
+static bool check_key(const struct config *config, const struct account_config *account)
+{
+    bool is_locked = false;
+    struct err err;
+    if (*account->jwt_key_file == '\0')
+        return true;
+    if (token_assertion_check(account, &is_locked, &err) != 0) {
+        print_complaint("%s:%d: account %s: %s", config->file, account->line, account->name,
+                        err.text);
+        return false;
+    }
+    if (is_locked)
+        print_complaint("%s:%d: note: account %s: %s is encrypted; jwt_passphrase_command was not "
+                        "run to look into it",
+                        config->file, account->line, account->name, account->jwt_key_file);
+    return true;
+}
+
+static int check_files(const struct config *config)
 {
     bool are_fine = true;
     for (size_t i = 0; i < config->listener_count; i++)
         are_fine = check_certificate(config, config->listeners[i]) && are_fine;
+    for (size_t i = 0; i < config->account_count; i++)
+        are_fine = check_key(config, config->accounts[i]) && are_fine;
     return are_fine ? EX_OK : EX_CONFIG;
 }
 
@@ -79,7 +100,7 @@ static int run(const struct arguments *arguments)
     struct config *config = NULL;
     int exit_code = configuration_read(arguments, true, &config);
     if (exit_code == EX_OK)
-        exit_code = check_certificates(config);
+        exit_code = check_files(config);
     if (exit_code == EX_OK) {
         print_line("%s: fine", config->file);
         print_hints(config);

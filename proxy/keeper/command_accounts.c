@@ -15,6 +15,7 @@
 #include "keeper/endpoint.h"
 #include "keeper/exit_code.h"
 #include "keeper/journal_notes.h"
+#include "keeper/registration.h"
 
 static const char *flow_word(enum flow flow)
 {
@@ -160,6 +161,23 @@ static void on_sign_in_tried(struct command *command, enum why why,
                      "%s: the token is stored, but could not be tried: %s", name, text);
 }
 
+/* A refresh token is good for the client that it was given to. One that we have registered may be
+ * that, when the token was taken from here. */
+static int check_client(struct command *command, const struct account_config *account,
+                        struct err *err)
+{
+    char *client_id = NULL;
+    int status =
+        registration_client(account, keeper_vault(command_keeper(command)), &client_id, NULL);
+    mem_free(client_id);
+    if (status != ERR_NOT_FOUND)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "%s: a refresh token is good for its own client alone, and the account has no "
+                   "client_id; add the one that the token was given to",
+                   account->name);
+}
+
 /* Takes and tries a refresh token. */
 static void sign_in(struct command *command, const struct account_config *account,
                     struct slice token)
@@ -175,7 +193,9 @@ static void sign_in(struct command *command, const struct account_config *accoun
     /* There may be none, or a damaged one: then there is nothing to go back to. */
     (void)!load(command, account, command_kept_secret(command));
     secret_set(&secret, token);
-    int status = store(command, account, &secret, &err);
+    int status = check_client(command, account, &err);
+    if (status == 0)
+        status = store(command, account, &secret, &err);
     secret_wipe(&secret);
     if (status != 0)
         command_fail_error(command, &err);

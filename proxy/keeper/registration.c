@@ -28,6 +28,7 @@ struct registration {
     char *url;       /* of the configuration, or NULL */
     char *scope, *ca_file, *provider;
     bool is_registered;
+    bool has_device; /* the provider serves devices (RFC 8628) */
     struct discovery_ticket *lookup;
     struct fetch *fetch;
     struct deferral turn; /* tells what needed no request */
@@ -140,7 +141,7 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
 static void ask(struct registration *registration, const char *url)
 {
     struct secret body = {0};
-    if (oauth_registration_request(registration->scope, &body) != 0) {
+    if (oauth_registration_request(registration->scope, registration->has_device, &body) != 0) {
         finish_refused(registration, ERR_DENIED, "the scope is too long");
         return;
     }
@@ -178,12 +179,26 @@ static void on_discovered(void *owner, int status, const struct oauth_metadata *
 {
     struct registration *registration = owner;
     registration->lookup = NULL;
-    if (status != 0)
+    if (status != 0) {
         finish(registration, status, text);
-    else
-        go_on(registration, registration->url != NULL
-                                ? registration->url
-                                : metadata->endpoints[OAUTH_REGISTRATION_ENDPOINT]);
+        return;
+    }
+    registration->has_device =
+        registration->has_device || metadata->endpoints[OAUTH_DEVICE_ENDPOINT] != NULL;
+    go_on(registration, registration->url != NULL
+                            ? registration->url
+                            : metadata->endpoints[OAUTH_REGISTRATION_ENDPOINT]);
+}
+
+/* As far as it is known now. */
+static bool has_endpoint(const struct registration_parts *parts,
+                         const struct account_config *account, enum oauth_endpoint which)
+{
+    char *url =
+        endpoint_url(account, discovery_known(parts->discovery, parts->config, account), which);
+    bool is_there = url != NULL;
+    mem_free(url);
+    return is_there;
 }
 
 struct registration *
@@ -197,6 +212,7 @@ registration_start(const struct registration_parts *parts, const struct account_
     registration->parts.config = NULL;
     registration->issuer = endpoint_issuer(account);
     registration->url = endpoint_url(account, NULL, OAUTH_REGISTRATION_ENDPOINT);
+    registration->has_device = has_endpoint(parts, account, OAUTH_DEVICE_ENDPOINT);
     registration->scope = endpoint_scope(account);
     registration->ca_file = mem_copy_string(endpoint_ca_file(parts->config, account));
     registration->provider = mem_copy_string(account->provider);

@@ -16,18 +16,22 @@
 #define LIFE_SECONDS    300
 #define IDENTIFIER_SIZE 16u /* octets of a jti */
 
+/* *is_locked_out: it is encrypted, and the passphrase is missing or wrong. */
 static int read_key(const struct account_config *account, const struct token_inputs *inputs,
-                    struct jwt_key **key_out, struct err *err)
+                    struct jwt_key **key_out, bool *is_locked_out, struct err *err)
 {
     const char *path = account->jwt_key_file;
     struct buf text;
     *key_out = NULL;
+    *key_out = NULL;
+    *is_locked_out = false;
     buf_init(&text, JWT_FILE_MAX);
     int status = whole_file_read(path, true, &text, err);
     if (status == 0) {
         status =
             jwt_key_read(buf_bytes(&text), &inputs->secrets[TOKEN_INPUT_PASSPHRASE], key_out, err);
-        if (status == ERR_DENIED)
+        *is_locked_out = status == ERR_DENIED;
+        if (*is_locked_out)
             err_wrap(err, "%s: see jwt_passphrase_command", path);
         else if (status != 0)
             err_wrap(err, "%s", path);
@@ -82,7 +86,8 @@ int token_assertion_of_client(const struct account_config *account,
     struct jwt_claims claims = {
         .issuer = account->client_id, .subject = account->client_id, .audience = audience};
     struct jwt_key *key;
-    int status = read_key(account, inputs, &key, err);
+    bool is_locked;
+    int status = read_key(account, inputs, &key, &is_locked, err);
     if (status == 0 && has_certificate)
         status = read_thumbprint(account->jwt_cert_file, key, thumbprint, err);
     if (status == 0)
@@ -90,6 +95,18 @@ int token_assertion_of_client(const struct account_config *account,
                       has_certificate ? thumbprint : NULL, &claims, assertion_out, err);
     jwt_key_free(key);
     return status;
+}
+
+/* Borrowed from either. */
+static int find_issuer(const struct account_config *account, const struct jwt_key *key,
+                       const char **issuer_out, struct err *err)
+{
+    *issuer_out = *jwt_key_account(key) == '\0' ? account->client_id : jwt_key_account(key);
+    if (**issuer_out != '\0')
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "%s does not name its service account; add client_id with the account's address",
+                   account->jwt_key_file);
 }
 
 int token_assertion_of_service(const struct account_config *account,
@@ -102,17 +119,42 @@ int token_assertion_of_service(const struct account_config *account,
         .scope = scope,
     };
     struct jwt_key *key;
-    int status = read_key(account, inputs, &key, err);
+    bool is_locked;
+    int status = read_key(account, inputs, &key, &is_locked, err);
     if (status != 0)
         return status;
-    claims.issuer = *jwt_key_account(key) == '\0' ? account->client_id : jwt_key_account(key);
-    if (*claims.issuer == '\0')
-        status = err_set(err, ERR_CONFIG,
-                         "%s does not name its service account; add client_id with the account's "
-                         "address",
-                         account->jwt_key_file);
-    else
+    status = find_issuer(account, key, &claims.issuer, err);
+    if (status == 0)
         status = sign(key, JWT_RS256, NULL, &claims, assertion_out, err);
+    jwt_key_free(key);
+    return status;
+}
+
+static int check_readable(const char *path, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, JWT_FILE_MAX);
+    int status = whole_file_read(path, false, &text, err);
+    buf_fini(&text);
+    return status;
+}
+
+int token_assertion_check(const struct account_config *account, bool *is_locked_out,
+                          struct err *err)
+{
+    const struct token_inputs nothing = {0};
+    const char *certificate = account->jwt_cert_file, *issuer;
+    char thumbprint[JWT_THUMBPRINT_SIZE];
+    struct jwt_key *key;
+    bool is_locked;
+    int status = read_key(account, &nothing, &key, &is_locked, err);
+    *is_locked_out = is_locked && *account->jwt_passphrase_command != '\0';
+    if (*is_locked_out)
+        return *certificate == '\0' ? 0 : check_readable(certificate, err);
+    if (status == 0 && *certificate != '\0')
+        status = read_thumbprint(certificate, key, thumbprint, err);
+    if (status == 0 && account->flow == FLOW_SERVICE_ACCOUNT)
+        status = find_issuer(account, key, &issuer, err);
     jwt_key_free(key);
     return status;
 }

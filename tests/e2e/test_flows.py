@@ -55,6 +55,10 @@ class Flow:
         result = self.ecluse.ecluse("login", "service", "--password-stdin", stdin=password.encode())
         assert result.status == 0, result
 
+    def line_of(self, text):
+        """Where it stands in the configuration."""
+        return self.ecluse.file.read_text().splitlines().index(text) + 1
+
     def encrypted(self, key, passphrase):
         """A copy of the key under a passphrase."""
         copy = self.ecluse.folder / "encrypted.key"
@@ -266,6 +270,40 @@ def test_a_key_that_does_not_do(flow, fault):
     reply = flow.ecluse.try_login("service")
     assert reply.startswith("NO [UNAVAILABLE] ") and words in reply, reply
     assert "canary" not in reply and flow.rig.token_requests() == requests
+    result = flow.ecluse.ecluse("check")
+    if fault in ("another key", "a wrong passphrase"):  # only the provider, or the command, tells
+        assert result.status == 0, result
+    else:
+        line = flow.line_of(f"[{ACCOUNT}]")
+        assert result.status == 78 and result.err.count("\n") == 1, result
+        assert result.err.startswith(f"{flow.ecluse.file}:{line}: account service: "), result
+        assert words in result.err, result
+
+
+def test_check_looks_at_keys(flow):
+    known, other = flow.rig.state["clients"]["assertion"], flow.rig.state["service_account"]
+    nowhere = flow.ecluse.folder / "nowhere"
+    encrypted = flow.encrypted(known["key"], "right")
+
+    def says(status, words, **options):
+        flow.ecluse.set(ACCOUNT, **options)
+        result = flow.ecluse.ecluse("check")
+        assert result.status == status and words in result.err, result
+        return result
+
+    flow.with_key(jwt_cert_file=known["cert"])
+    assert says(0, "").err == ""
+    says(78, str(nowhere), jwt_cert_file=nowhere)
+    says(78, "there is no certificate in it", jwt_cert_file=known["key"])
+    says(78, str(nowhere), jwt_key_file=nowhere, jwt_cert_file=known["cert"])
+    locked = says(0, "is encrypted; jwt_passphrase_command was not run", jwt_key_file=encrypted,
+                  jwt_passphrase_command=f"touch {nowhere}; echo right")
+    assert "note: " in locked.err and not nowhere.exists()
+    says(78, str(nowhere), jwt_cert_file=nowhere)
+    for option in ("jwt_cert_file", "jwt_passphrase_command", "client_id"):
+        del flow.ecluse.sections[ACCOUNT][option]
+    assert says(0, "", flow="service_account", jwt_key_file=other["file"]).err == ""
+    says(78, "does not name its service account", jwt_key_file=known["key"])
 
 
 # ---- service accounts ----

@@ -6,6 +6,7 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, Login, visit
+from cli_support import one_line
 from ecluse_support import ALICE, BOB
 from test_discovery import know_by_issuer
 
@@ -54,3 +55,29 @@ def test_mail_is_read(strangers, rig, with_daemon):
     assert rig.refreshes() == {"ok": 1}
     result = strangers.ecluse("logout", "alice")
     assert result.status == 0 and "revoked at the provider" in result.out, result
+
+
+def test_a_code_for_a_stranger(strangers, rig):
+    """The grant of devices is one that the client has to be registered for."""
+    strangers.start()
+    login = Login(strangers, "alice", "--device")
+    try:
+        code = login.read_until(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(login.url(), code, ALICE)
+        assert login.end()[::2] == (0, "")
+    finally:
+        login.kill()
+    strangers.grant("alice")
+    assert strangers.session("alice").select("INBOX")[0] == "OK"
+
+
+def test_a_token_without_its_client(strangers, rig):
+    """It is good for the client alone that it was given to, which nobody has named."""
+    token = rig.refresh_token(ALICE)
+    strangers.secrets["a refresh token of alice"] = token
+    rig.clear()
+    strangers.start()
+    result = strangers.ecluse("login", "alice", "--refresh-token-stdin", stdin=token.encode())
+    one_line(result, 78, "client_id")
+    assert strangers.accounts()["alice"]["signed_in"] == "never"
+    assert rig.token_requests() == 0

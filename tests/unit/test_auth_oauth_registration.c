@@ -17,7 +17,7 @@ static void a_request(void **state)
 {
     struct secret body = {0};
     (void)state;
-    assert_int_equal(oauth_registration_request("openid \"mail\"", &body), 0);
+    assert_int_equal(oauth_registration_request("openid \"mail\"", false, &body), 0);
     json_t *root = json_loads((const char *)body.bytes, 0, NULL);
     assert_non_null(root);
     json_t *expected = json_pack(
@@ -29,8 +29,22 @@ static void a_request(void **state)
     assert_true(json_equal(root, expected));
     json_decref(root);
     json_decref(expected);
-    assert_int_equal(oauth_registration_request("", &body), 0);
+    assert_int_equal(oauth_registration_request("", false, &body), 0);
     assert_null(strstr((const char *)body.bytes, "\"scope\""));
+    secret_wipe(&body);
+}
+
+static void a_request_where_devices_are_served(void **state)
+{
+    struct secret body = {0};
+    (void)state;
+    assert_int_equal(oauth_registration_request("mail", true, &body), 0);
+    json_t *root = json_loads((const char *)body.bytes, 0, NULL);
+    json_t *expected = json_pack("[s,s,s]", "authorization_code", "refresh_token",
+                                 "urn:ietf:params:oauth:grant-type:device_code");
+    assert_true(json_equal(json_object_get(root, "grant_types"), expected));
+    json_decref(root);
+    json_decref(expected);
     secret_wipe(&body);
 }
 
@@ -41,10 +55,10 @@ static void a_request_has_limits(void **state)
     (void)state;
     memset(scope, 'x', sizeof(scope));
     scope[OAUTH_REGISTRATION_SCOPE + 1] = '\0';
-    assert_int_equal(oauth_registration_request(scope, &body), ERR_FULL);
+    assert_int_equal(oauth_registration_request(scope, false, &body), ERR_FULL);
     assert_false(secret_is_set(&body));
     scope[OAUTH_REGISTRATION_SCOPE] = '\0';
-    assert_int_equal(oauth_registration_request(scope, &body), 0);
+    assert_int_equal(oauth_registration_request(scope, false, &body), 0);
     secret_wipe(&body);
 }
 
@@ -114,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request),
+        cmocka_unit_test(a_request_where_devices_are_served),
         cmocka_unit_test(a_request_has_limits),
         cmocka_unit_test(answers),
         cmocka_unit_test(a_client_id_has_limits),
