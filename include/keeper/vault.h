@@ -36,12 +36,21 @@ struct vault;
 MUST_CHECK int vault_read_lock(const struct state_folder *folder, struct vault_lock *lock_out,
                                struct err *err);
 
+#define VAULT_LEFT_TEXT 400 /* with its NUL */
+
+/* What was damaged, or belongs to another row than the one that it stands in. */
+struct vault_left {
+    size_t count;
+    char names[VAULT_LEFT_TEXT]; /* "the token of work, password phone of work"; printable; cut when
+                                  * there are many */
+};
+
 /* Seals everything for another key, which is moved from, in one transaction: on return it is on
  * disk, and at any moment all of it opens with the old key or all of it with the new one. What is
- * damaged stays as it is, octet by octet; *left_out counts that. On an error the vault is as it was
- * before. */
+ * damaged or was moved stays as it is, octet by octet, and is never sealed for the place where it
+ * was found; *left_out tells of it. On an error the vault is as it was before. */
 MUST_CHECK int vault_rekey(struct vault *vault, const struct vault_lock *lock, struct secret *key,
-                           size_t *left_out, struct err *err);
+                           struct vault_left *left_out, struct err *err);
 
 /* The folder is borrowed and outlives the vault; the key (keeper/vault_key.h) is moved from. A new
  * vault is made when there is none, one of an older version is brought to this one. ERR_DENIED: the

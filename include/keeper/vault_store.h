@@ -80,10 +80,15 @@ struct slice vault_column_bytes(sqlite3_stmt *statement, int column);
 
 /* ---- vault_token.c, vault_grant.c: a column sealed anew, within a transaction ---- */
 
-/* From the vault's key to `key`. What does not open is left, and counted. */
-MUST_CHECK int vault_tokens_reseal(struct vault *vault, const struct secret *key, size_t *left,
-                                   struct err *err);
-MUST_CHECK int vault_grants_reseal(struct vault *vault, const struct secret *key, size_t *left,
-                                   struct err *err);
+/* From the vault's key to `key`. What does not open is left, and noted. */
+MUST_CHECK int vault_tokens_reseal(struct vault *vault, const struct secret *key,
+                                   struct vault_left *left, struct err *err);
+MUST_CHECK int vault_grants_reseal(struct vault *vault, const struct secret *key,
+                                   struct vault_left *left, struct err *err);
+
+/* ---- vault_rekey.c ---- */
+
+/* Another one: "the token of", "password phone of", and whose. */
+void vault_left_add(struct vault_left *left, const char *what, const char *account);
 
 #endif

@@ -16,7 +16,7 @@ MUST_CHECK int vault_unlock(const struct state_folder *folder, const char *sourc
 
 struct vault_rekeyed {
     enum vault_key_kind from, to;
-    size_t left; /* entries that were damaged before, and are as they were */
+    struct vault_left left; /* entries that were damaged before, and are as they were */
 };
 
 /* Opens the vault with `from`, seals it with `to`, and removes a key file that is of no use any

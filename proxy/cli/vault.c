@@ -1,7 +1,7 @@
 /*
  * Failures: 75 the daemon runs, or another command uses the vault · 65 it is not told what the
- * vault is sealed with, or there is none · 78 what should open it does not · what the source of the
- * key says.
+ * vault is sealed with, or there is none; or it is sealed anew but for damaged entries · 78 what
+ * should open it does not · what the source of the key says.
  */
 #include <string.h>
 #include <sysexits.h>
@@ -40,9 +40,13 @@ static int run(const struct arguments *arguments)
         return print_failure(exit_code_of(status), "vault: %s", err.text);
     print_line("the vault is sealed with a %s now; before, with a %s",
                vault_key_kind_name(rekeyed.to), vault_key_kind_name(rekeyed.from));
-    if (rekeyed.left > 0)
-        print_note("%zu damaged entries of the vault are left as they were", rekeyed.left);
-    return EX_OK;
+    if (rekeyed.left.count == 0)
+        return EX_OK;
+    return print_failure(
+        EX_DATAERR,
+        "vault: %zu entries are damaged, or were moved, and are kept as they were: "
+        "%s; sign in again, and make new passwords in the place of those",
+        rekeyed.left.count, rekeyed.left.names);
 }
 
 static const struct flag flags[] = {

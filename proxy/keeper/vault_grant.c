@@ -8,6 +8,7 @@
  * verifier that does not open, or a grant whose fields were widened behind our back (ERR_CORRUPT):
  * it opens nothing, and stays.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -416,7 +417,14 @@ int vault_grant_verifier(struct vault *vault, const struct vault_grant *grant,
     return status;
 }
 
-int vault_grants_reseal(struct vault *vault, const struct secret *key, size_t *left,
+static void note_left(struct vault_left *left, const struct vault_grant *grant)
+{
+    char what[VAULT_TEXT_MAX + 16];
+    snprintf(what, sizeof(what), "password %s of", grant->name);
+    vault_left_add(left, what, grant->account);
+}
+
+int vault_grants_reseal(struct vault *vault, const struct secret *key, struct vault_left *left,
                         struct err *err)
 {
     struct vault_grant *grants;
@@ -428,7 +436,7 @@ int vault_grants_reseal(struct vault *vault, const struct secret *key, size_t *l
         if (status == 0)
             status = write_verifier(vault, key, &grants[i], &verifier, err);
         else if (status == ERR_CORRUPT) {
-            (*left)++;
+            note_left(left, &grants[i]);
             status = 0;
         }
         secret_wipe(&verifier);

@@ -3,9 +3,13 @@
  * header last, in one transaction. The key of generated grants stays the same one: what they are
  * checked by is a hash with it. Tokens that were kept aside as damaged open with no key, and stay.
  *
- * Failures: a damaged entry is left as it is; anything else undoes the transaction, and the vault
- * is used on with the old key. A crash is undone by SQLite at the next opening.
+ * Failures: a damaged entry, or one that was moved here, is left as it is; anything else undoes the
+ * transaction, and the vault is used on with the old key. A crash is undone by SQLite at the next
+ * opening.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "keeper/vault_store.h"
 
 struct old_seal {
@@ -13,8 +17,20 @@ struct old_seal {
     struct secret key;
 };
 
+/* Names that something else has written may hold anything. */
+void vault_left_add(struct vault_left *left, const char *what, const char *account)
+{
+    char text[VAULT_LEFT_TEXT], printable[VAULT_LEFT_TEXT];
+    size_t used = strlen(left->names);
+    snprintf(text, sizeof(text), "%s %s", what, account);
+    slice_escape(slice_of_string(text), printable, sizeof(printable));
+    snprintf(left->names + used, sizeof(left->names) - used, "%s%s", left->count == 0 ? "" : ", ",
+             printable);
+    left->count++;
+}
+
 static int reseal(struct vault *vault, struct old_seal *old, const struct vault_lock *lock,
-                  struct secret *seal_key, size_t *left_out, struct err *err)
+                  struct secret *seal_key, struct vault_left *left_out, struct err *err)
 {
     int status = vault_tokens_reseal(vault, seal_key, left_out, err);
     if (status == 0)
@@ -29,10 +45,10 @@ static int reseal(struct vault *vault, struct old_seal *old, const struct vault_
 }
 
 int vault_rekey(struct vault *vault, const struct vault_lock *lock, struct secret *key,
-                size_t *left_out, struct err *err)
+                struct vault_left *left_out, struct err *err)
 {
     ENSURE(key->size == SEAL_KEY_SIZE);
-    *left_out = 0;
+    *left_out = (struct vault_left){0};
     struct old_seal old = {0};
     struct secret seal_key = {0};
     int status = seal_derive_key(key, "ecluse vault seal", &seal_key);

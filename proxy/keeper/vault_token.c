@@ -337,7 +337,14 @@ static int update_row(struct vault *vault, sqlite3_stmt *row, struct slice seale
     return status;
 }
 
-int vault_tokens_reseal(struct vault *vault, const struct secret *key, size_t *left,
+static void note_left(struct vault_left *left, sqlite3_stmt *row)
+{
+    char *account = vault_column_copy(row, 0);
+    vault_left_add(left, "the token of", account);
+    mem_free(account);
+}
+
+int vault_tokens_reseal(struct vault *vault, const struct secret *key, struct vault_left *left,
                         struct err *err)
 {
     sqlite3_stmt *rows;
@@ -358,7 +365,7 @@ int vault_tokens_reseal(struct vault *vault, const struct secret *key, size_t *l
         else if (status != ERR_CORRUPT)
             (void)err_set(err, status, "a token cannot be sealed");
         else {
-            (*left)++;
+            note_left(left, rows);
             status = 0;
         }
     }

@@ -154,7 +154,8 @@ static int make_key(const struct state_folder *folder, const struct vault_key_so
 }
 
 static int seal_anew(const struct state_folder *folder, struct vault *vault,
-                     const struct vault_key_source *to, size_t *left_out, struct err *err)
+                     const struct vault_key_source *to, struct vault_left *left_out,
+                     struct err *err)
 {
     struct vault_lock lock;
     struct secret key = {0}, copy = {0};

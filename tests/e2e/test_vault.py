@@ -1,10 +1,12 @@
 """The vault's key from each source, and `ecluse vault rekey`, as a user has them."""
 
+import contextlib
 import itertools
 import os
 import pty
 import random
 import re
+import sqlite3
 import signal
 import subprocess
 import tempfile
@@ -14,7 +16,7 @@ import pytest
 
 from cli_support import (BINARY, PATIENCE, Place, grant, grants, one_line,
                          place)  # noqa: F401 (fixtures)
-from ecluse_support import IS_SANITIZED
+from ecluse_support import IS_SANITIZED, WRONG
 from processes import children
 
 PASSPHRASE = "correct horse battery staple"
@@ -243,6 +245,34 @@ def test_mail_after_a_rekey(ecluse, rig):
     ecluse.start()
     assert ecluse.try_login("alice").startswith("OK ")
     assert rig.refreshes() == {"ok": 1}
+
+
+def test_rekey_names_what_is_damaged(ecluse, rig):
+    """It is neither lost nor sealed for the account in whose place it stands."""
+    ecluse.ready()
+    assert ecluse.stop() == 0
+    path = ecluse.folder / "state" / "vault.db"
+
+    def rows():
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            return dict(database.execute("SELECT account, refresh_token FROM tokens"))
+    before = rows()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE tokens SET refresh_token = ? WHERE account = 'bob'",
+                         (before["alice"],))
+        database.execute("UPDATE grants SET name = 'x' || char(27) WHERE account = 'bob'")
+    result = ecluse.ecluse("vault", "rekey")
+    assert result.status == 65 and "is sealed with a keyfile now" in result.out, result
+    assert result.err.count("\n") == 1 and "\x1b" not in result.err
+    assert "2 entries" in result.err and "the token of bob, password x" in result.err, result
+    after = rows()
+    assert after["bob"] == before["alice"] and after["alice"] != before["alice"]
+    ecluse.start()
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert ecluse.try_login("bob") == WRONG
+    assert ecluse.ecluse("token", "bob").status != 0
+    ecluse.sign_in("bob")
+    assert ecluse.access_token("bob")
 
 
 def test_rekey_needs_a_stopped_daemon(place):

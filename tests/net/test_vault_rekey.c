@@ -34,7 +34,7 @@ static void the_wrong_source_is_told(void **state)
 {
     struct place *place = *state;
     struct err err = {0};
-    size_t left;
+    struct vault_left left;
     assert_does_not_open(place, "credential:key", ERR_CONFIG, "sealed with a keyfile");
     assert_does_not_open(place, COMMAND, ERR_CONFIG, "ecluse vault rekey");
     assert_int_equal(rekey(place, "credential:key", COMMAND, &left, &err), ERR_SYNTAX);
@@ -94,7 +94,7 @@ static void what_is_short_seals_nothing(void **state)
 {
     struct place *place = *state;
     struct err err = {0};
-    size_t left;
+    struct vault_left left;
     assert_int_equal(rekey(place, NULL, "command:echo eleven-octe", &left, &err), ERR_SYNTAX);
     assert_non_null(strstr(err.text, "needs 12 octets"));
     assert_opens(place, "keyfile");
@@ -111,7 +111,7 @@ static void without_a_vault_there_is_nothing_to_seal(void **state)
 {
     struct place *place = *state;
     struct err err = {0};
-    size_t left;
+    struct vault_left left;
     assert_int_equal(remove(place->file), 0);
     assert_int_equal(rekey(place, NULL, COMMAND, &left, &err), ERR_NOT_FOUND);
     assert_false(is_there(place, "vault.db"));
@@ -247,7 +247,8 @@ static void damage_is_left_as_it_is(void **state)
 {
     struct place *place = *state;
     uint8_t sealed[2][200], now[200];
-    size_t sizes[2], left;
+    size_t sizes[2];
+    struct vault_left left;
     struct secret token = {0};
     struct err err = {0};
     for (size_t i = 0; i < 2; i++) {
@@ -256,7 +257,8 @@ static void damage_is_left_as_it_is(void **state)
         poke(place, columns[i].update, sealed[i], sizes[i]);
     }
     assert_int_equal(rekey(place, NULL, "keyfile", &left, &err), 0);
-    assert_int_equal(left, 2);
+    assert_int_equal(left.count, 2);
+    assert_string_equal(left.names, "the token of work, password generated of work");
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(peek(place, columns[i].select, now, sizeof(now)), sizes[i]);
         assert_memory_equal(now, sealed[i], sizes[i]);
@@ -265,6 +267,28 @@ static void damage_is_left_as_it_is(void **state)
     assert_int_equal(vault_token_load(place->vault, "work", ISSUER, &token, &err), ERR_CORRUPT);
     assert_token(place, "home", "token-of-home");
     assert_true(some_grant_is_damaged(place));
+}
+
+/* A row that stands in another's place is neither opened for it nor sealed for it. */
+static void a_moved_token_is_left_as_it_is(void **state)
+{
+    static const char select_home[] = "SELECT refresh_token FROM tokens WHERE account = 'home'";
+    static const char update_home[] = "UPDATE tokens SET refresh_token = ?1 WHERE account = 'home'";
+    struct place *place = *state;
+    uint8_t of_work[200], now[200];
+    struct vault_left left;
+    struct secret token = {0};
+    struct err err = {0};
+    size_t size = peek(place, columns[0].select, of_work, sizeof(of_work));
+    poke(place, update_home, of_work, size);
+    assert_int_equal(rekey(place, NULL, "keyfile", &left, &err), 0);
+    assert_int_equal(left.count, 1);
+    assert_string_equal(left.names, "the token of home");
+    assert_int_equal(peek(place, select_home, now, sizeof(now)), size);
+    assert_memory_equal(now, of_work, size);
+    assert_int_equal(unlock(place, "keyfile", &err), 0);
+    assert_int_equal(vault_token_load(place->vault, "home", ISSUER, &token, &err), ERR_CORRUPT);
+    assert_token(place, "work", "token-of-work");
 }
 
 /* A header of version 2 has no kind of source and no salt: it is not believed. */
@@ -299,6 +323,7 @@ int main(void)
         TEST(an_old_key_file_opens_nothing),
         TEST(a_bit_flipped_at_any_octet_is_refused_and_kept),
         TEST(damage_is_left_as_it_is),
+        TEST(a_moved_token_is_left_as_it_is),
         TEST(a_downgraded_header_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

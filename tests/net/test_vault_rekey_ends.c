@@ -60,7 +60,7 @@ static enum outcome rekey_badly(struct place *place, const char *to, int what, u
     pid_t child = fork();
     if (child == 0) {
         struct err err;
-        size_t left;
+        struct vault_left left;
         what_happens = what;
         calls_left = number;
         int status = rekey(place, NULL, to, &left, &err);

@@ -205,24 +205,24 @@ static inline void assert_does_not_open(struct place *place, const char *source,
     assert_null(strstr(err.text, OCTETS));
 }
 
-static inline int rekey(struct place *place, const char *from, const char *to, size_t *left_out,
-                        struct err *err)
+static inline int rekey(struct place *place, const char *from, const char *to,
+                        struct vault_left *left_out, struct err *err)
 {
-    struct vault_rekeyed rekeyed;
+    struct vault_rekeyed rekeyed = {0};
     int status = vault_unlock_and_rekey(place->folder, from, to, &rekeyed, err);
-    *left_out = status == 0 ? rekeyed.left : 0;
+    *left_out = rekeyed.left;
     return status;
 }
 
 static inline void assert_rekeys(struct place *place, const char *from, const char *to)
 {
     struct err err = {0};
-    size_t left;
+    struct vault_left left;
     int status = rekey(place, from, to, &left, &err);
     if (status != 0)
         print_message("to %s: %s\n", to, err.text);
     assert_int_equal(status, 0);
-    assert_int_equal(left, 0);
+    assert_int_equal(left.count, 0);
 }
 
 static inline bool is_there(struct place *place, const char *name)
