@@ -167,15 +167,23 @@ void config_problems_free(struct config_problems *problems);
 void config_print_defaults(FILE *stream);
 
 /* NULL when there is none. By label; or by what a client types as user name: its domain is
- * lower-cased first, then the name must match an account's `address` exactly. */
+ * lower-cased first, then the name must match an account's `address` exactly. Where none does, the
+ * account for its whole domain is meant, and then that for all, if the name is that of a mailbox:
+ * dot-string@domain of RFC 5321, or of RFC 6531, without '*'. */
 const struct account_config *config_account(const struct config *config, const char *name);
 const struct account_config *config_account_by_address(const struct config *config,
                                                        struct slice address);
+/* True of an account for a whole domain (address = *@DOMAIN) or for all of them (*@*). */
+bool account_is_domain(const struct account_config *account);
+/* Of such an account, the mailbox that the name stands for, its domain in lower case; of any other
+ * "". For mem_free. */
+char *account_mailbox(const struct account_config *account, struct slice address);
 /* The provider whose domains hold that domain, in any case of letters; the most exact of them, and
  * the user's before a built-in one. NULL when there is none. */
 const struct provider_config *config_provider_by_domain(const struct config *config,
                                                         struct slice domain);
-/* The SASL user upstream: imap_user and so on, else user, else address. */
+/* The SASL user upstream: imap_user and so on, else user, else address. Not of an account for a
+ * whole domain, where it is the mailbox. */
 const char *account_upstream_user(const struct account_config *account, enum protocol protocol);
 
 #endif

@@ -30,6 +30,8 @@
 #include "keeper/vault.h"
 #include "net/fetch.h"
 
+#define BROKER_MAILBOXES_MAX 1000
+
 struct broker;
 struct broker_ticket;
 
@@ -66,6 +68,15 @@ broker_ask(struct broker *broker, const char *account, uint64_t refused_generati
            void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
                              const char *text),
            void *owner);
+/* The same for one mailbox of an account for a whole domain; "": of any other account. Where a
+ * token is good for one mailbox alone (flow service_account), each has its own, and those used last
+ * are kept, BROKER_MAILBOXES_MAX at most. */
+struct broker_ticket *broker_ask_for(struct broker *broker, const char *account,
+                                     const char *mailbox, uint64_t refused_generation,
+                                     void (*on_answer)(void *owner, enum why why,
+                                                       const struct broker_token *token,
+                                                       const char *text),
+                                     void *owner);
 void broker_cancel(struct broker_ticket *ticket);
 
 /* What issuers say, which everything that talks to them shares. Borrowed; closed with the broker,
@@ -94,7 +105,8 @@ struct broker_state {
     uint64_t
         requests; /* token requests, and runs of token_command and password_command, since start */
 };
-/* ERR_NOT_FOUND: no such account is configured. */
+/* Of all mailboxes of the account: the token that lives longest, or else a failure. ERR_NOT_FOUND:
+ * no such account is configured. */
 MUST_CHECK int broker_state(const struct broker *broker, const char *account,
                             struct broker_state *state_out);
 

@@ -24,7 +24,9 @@ struct broker_account {
     struct list node;
     struct broker *broker;
     char *label;
+    char *mailbox;       /* whose tokens these are, where there is one for each; else "" */
     struct list waiting; /* tickets */
+    unsigned tickets;    /* those that name it */
 
     struct broker_access access;
     uint64_t generation; /* of `access` */
@@ -71,9 +73,10 @@ struct broker {
     const struct log *log;
     struct journal *journal; /* NULL: nothing is written down */
     struct deferral turn;    /* looks at what was asked, and whether the broker is idle */
-    struct list accounts;    /* one per label that was ever asked for; they stay */
-    struct list asked;       /* tickets to be looked at */
-    struct list looking;     /* those of them that this turn looks at */
+    struct list accounts; /* one per label that was ever asked for, and stays; and one per mailbox,
+                           * the one that was used last at the end */
+    struct list asked;    /* tickets to be looked at */
+    struct list looking;  /* those of them that this turn looks at */
     uint64_t generations;
     void (*on_idle)(void *owner);
     void *on_idle_owner;
@@ -88,8 +91,10 @@ void broker_drop(struct broker *broker);
 void broker_wake(struct broker *broker);
 
 /* NULL: none of that label is configured. */
-struct broker_account *broker_account_of(struct broker *broker, const char *label);
-struct broker_account *broker_account_new(struct broker *broker, const char *label);
+struct broker_account *broker_account_of(struct broker *broker, const char *label,
+                                         const char *mailbox);
+struct broker_account *broker_account_new(struct broker *broker, const char *label,
+                                          const char *mailbox);
 void broker_account_free(struct broker_account *account);
 void broker_access_wipe(struct broker_access *access);
 /* Good for long enough to log in with. */

@@ -74,5 +74,9 @@ void command_set_work(struct command *command, void (*cancel)(void *work), void 
 void command_ask_token(struct command *command, const char *account,
                        void (*on_token)(struct command *command, enum why why,
                                         const struct broker_token *token, const char *text));
+/* The same as broker_ask_for. */
+void command_ask_token_for(struct command *command, const char *account, const char *mailbox,
+                           void (*on_token)(struct command *command, enum why why,
+                                            const struct broker_token *token, const char *text));
 
 #endif

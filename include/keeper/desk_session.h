@@ -58,6 +58,7 @@ struct desk_session {
     struct sasl_acceptor *acceptor;
     struct deadline delay;  /* runs from the client's last message on */
     char *label;            /* of the account that the user name stands for, or NULL */
+    char *mailbox;          /* the one that is named, of an account for a whole domain; else "" */
     struct secret password; /* one that is to be derived */
     uint64_t throttle;      /* key of the name */
     bool is_challenged;     /* the name is known; its password proves itself without being sent */

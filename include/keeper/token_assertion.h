@@ -15,9 +15,9 @@ MUST_CHECK int token_assertion_of_client(const struct account_config *account,
                                          const struct token_inputs *inputs, const char *audience,
                                          struct secret *assertion_out, struct err *err);
 
-/* Of a service account for the account's mailbox, RS256. The issuer is the one that the JSON file
- * names, else client_id. Errors as above; ERR_CONFIG: neither names one. */
-MUST_CHECK int token_assertion_of_service(const struct account_config *account,
+/* Of a service account for `mailbox`, "" standing for the account's own, RS256. The issuer is the
+ * one that the JSON file names, else client_id. Errors as above; ERR_CONFIG: neither names one. */
+MUST_CHECK int token_assertion_of_service(const struct account_config *account, const char *mailbox,
                                           const struct token_inputs *inputs, const char *audience,
                                           const char *scope, struct secret *assertion_out,
                                           struct err *err);

@@ -2,7 +2,8 @@
  * The address gets its one spelling, the provider is found, by name or by the domain of the
  * address, and then the flow is asked whether it has what it needs.
  *
- * Failures are problems of the draft: no address, one that is none or another account's; a user
+ * Failures are problems of the draft: an account for a whole domain with a flow in which one person
+ * signs in, or with the name of one; no address, one that is none or another account's; a user
  * name that is too long; no provider for its domain or an unknown one; a flow without endpoint,
  * client_id, key or command, or with a command of another flow; mechanisms that do not fit the
  * flow; a client that cannot prove itself; two sources of a secret; a {tenant} to be filled in and
@@ -294,6 +295,30 @@ static bool wants_tenant(const struct provider_config *provider)
     return false;
 }
 
+/* A token of one person opens that person's mailbox; the mailbox is the one that the client names.
+ */
+static void check_domain(struct draft *draft, const struct draft_section *section)
+{
+    static const char *const names[] = {"user", "imap_user", "pop3_user", "smtp_user",
+                                        "login_hint"};
+    const struct account_config *account = section->target;
+
+    if (!account_is_domain(account))
+        return;
+    if (!draft_value(section, "flow")->bad && account->flow != FLOW_CLIENT_CREDENTIALS &&
+        account->flow != FLOW_SERVICE_ACCOUNT)
+        problems_add(draft->problems, draft_line(section, "address"),
+                     "address = %s, a whole domain, needs flow = client_credentials or "
+                     "service_account: with any other, a token is one person's",
+                     account->address);
+    for (size_t i = 0; i < LENGTH_OF(names); i++)
+        if (draft_value(section, names[i])->line != 0)
+            problems_add(draft->problems, draft_line(section, names[i]),
+                         "%s has no meaning with address = %s: the mailbox is the one that the "
+                         "client names; remove it",
+                         names[i], account->address);
+}
+
 static void check_tenant(struct draft *draft, const struct draft_section *section)
 {
     struct account_config *account = section->target;
@@ -325,5 +350,6 @@ void check_account(struct draft *draft, const struct draft_section *section)
         check_client_proof(draft, section);
         check_mechanisms_fit(draft, section);
     }
+    check_domain(draft, section);
     check_tenant(draft, section);
 }

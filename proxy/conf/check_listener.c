@@ -191,6 +191,11 @@ static void check_auth(struct draft *draft, const struct draft_section *section)
         return;
     if (*listener->account == '\0' && !draft_value(section, "account")->bad)
         problems_add(draft->problems, line, "auth = none needs account = NAME in this section");
+    const struct account_config *account = config_account(draft->config, listener->account);
+    if (account != NULL && account_is_domain(account))
+        problems_add(draft->problems, line,
+                     "auth = none needs an account with one mailbox; %s has %s", account->name,
+                     account->address);
     if (draft->config->peer != PEER_OWNER)
         problems_add(draft->problems, line, "auth = none needs peer = owner in [ecluse]");
     if (listener->protocol != PROTOCOL_SMTP && !draft_value(section, "protocol")->bad)

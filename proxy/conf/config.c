@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "conf/address.h"
 #include "conf/table.h"
 #include "conf/value.h"
 
@@ -74,26 +75,90 @@ const struct account_config *config_account(const struct config *config, const c
     return NULL;
 }
 
+/* What stands behind the last '@'. */
+static size_t domain_of(struct slice address)
+{
+    size_t domain = address.size;
+
+    while (domain > 0 && address.data[domain - 1] != '@')
+        domain--;
+    return domain;
+}
+
 /* The domain of `address` is lower case already, so ignoring case there is lower-casing the other.
  */
 static bool address_matches(struct slice address, struct slice typed)
 {
-    size_t domain = typed.size;
+    size_t domain = domain_of(typed);
 
-    while (domain > 0 && typed.data[domain - 1] != '@')
-        domain--;
     return address.size == typed.size &&
            slice_equal(slice_take(address, domain), slice_take(typed, domain)) &&
            slice_equal_ignoring_case(slice_skip(address, domain), slice_skip(typed, domain));
 }
 
+/* The letters of a dot-string (RFC 5321 section 4.1.2, RFC 6531 section 3.3), but for '*', with
+ * which some servers separate who logs in from whose mailbox it is. */
+static bool is_local_part(struct slice text)
+{
+    static const char others[] = "!#$%&'+-/=?^_`{|}~.";
+
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        bool is_letter = byte >= 0x80 || (byte >= '0' && byte <= '9') ||
+                         (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+        if (!is_letter && (byte == '\0' || strchr(others, byte) == NULL))
+            return false;
+    }
+    return text.size > 0 && text.data[0] != '.' && text.data[text.size - 1] != '.';
+}
+
+static bool is_host_name(struct slice text)
+{
+    char *name = mem_copy_bytes_as_string(text.data, text.size);
+    bool is_valid = strlen(name) == text.size && host_name_is_valid(name);
+
+    mem_free(name);
+    return is_valid;
+}
+
+bool account_is_domain(const struct account_config *account)
+{
+    return strncmp(account->address, "*@", 2) == 0;
+}
+
+/* The account whose address is "*@" and this. */
+static const struct account_config *find_domain(const struct config *config, struct slice domain)
+{
+    for (size_t i = 0; i < config->account_count; i++)
+        if (account_is_domain(config->accounts[i]) &&
+            slice_is_ignoring_case(domain, config->accounts[i]->address + 2))
+            return config->accounts[i];
+    return NULL;
+}
+
 const struct account_config *config_account_by_address(const struct config *config,
                                                        struct slice address)
 {
+    size_t at = domain_of(address);
+    struct slice domain = slice_skip(address, at);
+
     for (size_t i = 0; i < config->account_count; i++)
-        if (address_matches(slice_of_string(config->accounts[i]->address), address))
+        if (!account_is_domain(config->accounts[i]) &&
+            address_matches(slice_of_string(config->accounts[i]->address), address))
             return config->accounts[i];
-    return NULL;
+    if (at == 0 || !is_local_part(slice_take(address, at - 1)) || !is_host_name(domain))
+        return NULL;
+    const struct account_config *account = find_domain(config, domain);
+    return account != NULL ? account : find_domain(config, SLICE_LITERAL("*"));
+}
+
+char *account_mailbox(const struct account_config *account, struct slice address)
+{
+    if (!account_is_domain(account))
+        return mem_copy_string("");
+    char *mailbox = mem_copy_bytes_as_string(address.data, address.size);
+    text_to_lower(mailbox + domain_of(address));
+    return mailbox;
 }
 
 /* How many octets of `domain` a name, or a "*.name" below it, says; 0 when it is another one. */

@@ -2,8 +2,9 @@
  * The accounts of an emailproxy.config. For each: a label, its servers, the provider that these and
  * its URLs make, then its own options.
  *
- * Failures are problems of the draft: no flow that is known, a catch-all that is in use, a key of
- * which this version knows nothing to make, an address that another file has already.
+ * Failures are problems of the draft: no flow that is known, a catch-all in which everybody signs
+ * in for himself, a key of which this version knows nothing to make, an address that another file
+ * has already.
  */
 #include <stdio.h>
 #include <string.h>
@@ -252,7 +253,7 @@ static bool label_is_taken(const struct mapping *mapping, const char *label)
            (beside != NULL && config_account(beside, label) != NULL);
 }
 
-/* "alice" of alice@mail.test; "alice-2" when there is one. */
+/* "alice" of alice@mail.test; "alice-2" when there is one. "mail.test" of @mail.test. */
 static void make_label(const struct mapping *mapping, const char *address,
                        char label_out[LABEL_MAXIMUM + 1])
 {
@@ -260,7 +261,9 @@ static void make_label(const struct mapping *mapping, const char *address,
     char base[LABEL_MAXIMUM - 5];
     size_t size = 0;
 
-    for (; size < sizeof(base) - 1 && address[size] != '@'; size++)
+    if (address[0] == '@')
+        address++;
+    for (; size < sizeof(base) - 1 && address[size] != '\0' && address[size] != '@'; size++)
         base[size] = address[size];
     base[size] = '\0';
     text_to_lower(base);
@@ -351,6 +354,18 @@ static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_s
                                             .iterations = (unsigned)iterations};
 }
 
+/* "[@mail.test]" serves everybody there, "[@]" everybody. */
+static char *address_of(const struct emailproxy_section *section)
+{
+    const char *name = section->name;
+    size_t size = strlen(name) + sizeof("**");
+    char *address = mem_new(size);
+
+    (void)snprintf(address, size, "%s%s%s", name[0] == '@' ? "*" : "", name,
+                   strcmp(name, "@") == 0 ? "*" : "");
+    return address;
+}
+
 static void put_account(struct mapping *mapping, const struct emailproxy_section *section,
                         const char *flow, const char *label, const char *provider)
 {
@@ -358,8 +373,11 @@ static void put_account(struct mapping *mapping, const struct emailproxy_section
     struct draft_section *account =
         draft_add_section(mapping->draft, SECTION_ACCOUNT, label, section->line);
 
+    char *address = address_of(section);
+
     ENSURE(account != NULL);
-    mapping_put(mapping, account, "address", section->name, section->line);
+    mapping_put(mapping, account, "address", address, section->line);
+    mem_free(address);
     mapping_put(mapping, account, "provider", provider, section->line);
     mapping_put(mapping, account, "flow", flow, section->line);
     mapping_put_pair(mapping, account, "scope", mapping_find(mapping, section, "oauth2_scope"));
@@ -373,30 +391,50 @@ static void put_account(struct mapping *mapping, const struct emailproxy_section
                      "oauth2_resource is not supported by this version; use oauth2_scope");
 }
 
+/* The account of another file that has the very address. */
+static const struct account_config *find_beside(const struct mapping *mapping,
+                                                const struct emailproxy_section *section)
+{
+    const struct config *beside = mapping->choice->beside;
+    const struct account_config *found = NULL;
+    char *address = address_of(section);
+
+    text_to_lower(strrchr(address, '@'));
+    for (size_t i = 0; beside != NULL && i < beside->account_count; i++)
+        if (strcmp(beside->accounts[i]->address, address) == 0)
+            found = beside->accounts[i];
+    mem_free(address);
+    return found;
+}
+
 /* True after it was said that the section is left out. */
 static bool is_left_out(struct mapping *mapping, const struct emailproxy_section *section)
 {
-    const struct config *beside = mapping->choice->beside;
-    const struct account_config *other =
-        beside == NULL ? NULL : config_account_by_address(beside, slice_of_string(section->name));
+    const struct account_config *other = find_beside(mapping, section);
 
-    if (other != NULL) {
+    if (other != NULL)
         problems_warn(mapping->draft->problems, section->line,
                       "account %s has this address already; the section is not taken over",
                       other->name);
-        return true;
-    }
-    if (section->name[0] != '@')
-        return false;
-    if (mapping->has_catch_all)
-        problems_add(mapping->draft->problems, section->line,
-                     "catch-all accounts are not supported by this version; give each address a "
-                     "section");
-    else
+    else if (section->name[0] == '@' && !mapping->has_catch_all)
         problems_warn(mapping->draft->problems, section->line,
                       "a catch-all account is of no use without allow_catch_all_accounts; the "
                       "section is left out");
-    return true;
+    return other != NULL || (section->name[0] == '@' && !mapping->has_catch_all);
+}
+
+/* There, everybody of a domain signs in for himself by one section; here, each has one. */
+static bool refuses_catch_all(struct mapping *mapping, const struct emailproxy_section *section,
+                              const char *flow)
+{
+    bool is_refused = section->name[0] == '@' && strcmp(flow, "client_credentials") != 0 &&
+                      strcmp(flow, "service_account") != 0;
+
+    if (is_refused)
+        problems_add(mapping->draft->problems, section->line,
+                     "a catch-all account needs oauth2_flow = client_credentials or "
+                     "service_account; where users sign in, give each address a section");
+    return is_refused;
 }
 
 void mapping_account(struct mapping *mapping, const struct emailproxy_section *section)
@@ -408,7 +446,7 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
     if (is_left_out(mapping, section))
         return;
     const char *flow = flow_of(mapping, section);
-    if (flow == NULL)
+    if (flow == NULL || refuses_catch_all(mapping, section, flow))
         return;
     struct mapping_upstream upstream = {
         .token_url = token == NULL ? "" : token->value,

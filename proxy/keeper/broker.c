@@ -39,11 +39,12 @@ void broker_drop(struct broker *broker)
     mem_free(broker);
 }
 
-static struct broker_account *account_find(const struct broker *broker, const char *label)
+static struct broker_account *account_find(const struct broker *broker, const char *label,
+                                           const char *mailbox)
 {
     LIST_FOREACH (node, &broker->accounts) {
         struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
-        if (strcmp(account->label, label) == 0)
+        if (strcmp(account->label, label) == 0 && strcmp(account->mailbox, mailbox) == 0)
             return account;
     }
     return NULL;
@@ -51,7 +52,7 @@ static struct broker_account *account_find(const struct broker *broker, const ch
 
 /* ---- asking ---- */
 
-static void ticket_look_at(struct broker_ticket *ticket)
+static void ticket_look_at(struct broker *broker, struct broker_ticket *ticket)
 {
     struct broker_account *account = ticket->account;
     int64_t now = clock_steady_milliseconds();
@@ -59,6 +60,10 @@ static void ticket_look_at(struct broker_ticket *ticket)
     if (account == NULL) {
         broker_ticket_answer(ticket, WHY_INTERNAL, NULL, "no such account is configured");
         return;
+    }
+    if (*account->mailbox != '\0') {
+        list_remove(&account->node);
+        list_append(&broker->accounts, &account->node);
     }
     bool stored = broker_account_store_next(account);
     bool is_refused = account->generation == ticket->refused;
@@ -97,6 +102,31 @@ static void broker_tell_idle(struct broker *broker)
     on_idle(broker->on_idle_owner);
 }
 
+static bool is_idle_mailbox(const struct broker_account *account)
+{
+    return *account->mailbox != '\0' && account->tickets == 0 && account->notice == NULL &&
+           !broker_account_is_busy(account);
+}
+
+/* Names of mailboxes come from clients. Called from the loop alone: nobody is in a callback of what
+ * goes. */
+static void forget_mailboxes(struct broker *broker)
+{
+    size_t count = 0;
+    LIST_FOREACH (node, &broker->accounts)
+        count += *CONTAINER_OF(node, struct broker_account, node)->mailbox != '\0';
+    LIST_FOREACH_SAFE (node, &broker->accounts) {
+        struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        if (count <= BROKER_MAILBOXES_MAX)
+            return;
+        if (!is_idle_mailbox(account))
+            continue;
+        list_remove(&account->node);
+        broker_account_free(account);
+        count--;
+    }
+}
+
 /* Tickets that are asked for by the callbacks of this turn belong to the next. */
 static void on_turn(struct deferral *deferral)
 {
@@ -108,7 +138,9 @@ static void on_turn(struct deferral *deferral)
         list_append(&broker->looking, node);
     }
     while (!list_is_empty(&broker->looking))
-        ticket_look_at(CONTAINER_OF(broker->looking.next, struct broker_ticket, node));
+        ticket_look_at(broker, CONTAINER_OF(broker->looking.next, struct broker_ticket, node));
+    if (!broker->closing)
+        forget_mailboxes(broker);
     if (!broker->closing && !list_is_empty(&broker->asked))
         broker_wake(broker);
     else if (!broker->closing && broker->on_idle != NULL && broker_is_idle(broker))
@@ -121,23 +153,36 @@ void broker_wake(struct broker *broker)
     loop_defer(broker->loop, &broker->turn);
 }
 
-struct broker_account *broker_account_of(struct broker *broker, const char *label)
+struct broker_account *broker_account_of(struct broker *broker, const char *label,
+                                         const char *mailbox)
 {
-    struct broker_account *account = account_find(broker, label);
+    struct broker_account *account = account_find(broker, label, mailbox);
     if (account != NULL || config_account(broker->config, label) == NULL)
         return account;
-    return broker_account_new(broker, label);
+    return broker_account_new(broker, label, mailbox);
 }
 
-struct broker_ticket *
-broker_ask(struct broker *broker, const char *account, uint64_t refused_generation,
-           void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
-                             const char *text),
-           void *owner)
+/* A client's own token opens every mailbox that it may open. */
+static bool is_one_for_each_mailbox(const struct broker *broker, const char *label)
+{
+    const struct account_config *options = config_account(broker->config, label);
+    return options != NULL && options->flow == FLOW_SERVICE_ACCOUNT;
+}
+
+struct broker_ticket *broker_ask_for(struct broker *broker, const char *label, const char *mailbox,
+                                     uint64_t refused_generation,
+                                     void (*on_answer)(void *owner, enum why why,
+                                                       const struct broker_token *token,
+                                                       const char *text),
+                                     void *owner)
 {
     ENSURE(!broker->closing);
     struct broker_ticket *ticket = mem_new(sizeof(*ticket));
-    ticket->account = broker_account_of(broker, account);
+    struct broker_account *account =
+        broker_account_of(broker, label, is_one_for_each_mailbox(broker, label) ? mailbox : "");
+    if (account != NULL)
+        account->tickets++;
+    ticket->account = account;
     ticket->refused = refused_generation;
     ticket->on_answer = on_answer;
     ticket->owner = owner;
@@ -147,8 +192,19 @@ broker_ask(struct broker *broker, const char *account, uint64_t refused_generati
     return ticket;
 }
 
+struct broker_ticket *
+broker_ask(struct broker *broker, const char *label, uint64_t refused_generation,
+           void (*on_answer)(void *owner, enum why why, const struct broker_token *token,
+                             const char *text),
+           void *owner)
+{
+    return broker_ask_for(broker, label, "", refused_generation, on_answer, owner);
+}
+
 void broker_cancel(struct broker_ticket *ticket)
 {
+    if (ticket->account != NULL)
+        ticket->account->tickets--;
     list_remove(&ticket->node);
     mem_free(ticket);
 }
@@ -157,7 +213,7 @@ void broker_cancel(struct broker_ticket *ticket)
 
 void broker_signed_in(struct broker *broker, const char *label)
 {
-    struct broker_account *account = account_find(broker, label);
+    struct broker_account *account = account_find(broker, label, "");
     if (account == NULL)
         return;
     broker_account_interrupt(account);
@@ -174,7 +230,7 @@ void broker_signed_in(struct broker *broker, const char *label)
 void broker_signed_in_with(struct broker *broker, const char *label, struct secret *access_token,
                            int64_t expires_in)
 {
-    struct broker_account *account = broker_account_of(broker, label);
+    struct broker_account *account = broker_account_of(broker, label, "");
     broker_signed_in(broker, label);
     if (account != NULL)
         broker_account_adopt(account, access_token, expires_in);
@@ -224,24 +280,31 @@ static unsigned list_length(const struct list *head)
     return length;
 }
 
+static void add_state(const struct broker_account *account, struct broker_state *state)
+{
+    int64_t now = clock_steady_milliseconds();
+    bool has_token = secret_is_set(&account->access.token) && now < account->access.expires;
+    if (has_token && (!state->has_token || account->access.wall_expires > state->expires))
+        state->expires = account->access.wall_expires;
+    state->has_token = state->has_token || has_token;
+    if (now < account->retry_at)
+        state->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
+    if (account->failure != WHY_NONE)
+        state->failure = account->failure_text;
+    state->waiting += list_length(&account->waiting);
+    state->requests += account->requests;
+}
+
 int broker_state(const struct broker *broker, const char *label, struct broker_state *state_out)
 {
-    const struct broker_account *account = account_find(broker, label);
-    int64_t now = clock_steady_milliseconds();
-
     *state_out = (struct broker_state){.failure = ""};
     if (config_account(broker->config, label) == NULL)
         return ERR_NOT_FOUND;
-    if (account == NULL)
-        return 0;
-    state_out->has_token = secret_is_set(&account->access.token) && now < account->access.expires;
-    state_out->expires = state_out->has_token ? account->access.wall_expires : 0;
-    if (now < account->retry_at)
-        state_out->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
-    if (account->failure != WHY_NONE)
-        state_out->failure = account->failure_text;
-    state_out->waiting = list_length(&account->waiting);
-    state_out->requests = account->requests;
+    LIST_FOREACH (node, &broker->accounts) {
+        const struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        if (strcmp(account->label, label) == 0)
+            add_state(account, state_out);
+    }
     return 0;
 }
 

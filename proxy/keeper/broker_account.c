@@ -38,11 +38,13 @@ bool broker_access_is_usable(const struct broker_access *access, int64_t now)
     return secret_is_set(&access->token) && now < access->expires - USABLE_MILLISECONDS;
 }
 
-struct broker_account *broker_account_new(struct broker *broker, const char *label)
+struct broker_account *broker_account_new(struct broker *broker, const char *label,
+                                          const char *mailbox)
 {
     struct broker_account *account = mem_new(sizeof(*account));
     account->broker = broker;
     account->label = mem_copy_string(label);
+    account->mailbox = mem_copy_string(mailbox);
     list_init(&account->waiting);
     list_init(&account->node);
     list_append(&broker->accounts, &account->node);
@@ -58,6 +60,7 @@ void broker_account_free(struct broker_account *account)
     secret_wipe(&account->refused);
     mem_free(account->issuer);
     mem_free(account->label);
+    mem_free(account->mailbox);
     mem_free(account);
 }
 
@@ -76,8 +79,7 @@ void broker_ticket_answer(struct broker_ticket *ticket, enum why why,
                           const struct broker_token *token, const char *text)
 {
     struct broker_ticket copy = *ticket;
-    list_remove(&ticket->node);
-    mem_free(ticket);
+    broker_cancel(ticket);
     copy.on_answer(copy.owner, why, token, text);
 }
 
@@ -379,9 +381,9 @@ static void account_request(struct broker_account *account, const struct token_i
     struct token_request request = {0};
     struct err err = {0};
     char *url = options == NULL ? NULL : broker_endpoint_known(account, options);
-    int status = options == NULL
-                     ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                     : token_request_make(options, url, broker->vault, inputs, &request, &err);
+    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
+                                 : token_request_make(options, account->mailbox, url, broker->vault,
+                                                      inputs, &request, &err);
     mem_free(url);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);

@@ -66,7 +66,7 @@ static unsigned refresh_first_due(struct broker *broker, const struct vault_toke
     for (size_t i = 0; i < count; i++) {
         if (!is_due(broker, &tokens[i]))
             continue;
-        struct broker_account *account = broker_account_of(broker, tokens[i].account);
+        struct broker_account *account = broker_account_of(broker, tokens[i].account, "");
         if (!may_try(account) || due++ > 0)
             continue;
         log_info(broker->log, "account %s: a refresh, so that its sign-in does not lie idle",

@@ -55,7 +55,7 @@ static const struct command_rule rules[] = {
     {"sign_in_wait", false, command_run_sign_in_wait, {"account", "sign_in"}, {"redirect"}},
     {"status", true, command_run_status, {NULL}, {NULL}},
     {"stop", true, command_run_stop, {NULL}, {NULL}},
-    {"token", false, command_run_token, {"account"}, {"protocol"}},
+    {"token", false, command_run_token, {"account"}, {"protocol", "user"}},
 };
 
 static const struct command_rule *find_rule(const char *name)
@@ -239,6 +239,15 @@ void command_ask_token(struct command *command, const char *account,
     command->on_token = on_token;
     command->ticket =
         broker_ask(keeper_broker(command->keeper), account, 0, on_broker_answer, command);
+}
+
+void command_ask_token_for(struct command *command, const char *account, const char *mailbox,
+                           void (*on_token)(struct command *command, enum why why,
+                                            const struct broker_token *token, const char *text))
+{
+    command->on_token = on_token;
+    command->ticket = broker_ask_for(keeper_broker(command->keeper), account, mailbox, 0,
+                                     on_broker_answer, command);
 }
 
 /* True when the request is what the rule says; else the command has failed. */

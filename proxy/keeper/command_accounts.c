@@ -276,6 +276,28 @@ static void on_token(struct command *command, enum why why, const struct broker_
                                        "expires", (json_int_t)token->expires));
 }
 
+/* Of an account for a whole domain it is for one mailbox. */
+static void ask_token_of_user(struct command *command, const struct account_config *account)
+{
+    const char *user = command_value(command, "user");
+    struct slice address = slice_of_string(user == NULL ? "" : user);
+    bool is_domain = account_is_domain(account);
+    if (is_domain && user == NULL && account->flow == FLOW_SERVICE_ACCOUNT)
+        command_fail(command, EX_USAGE, "%s: it serves %s; name a mailbox: --user NAME@DOMAIN",
+                     account->name, account->address);
+    else if (!is_domain && user != NULL)
+        command_fail(command, EX_USAGE, "%s: --user is for accounts with address = *@DOMAIN",
+                     account->name);
+    else if (user != NULL &&
+             config_account_by_address(keeper_config(command_keeper(command)), address) != account)
+        command_fail(command, EX_DATAERR, "%s: it does not serve %s", account->name, user);
+    else {
+        char *mailbox = account_mailbox(account, address);
+        command_ask_token_for(command, account->name, mailbox, on_token);
+        mem_free(mailbox);
+    }
+}
+
 void command_run_token(struct command *command)
 {
     const struct account_config *account = command_account(command);
@@ -298,5 +320,5 @@ void command_run_token(struct command *command)
                      account->name, account->provider, word, account->provider);
         return;
     }
-    command_ask_token(command, account->name, on_token);
+    ask_token_of_user(command, account);
 }

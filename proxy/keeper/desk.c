@@ -120,6 +120,7 @@ static struct desk_session *session_new(struct desk *desk, struct desk_gate *gat
     session->listener = mem_copy_string(options->name);
     session->peer = mem_copy_string(ask->peer);
     session->mechanism = mem_copy_string(ask->mechanism);
+    session->mailbox = mem_copy_string("");
     session->options = options;
     deadline_init(&session->delay, desk_exchange_on_delay);
     list_init(&session->in_account);
@@ -156,6 +157,7 @@ void desk_session_free(struct desk_session *session)
     mem_free(session->label);
     mem_free(session->senders);
     mem_free(session->reason);
+    mem_free(session->mailbox);
     mem_free(session);
 }
 

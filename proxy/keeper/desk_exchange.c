@@ -63,7 +63,9 @@ static bool take_name(struct desk_session *session, struct slice user)
     if (name_is_shut(session))
         return false;
     mem_free(session->label);
+    mem_free(session->mailbox);
     session->label = account == NULL ? NULL : mem_copy_string(account->name);
+    session->mailbox = account == NULL ? mem_copy_string("") : account_mailbox(account, user);
     return true;
 }
 

@@ -34,12 +34,16 @@ void desk_grant_drop(struct desk_session *session)
 
 /* ---- is it allowed? ---- */
 
-static int64_t sessions_at(const struct desk_account *account, const char *listener)
+/* Each mailbox of an account for a whole domain is counted for itself. */
+static int64_t sessions_beside(const struct desk_account *account,
+                               const struct desk_session *session)
 {
     int64_t count = 0;
-    LIST_FOREACH (node, &account->sessions)
-        count +=
-            strcmp(CONTAINER_OF(node, struct desk_session, in_account)->listener, listener) == 0;
+    LIST_FOREACH (node, &account->sessions) {
+        const struct desk_session *other = CONTAINER_OF(node, struct desk_session, in_account);
+        count += strcmp(other->listener, session->options->name) == 0 &&
+                 strcmp(other->mailbox, session->mailbox) == 0;
+    }
     return count;
 }
 
@@ -83,7 +87,7 @@ static enum why judge(const struct desk_session *session, const struct vault_gra
                  protocol_name(session->protocol));
         return WHY_POLICY;
     }
-    if (held != NULL && sessions_at(held, listener->name) >= listener->max_sessions_per_account) {
+    if (held != NULL && sessions_beside(held, session) >= listener->max_sessions_per_account) {
         snprintf(text, TEXT_MAX, "too many sessions of account %s", account->name);
         return WHY_LIMIT;
     }
@@ -129,7 +133,7 @@ void desk_grant_approve(struct desk_session *session)
     }
     session->account = account_hold(desk, account->name);
     list_append(&session->account->sessions, &session->in_account);
-    desk_session_note_login(session, WHY_NONE, "");
+    desk_session_note_login(session, WHY_NONE, session->mailbox);
     if (grant != NULL)
         vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
     desk_grant_collect(session, 0);
@@ -171,7 +175,9 @@ static void send_granted(struct desk_session *session, const struct account_conf
         .tls = endpoint->tls,
         .authorities = authorities_index(session->desk->config, provider),
         .mechanisms = join_words(&provider->mechanisms),
-        .user = mem_copy_string(account_upstream_user(account, session->protocol)),
+        .user = mem_copy_string(*session->mailbox != '\0'
+                                    ? session->mailbox
+                                    : account_upstream_user(account, session->protocol)),
         .is_password = account->flow == FLOW_NONE,
         .generation = session->generation,
         .is_read_only = session->is_read_only,
@@ -246,20 +252,30 @@ static void on_addresses(void *owner, int status, const struct dial_address *add
     grant_when_complete(session);
 }
 
+/* A reload may have made it one of another account. */
+static bool has_mailbox(const struct config *config, const struct account_config *account,
+                        const char *mailbox)
+{
+    if (*mailbox == '\0')
+        return !account_is_domain(account);
+    return config_account_by_address(config, slice_of_string(mailbox)) == account;
+}
+
 void desk_grant_collect(struct desk_session *session, uint64_t refused_generation)
 {
     struct desk *desk = session->desk;
     const struct account_config *account = config_account(desk->config, session->account->label);
 
     if (account == NULL || !account->provider_row->endpoints[session->protocol].is_set ||
+        !has_mailbox(desk->config, account, session->mailbox) ||
         (session->grant != 0 && grant_check_grant(desk->parts.grants, session->grant) == NULL)) {
         desk_session_refuse(session, WHY_POLICY, "the account or its password was taken away");
         return;
     }
     desk_session_set_phase(session, DESK_COLLECTING);
     session->is_recorded = false;
-    session->ticket =
-        broker_ask(desk->parts.broker, account->name, refused_generation, on_token, session);
+    session->ticket = broker_ask_for(desk->parts.broker, account->name, session->mailbox,
+                                     refused_generation, on_token, session);
     session->lookup = resolve_start(desk->parts.resolver,
                                     account->provider_row->endpoints[session->protocol].host,
                                     on_addresses, session);

@@ -109,12 +109,14 @@ static int find_issuer(const struct account_config *account, const struct jwt_ke
                    account->jwt_key_file);
 }
 
-int token_assertion_of_service(const struct account_config *account,
+int token_assertion_of_service(const struct account_config *account, const char *mailbox,
                                const struct token_inputs *inputs, const char *audience,
                                const char *scope, struct secret *assertion_out, struct err *err)
 {
     struct jwt_claims claims = {
-        .subject = *account->user == '\0' ? account->address : account->user,
+        .subject = *mailbox != '\0'         ? mailbox
+                   : *account->user == '\0' ? account->address
+                                            : account->user,
         .audience = audience,
         .scope = scope,
     };

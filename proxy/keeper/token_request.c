@@ -49,6 +49,7 @@ static int make_client(const struct account_config *account, struct vault *vault
 /* What a request is made from. */
 struct source {
     const struct account_config *account;
+    const char *mailbox;
     struct vault *vault;
     const struct token_inputs *inputs;
     struct token_client *client;
@@ -114,8 +115,8 @@ static int write_assertion(const struct source *source, struct token_request *re
 {
     struct secret assertion = {0};
     char *scope = endpoint_scope(source->account);
-    int status = token_assertion_of_service(source->account, source->inputs, request->url, scope,
-                                            &assertion, err);
+    int status = token_assertion_of_service(source->account, source->mailbox, source->inputs,
+                                            request->url, scope, &assertion, err);
 
     if (!secret_is_set(&source->client->proof))
         source->client->oauth.identifier = "";
@@ -147,13 +148,14 @@ static int write_grant(const struct source *source, struct token_request *reques
     return err_set(err, ERR_CONFIG, "its flow asks nobody for a token");
 }
 
-int token_request_make(const struct account_config *account, const char *token_url,
-                       struct vault *vault, const struct token_inputs *inputs,
-                       struct token_request *request_out, struct err *err)
+int token_request_make(const struct account_config *account, const char *mailbox,
+                       const char *token_url, struct vault *vault,
+                       const struct token_inputs *inputs, struct token_request *request_out,
+                       struct err *err)
 {
     struct token_request request = {0};
     struct token_client client = {0};
-    const struct source source = {account, vault, inputs, &client};
+    const struct source source = {account, mailbox, vault, inputs, &client};
     char *identifier = NULL;
     int status = check_account(account, token_url, err);
 

@@ -179,8 +179,8 @@ class Ecluse(Place):
         self.passwords.setdefault(name, password)
         return password
 
-    def access_token(self, name):
-        result = self.ecluse("token", name)
+    def access_token(self, name, *more):
+        result = self.ecluse("token", name, *more)
         assert result.status == 0, result
         token = result.out.rstrip("\n")
         self.secrets[f"an access token of {name} ({len(self.secrets)})"] = token
@@ -274,8 +274,9 @@ class Ecluse(Place):
     def learn_access_tokens(self):
         """Those that are in use, without asking the provider."""
         for name, row in self.accounts().items():
+            is_domain = row["address"].startswith("*@")
             if row["expires"]:
-                self.access_token(name)
+                self.access_token(name, *(["--user", ALICE] if is_domain else []))
 
     def finish(self):
         try:

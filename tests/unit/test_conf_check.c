@@ -26,6 +26,42 @@ static void test_global(void **state)
     conf_run_cases(cases, LENGTH_OF(cases));
 }
 
+#define DOMAIN                                                                                     \
+    LISTENER "[provider p]\nimap = tls://h\nsmtp = tls://h\ntoken_endpoint = https://i/t\n"        \
+             "[account d]\naddress = *@x.test\nprovider = p\nclient_id = x\n"
+#define BY_CLIENT "flow = client_credentials\nclient_secret_file = /s\n"
+
+/* An account for a whole domain. */
+static void test_domains(void **state)
+{
+    static const struct conf_case cases[] = {
+        {DOMAIN BY_CLIENT, 0, NULL},
+        {DOMAIN "flow = service_account\njwt_key_file = /k\n", 0, NULL},
+        {DOMAIN "flow = password\n", 8,
+         "*@x.test, a whole domain, needs flow = client_credentials"},
+        {DOMAIN "flow = none\n", 8, "a token is one person's"},
+        {DOMAIN "flow = command\ntoken_command = t\n", 8, "a token is one person's"},
+        {DOMAIN BY_CLIENT "user = a@x.test\n", 13, "user has no meaning with address = *@x.test"},
+        {DOMAIN BY_CLIENT "imap_user = a\n", 13, "imap_user has no meaning"},
+        {DOMAIN BY_CLIENT "pop3_user = a\n", 13, "pop3_user has no meaning"},
+        {DOMAIN BY_CLIENT "smtp_user = a\n", 13, "smtp_user has no meaning"},
+        {DOMAIN BY_CLIENT "login_hint = a\n", 13, "login_hint has no meaning"},
+        {DOMAIN BY_CLIENT
+         "[account e]\naddress = *@X.test\nprovider = p\nclient_id = x\n" BY_CLIENT,
+         14, "account d on line 7 has the same"},
+        {DOMAIN BY_CLIENT
+         "[account e]\naddress = a@x.test\nprovider = p\nclient_id = x\n" BY_CLIENT,
+         0, NULL},
+        {DOMAIN BY_CLIENT "[listen n]\nprotocol = smtp\naddress = 127.0.0.1:25\nauth = none\n"
+                          "account = d\n",
+         16, "auth = none needs an account with one mailbox"},
+        {LISTENER "[account d]\naddress = *@*\nclient_id = x\n" BY_CLIENT, 3, "has no provider"},
+    };
+
+    (void)state;
+    conf_run_cases(cases, LENGTH_OF(cases));
+}
+
 /* Each with the refusal that this version does not do it, and nothing else. */
 static void test_not_served(void **state)
 {
@@ -296,13 +332,10 @@ static void test_providers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_global),
-        cmocka_unit_test(test_not_served),
-        cmocka_unit_test(test_proofs_of_clients),
-        cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_wrong_and_not_served),
-        cmocka_unit_test(test_accounts),
-        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_global),    cmocka_unit_test(test_not_served),
+        cmocka_unit_test(test_domains),   cmocka_unit_test(test_proofs_of_clients),
+        cmocka_unit_test(test_listeners), cmocka_unit_test(test_wrong_and_not_served),
+        cmocka_unit_test(test_accounts),  cmocka_unit_test(test_passwords),
         cmocka_unit_test(test_providers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,66 @@ static void test_lookups(void **state)
     reading_free(&reading);
 }
 
+#define DOMAINS                                                                                    \
+    FINE "[account domain]\naddress = *@Mail.TEST\nprovider = p\nclient_id = x\n"                  \
+         "flow = client_credentials\nclient_secret_file = /s\n"                                    \
+         "[account all]\naddress = *@*\nprovider = p\nclient_id = x\n"                             \
+         "flow = service_account\njwt_key_file = /k\n"
+
+static void test_domains(void **state)
+{
+    struct reading reading = conf_read(DOMAINS);
+    static const struct {
+        const char *typed;
+        int account; /* -1: none */
+        const char *mailbox;
+    } names[] = {
+        {"alice@mail.test", 0, ""},
+        {"Alice@MAIL.test", 1, "Alice@mail.test"},
+        {"bob+tag@mail.test", 1, "bob+tag@mail.test"},
+        {"b\xc3\xb6@mail.test", 1, "b\xc3\xb6@mail.test"},
+        {"bob@sub.mail.test", 2, "bob@sub.mail.test"},
+        {"bob@elsewhere.test", 2, "bob@elsewhere.test"},
+        {"*@mail.test", -1, NULL},
+        {"bob*admin@mail.test", -1, NULL},
+        {"@mail.test", -1, NULL},
+        {"bob@", -1, NULL},
+        {"bob@*", -1, NULL},
+        {"*@*", -1, NULL},
+        {"bob", -1, NULL},
+        {"bob@x@mail.test", -1, NULL},
+        {"bob @mail.test", -1, NULL},
+        {" bob@mail.test", -1, NULL},
+        {"bob@mail.test ", -1, NULL},
+        {".bob@mail.test", -1, NULL},
+        {"bob.@mail.test", -1, NULL},
+        {"\"bob\"@mail.test", -1, NULL},
+        {"bob\\x@mail.test", -1, NULL},
+        {"bob,a=x@mail.test", -1, NULL},
+        {"bob\x01@mail.test", -1, NULL},
+        {"bob@mail..test", -1, NULL},
+        {"bob@-", -1, NULL},
+    };
+
+    (void)state;
+    conf_expect_fine(&reading, DOMAINS);
+    const struct config *config = reading.config;
+    for (size_t i = 0; i < LENGTH_OF(names); i++) {
+        struct slice typed = slice_of_string(names[i].typed);
+        const struct account_config *account = config_account_by_address(config, typed);
+        assert_ptr_equal(account, names[i].account < 0 ? NULL : config->accounts[names[i].account]);
+        if (account == NULL)
+            continue;
+        char *mailbox = account_mailbox(account, typed);
+        assert_string_equal(mailbox, names[i].mailbox);
+        assert_int_equal(account_is_domain(account), names[i].account > 0);
+        mem_free(mailbox);
+    }
+    assert_null(config_account_by_address(config, slice_of("bob\0@mail.test", 14)));
+    assert_null(config_account_by_address(config, slice_of("bob@mail.test\0", 14)));
+    reading_free(&reading);
+}
+
 static void test_upstream_user(void **state)
 {
     struct reading reading = conf_read(TWO_ACCOUNTS);
@@ -275,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_domains),
         cmocka_unit_test(test_upstream_user),
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_folders_of_the_file_come_first),

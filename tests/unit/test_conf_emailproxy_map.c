@@ -331,6 +331,71 @@ static void test_one_account(void **state)
     mapped_free(&mapped);
 }
 
+/* ---- catch-all accounts ---- */
+
+#define CATCH_ALL "[emailproxy]\nallow_catch_all_accounts = yes\n"
+#define BY_CLIENT                                                                                  \
+    "oauth2_flow = client_credentials\ntoken_url = https://id.mail.test/t\nclient_id = x\n"        \
+    "client_secret = y\noauth2_scope = s\n"
+#define BY_SERVICE                                                                                 \
+    "oauth2_flow = service_account\ntoken_url = https://id.mail.test/t\nclient_id = file\n"        \
+    "client_secret = /k.json\noauth2_scope = s\n"
+
+static void test_catch_all(void **state)
+{
+    static const char text[] =
+        SERVER CATCH_ALL "[@Mail.Test]\n" BY_CLIENT "[@]\n" BY_SERVICE "[a@mail.test]\n" BY_CLIENT;
+    struct mapped mapped = map(text);
+
+    (void)state;
+    expect_sections(&mapped, "\n[listen imap-1993]\nprotocol = imap\naddress = 127.0.0.1:1993\n"
+                             "\n[provider emailproxy]\n"
+                             "imap = tls://imap.mail.test:993\n"
+                             "token_endpoint = https://id.mail.test/t\n"
+                             "\n[account mail.test]\n"
+                             "address = *@mail.test\n"
+                             "provider = emailproxy\n"
+                             "flow = client_credentials\n"
+                             "client_id = x\n"
+                             "client_secret = y\n"
+                             "scope = s\n"
+                             "\n[account account]\n"
+                             "address = *@*\n"
+                             "provider = emailproxy\n"
+                             "flow = service_account\n"
+                             "scope = s\n"
+                             "jwt_key_file = /k.json\n"
+                             "\n[account a]\n"
+                             "address = a@mail.test\n"
+                             "provider = emailproxy\n"
+                             "flow = client_credentials\n"
+                             "client_id = x\n"
+                             "client_secret = y\n"
+                             "scope = s\n");
+    assert_int_equal(mapped.problems.count, 0);
+    mapped_free(&mapped);
+}
+
+static void test_catch_all_beside_ours(void **state)
+{
+    struct reading ours = conf_read(FINE "[account d]\naddress = *@mail.test\nprovider = p\n"
+                                         "client_id = x\nflow = client_credentials\n"
+                                         "client_secret_file = /s\n");
+    const struct emailproxy_choice choice = {.beside = ours.config};
+    struct mapped mapped =
+        map_with(CATCH_ALL "[@MAIL.test]\n" BY_CLIENT "[b@mail.test]\n" BY_CLIENT SERVER, &choice,
+                 &conf_surroundings);
+
+    (void)state;
+    conf_expect_fine(&ours, "ours");
+    assert_string_equal(only_account(&mapped)->address, "b@mail.test");
+    assert_int_equal(mapped.problems.count, 1);
+    assert_int_equal(mapped.problems.items[0].line, 3);
+    assert_non_null(strstr(mapped.problems.items[0].text, "account d has this address already"));
+    mapped_free(&mapped);
+    reading_free(&ours);
+}
+
 /* ---- what is said ---- */
 
 static void run_cases(const struct conf_case *cases, size_t count, bool warning)
@@ -372,7 +437,9 @@ static void test_errors(void **state)
          "token_iterations must be a number"},
         {WHOLE "oauth2_resource = r\n", 10, "oauth2_resource is not supported"},
         {WHOLE "[emailproxy]\nallow_catch_all_accounts = yes\n[@x.test]\n" URLS, 12,
-         "catch-all accounts are not supported"},
+         "a catch-all account needs oauth2_flow = client_credentials"},
+        {WHOLE "[emailproxy]\nallow_catch_all_accounts = yes\n[@]\n" URLS "oauth2_flow = device\n",
+         12, "a catch-all account needs oauth2_flow = client_credentials"},
         {WHOLE "[emailproxy]\nuse_login_password_as_client_credentials_secret = 1\n", 11,
          "is not supported by this version; give the account its client_secret"},
     };
@@ -429,6 +496,8 @@ int main(void)
         cmocka_unit_test(test_sealed_tokens),
         cmocka_unit_test(test_beside_ours),
         cmocka_unit_test(test_one_account),
+        cmocka_unit_test(test_catch_all),
+        cmocka_unit_test(test_catch_all_beside_ours),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_warnings),
     };
