@@ -29,6 +29,15 @@ void tls_authorities_free(struct tls_authorities *authorities);
 struct tls_sessions *tls_sessions_new(size_t maximum);
 void tls_sessions_free(struct tls_sessions *sessions);
 
+#define TLS_NAMES_CAPACITY 200
+
+/* What stands in the certificate that the server shows, or of its chain in the one that is refused.
+ */
+struct tls_presented {
+    int64_t not_before, not_after;  /* wall seconds; 0: none was shown */
+    char names[TLS_NAMES_CAPACITY]; /* the first ones, printable; may be cut */
+};
+
 struct tls_settings {
     struct tls_authorities *authorities; /* outlives the connection */
     struct tls_sessions *sessions;       /* may be NULL: never resumed; outlives the connection */
@@ -37,6 +46,7 @@ struct tls_settings {
     const char *session_key;
     const char *host; /* name (sent as SNI) or address literal that must be in the certificate */
     const char *alpn; /* "imap", or NULL to send none; if the server selects, it must match */
+    struct tls_presented *presented; /* filled in by the handshake, which it outlives; or NULL */
 };
 
 struct tls *tls_client_new(const struct tls_settings *settings);

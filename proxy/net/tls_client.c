@@ -15,13 +15,15 @@
 
 #include "net/tls_authorities.h"
 #include "net/tls_connection.h"
+#include "net/tls_presented.h"
 #include "net/tls_sessions.h"
 
 struct tls_client {
     struct tls tls;
     struct tls_authorities *authorities;
     struct tls_session_slot slot;
-    char *host, *alpn; /* until OPEN */
+    char *host, *alpn;               /* until OPEN */
+    struct tls_presented *presented; /* or NULL; in the handshake */
 };
 
 static struct tls_client *client_of(struct tls *tls)
@@ -112,6 +114,20 @@ static const struct tls_role role = {
 
 /* -- its start -- */
 
+/* Asked after each certificate of the chain; decides nothing. What is noted is the server's own
+ * certificate or, once one is refused, the one that is. */
+static int on_certificate(int accepted, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session_slot *slot = SSL_get_app_data(ssl);
+    struct tls_presented *presented = CONTAINER_OF(slot, struct tls_client, slot)->presented;
+    if (!accepted)
+        tls_presented_note(presented, X509_STORE_CTX_get_current_cert(store));
+    else if (X509_STORE_CTX_get_error_depth(store) == 0)
+        tls_presented_note(presented, X509_STORE_CTX_get0_cert(store));
+    return accepted;
+}
+
 static void make_session_key(struct tls_client *client, const char *host, const char *key)
 {
     const struct slice parts[] = {
@@ -180,6 +196,10 @@ struct tls *tls_client_new(const struct tls_settings *settings)
     expect_host(client, settings->host);
     if (settings->alpn != NULL)
         offer_alpn(client, settings->alpn);
+    if (settings->presented != NULL) {
+        client->presented = settings->presented;
+        SSL_set_verify(client->tls.ssl, SSL_VERIFY_PEER, on_certificate);
+    }
     resume(client, settings);
     return &client->tls;
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "talk.h"
 
 /* -- certificates -- */
@@ -14,9 +15,13 @@ static void check_refused(const struct tls_settings *settings, const struct serv
                           const char *why)
 {
     const size_t pieces[] = {SIZE_MAX, 7};
+    struct tls_settings noting = *settings;
+    struct tls_presented presented;
     for (size_t i = 0; i < LENGTH_OF(pieces); i++) {
         struct talk talk;
-        talk_init(&talk, settings, wish, pieces[i]);
+        presented = (struct tls_presented){0};
+        noting.presented = i == 0 ? NULL : &presented;
+        talk_init(&talk, &noting, wish, pieces[i]);
         shake_hands(&talk);
         assert_string_equal(tls_why(talk.client), why);
         assert_int_equal(tls_state(talk.client), TLS_FAILED);
@@ -55,6 +60,39 @@ static void test_expired(void **state)
         .common_name = HOST, .names = "DNS:" HOST, .starts = 3600, .ends = 7200};
     check_certificate(&young, all.root, HOST,
                       "certificate of imap.example.org: certificate is not yet valid");
+}
+
+static void check_presented(const char *names, int64_t starts, int64_t ends, const char *shown)
+{
+    const struct certificate_wish certificate_wish = {
+        .common_name = HOST, .names = names, .starts = starts, .ends = ends};
+    struct certificate *certificate = certificate_new(&certificate_wish, all.root);
+    struct server_wish wish = {.certificate = certificate};
+    struct tls_presented presented = {0};
+    struct tls_settings settings = usual_settings();
+    struct talk talk;
+    settings.presented = &presented;
+    int64_t now = clock_wall_seconds();
+    talk_init(&talk, &settings, &wish, SIZE_MAX);
+    shake_hands(&talk);
+    assert_string_equal(presented.names, shown);
+    assert_in_range(presented.not_before - starts, now - 60, now + 60);
+    assert_in_range(presented.not_after - ends, now - 60, now + 60);
+    talk_fini(&talk);
+    certificate_free(certificate);
+}
+
+/* Of a certificate that is accepted as of one that is not. */
+static void test_what_was_presented(void **state)
+{
+    (void)state;
+    check_presented("DNS:" HOST ",DNS:mail.example.org,IP:127.0.0.1", -60, 3600,
+                    HOST ", mail.example.org");
+    check_presented("DNS:other.example.org", -60, 3600, "other.example.org");
+    check_presented("DNS:" HOST, -7200, -3600, HOST);
+    check_presented("IP:127.0.0.1", 3600, 7200, "");
+    check_presented("DNS:a.org,DNS:b.org,DNS:c.org,DNS:d.org,DNS:e.org,DNS:f.org", -60, 3600,
+                    "a.org, b.org, c.org, d.org, e.org");
 }
 
 static void test_unknown_authority(void **state)
@@ -277,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expired),
+        cmocka_unit_test(test_what_was_presented),
         cmocka_unit_test(test_unknown_authority),
         cmocka_unit_test(test_wrong_name),
         cmocka_unit_test(test_common_name_does_not_count),
