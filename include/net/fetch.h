@@ -34,6 +34,7 @@ struct fetch_answer {
     int status;          /* of HTTP; 0 when there was no answer */
     struct slice body;   /* borrowed; wiped after the callback */
     int64_t retry_after; /* seconds, 0 when not said; at most a day */
+    int64_t date;        /* the server's clock, wall seconds; 0 when not said */
     const char *text;    /* when status is 0: why, for the log */
 };
 

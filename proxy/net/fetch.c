@@ -107,6 +107,15 @@ static int64_t read_retry_after(CURL *transfer)
     return seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : seconds;
 }
 
+static int64_t read_date(CURL *transfer)
+{
+    struct curl_header *header;
+    if (curl_easy_header(transfer, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return 0;
+    time_t date = curl_getdate(header->value, NULL);
+    return date > 0 ? (int64_t)date : 0;
+}
+
 static void on_done(void *owner, CURL *transfer, CURLcode result)
 {
     struct fetch *fetch;
@@ -119,6 +128,7 @@ static void on_done(void *owner, CURL *transfer, CURLcode result)
         curl_easy_getinfo(transfer, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status > 0) {
         answer.status = (int)status;
         answer.retry_after = read_retry_after(transfer);
+        answer.date = read_date(transfer);
     } else if (fetch->too_long || result == CURLE_FILESIZE_EXCEEDED) {
         answer.text = "the answer is too long";
     } else {
