@@ -85,7 +85,8 @@ enum deed_kind {
     DEED_ANSWER, /* the keeper: the client's next message; `bytes` (secret) */
     DEED_AGAIN,  /* the keeper: the token was refused, get another one */
     DEED_DIAL, /* connect upstream (dropping a connection that is there) → CONNECTED or FAILED */
-    DEED_HANG_UP, /* drop the connection upstream: this login failed, the client may try again */
+    /* Drop the connection upstream: this login failed (`why`, `text`), the client may try again. */
+    DEED_HANG_UP,
     /* Begin the handshake on `side` → TLS_UP or FAILED. Octets of that side that are held belong to
      * nobody: they are fed as always, and end the session. */
     DEED_START_TLS,
@@ -130,6 +131,12 @@ MUST_CHECK size_t engine_feed(struct engine *engine, enum side side, struct slic
 void engine_tell(struct engine *engine, const struct fact *fact);
 /* False: nothing (more) to do now. */
 MUST_CHECK bool engine_next(struct engine *engine, struct deed *deed_out);
+
+/* For one who logs in upstream with no client behind: as if a client had asked. To be called before
+ * anything is fed or told; FACT_GRANTED is to follow, and what goes to the client is for nobody. */
+void engine_skip_client(struct engine *engine);
+/* What the upstream offers, words each with a blank behind it; until the login has failed. */
+struct slice engine_upstream_mechanisms(const struct engine *engine);
 
 enum engine_patience engine_patience(const struct engine *engine);
 /* After PASS: what the relay passes the bytes through; it is the caller's. The capabilities in the

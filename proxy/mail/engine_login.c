@@ -90,7 +90,7 @@ void engine_fail(struct engine *engine, enum why why, const char *text)
 {
     bool is_connecting = engine_patience(engine) == PATIENCE_UPSTREAM;
     if (is_connecting || engine->upstream_is_connected)
-        engine_queue(engine, &(struct deed){.kind = DEED_HANG_UP}, NULL);
+        engine_queue(engine, &(struct deed){.kind = DEED_HANG_UP, .why = why}, text);
     engine_reset_upstream(engine);
     buf_clear(&engine->said_already);
     engine->token_was_refused = false;

@@ -62,6 +62,12 @@ void engine_tell_granted(struct engine *engine, const char *mechanisms, bool is_
     enter_authenticate(engine);
 }
 
+void engine_skip_client(struct engine *engine)
+{
+    ENSURE(engine->phase == PHASE_COMMAND);
+    engine_enter(engine, PHASE_ASKED);
+}
+
 void engine_tell_connected(struct engine *engine, bool is_secure)
 {
     if (engine->phase != PHASE_DIALING)
@@ -204,6 +210,11 @@ void engine_add_mechanism(struct engine *engine, struct slice name)
     ENSURE(buf_append(mechanisms, SLICE_LITERAL(" ")) == 0);
 }
 
+struct slice engine_upstream_mechanisms(const struct engine *engine)
+{
+    return buf_bytes(&engine->mechanisms);
+}
+
 void engine_allow_initial_response(struct engine *engine)
 {
     engine->allows_initial_response = true;
@@ -260,16 +271,23 @@ static bool choose_mechanism(struct engine *engine)
     return true;
 }
 
+/* Each mechanism has a blank behind it. */
+static struct slice trim_blank(struct slice words)
+{
+    return slice_take(words, words.size == 0 ? 0 : words.size - 1);
+}
+
 static void enter_authenticate(struct engine *engine)
 {
     struct slice message;
     ENSURE(engine->upstream_is_secure);
     engine_enter(engine, PHASE_AUTHENTICATE);
     if (!choose_mechanism(engine)) {
-        engine_fail(engine, WHY_UPSTREAM_PROTOCOL,
-                    engine->has_password
-                        ? "the mail server offers no mechanism that takes a password"
-                        : "the mail server offers no mechanism that takes a token");
+        engine_fail_quoting(engine, WHY_UPSTREAM_PROTOCOL,
+                            engine->has_password
+                                ? "the mail server offers no mechanism that takes a password"
+                                : "the mail server offers no mechanism that takes a token",
+                            trim_blank(buf_bytes(&engine->mechanisms)));
         return;
     }
     const struct engine_sasl *sasl = &engine->settings.sasl;

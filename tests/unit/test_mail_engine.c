@@ -300,6 +300,46 @@ static void test_endless_upstream_line_fails_once(void **state)
     }
 }
 
+/* The next deed that is not for a client. */
+static enum deed_kind next_deed(struct engine *engine, struct deed *deed)
+{
+    do
+        assert_true(engine_next(engine, deed));
+    while (deed->kind == DEED_SEND && deed->side == SIDE_CLIENT);
+    return deed->kind;
+}
+
+static void test_a_login_without_a_client(void **state)
+{
+    static const struct slice offer =
+        SLICE_LITERAL("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2] hi\r\n");
+    (void)state;
+    for (int has_password = 0; has_password < 2; has_password++) {
+        struct deed deed;
+        struct engine *engine =
+            engine_new(&(struct engine_settings){.dialect = dialect_of(PROTOCOL_IMAP),
+                                                 .mechanisms = "PLAIN",
+                                                 .sasl = {.start = start, .step = step}});
+        engine_skip_client(engine);
+        engine_tell(
+            engine,
+            &(struct fact){.kind = FACT_GRANTED, .text = "", .is_password = has_password == 1});
+        assert_int_equal(next_deed(engine, &deed), DEED_DIAL);
+        engine_tell(engine, &(struct fact){.kind = FACT_CONNECTED, .is_secure = true});
+        assert_int_equal(engine_feed(engine, SIDE_UPSTREAM, offer), offer.size);
+        assert_true(slice_is(engine_upstream_mechanisms(engine), "PLAIN XOAUTH2 "));
+        assert_int_equal(next_deed(engine, &deed), DEED_SEND);
+        assert_true(slice_starts_with(deed.bytes, has_password ? "e1 AUTHENTICATE PLAIN "
+                                                               : "e1 AUTHENTICATE XOAUTH2 "));
+        engine_tell(engine, &(struct fact){
+                                .kind = FACT_FAILED, .why = WHY_UNREACHABLE, .text = "it broke"});
+        assert_int_equal(next_deed(engine, &deed), DEED_HANG_UP);
+        assert_int_equal(deed.why, WHY_UNREACHABLE);
+        assert_string_equal(deed.text, "it broke");
+        engine_free(engine);
+    }
+}
+
 static void test_nothing_is_kept_of_what_is_too_long(void **state)
 {
     static const struct {
@@ -424,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_random_walks_end_once),
         cmocka_unit_test(test_answers_to_a_flood_are_bounded),
         cmocka_unit_test(test_endless_upstream_line_fails_once),
+        cmocka_unit_test(test_a_login_without_a_client),
         cmocka_unit_test(test_nothing_is_kept_of_what_is_too_long),
         cmocka_unit_test(test_largest_password_login),
         cmocka_unit_test(test_password_is_not_kept),
