@@ -6,6 +6,7 @@
 
 #include "auth/capability_lines.h"
 #include "gate/session_internal.h"
+#include "gate/upstream_sasl.h"
 
 #define FRAME_MAX (64u * 1024)
 
@@ -24,21 +25,15 @@ const struct dialect *session_dialect(const struct session *session)
 static int sasl_start(void *owner, const char *mechanism, struct slice *response_out)
 {
     struct session *session = owner;
-    struct message_granted *granted = session->granted;
-    struct secret token = {0};
-    sasl_initiator_free(session->sasl);
-    session->sasl = NULL;
-    /* A copy: the same token is sent again when the connection is lost before it was looked at. */
-    secret_copy(&token, &granted->token);
-    struct sasl_initiator_identity identity = {.service = session_dialect(session)->sasl_service,
-                                               .host = granted->host,
-                                               .port = granted->port,
-                                               .user = granted->user,
-                                               .token = &token,
-                                               .is_password = granted->is_password};
-    int status = sasl_initiator_new(session->gate->sasl, mechanism, &identity, &session->sasl);
-    secret_wipe(&token);
-    return status != 0 ? status : sasl_initiator_start(session->sasl, response_out);
+    const struct message_granted *granted = session->granted;
+    const struct sasl_initiator_identity identity = {.service =
+                                                         session_dialect(session)->sasl_service,
+                                                     .host = granted->host,
+                                                     .port = granted->port,
+                                                     .user = granted->user,
+                                                     .is_password = granted->is_password};
+    return upstream_sasl_start(session->gate->sasl, mechanism, identity, &granted->token,
+                               &session->sasl, response_out);
 }
 
 static int sasl_step(void *owner, struct slice challenge, struct slice *response_out)
