@@ -28,6 +28,9 @@ struct words {
     size_t count;
 };
 
+/* All of them, a blank between each; for mem_free. */
+char *words_join(const struct words *words);
+
 enum peer_rule { PEER_OWNER, PEER_ANY };
 enum audit_failure { AUDIT_FAILURE_CLOSE, AUDIT_FAILURE_BLOCK, AUDIT_FAILURE_WARN };
 enum audit_sync { AUDIT_SYNC_GROUP, AUDIT_SYNC_STRICT };

@@ -4,6 +4,7 @@
  */
 #include "conf/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/address.h"
@@ -201,4 +202,16 @@ const char *account_upstream_user(const struct account_config *account, enum pro
     if (*own != '\0')
         return own;
     return *account->user != '\0' ? account->user : account->address;
+}
+
+char *words_join(const struct words *words)
+{
+    size_t size = 1, used = 0;
+    for (size_t i = 0; i < words->count; i++)
+        size += strlen(words->items[i]) + 1;
+    char *text = mem_new(size);
+    for (size_t i = 0; i < words->count; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : " ", words->items[i]);
+    return text;
 }

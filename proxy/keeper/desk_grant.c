@@ -151,18 +151,6 @@ static void fill_addresses(const struct desk_session *session, struct message_gr
     }
 }
 
-static char *join_words(const struct words *words)
-{
-    size_t size = 1, used = 0;
-    for (size_t i = 0; i < words->count; i++)
-        size += strlen(words->items[i]) + 1;
-    char *text = mem_new(size);
-    for (size_t i = 0; i < words->count; i++)
-        used +=
-            (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : " ", words->items[i]);
-    return text;
-}
-
 static void send_granted(struct desk_session *session, const struct account_config *account)
 {
     const struct provider_config *provider = account->provider_row;
@@ -174,7 +162,7 @@ static void send_granted(struct desk_session *session, const struct account_conf
         .port = endpoint->port,
         .tls = endpoint->tls,
         .authorities = authorities_index(session->desk->config, provider),
-        .mechanisms = join_words(&provider->mechanisms),
+        .mechanisms = words_join(&provider->mechanisms),
         .user = mem_copy_string(*session->mailbox != '\0'
                                     ? session->mailbox
                                     : account_upstream_user(account, session->protocol)),
