@@ -50,6 +50,7 @@ extern const struct subcommand subcommand_runner;
 extern const struct subcommand subcommand_status;
 extern const struct subcommand subcommand_stop;
 extern const struct subcommand subcommand_token;
+extern const struct subcommand subcommand_try;
 extern const struct subcommand subcommand_vault;
 extern const struct subcommand subcommand_version;
 

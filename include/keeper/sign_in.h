@@ -8,9 +8,9 @@
  * minutes. A new one of the same account takes the place of the one before; there are at most
  * SIGN_INS_MAX. The account's present token is kept until the new one is stored.
  *
- * Who has signed in is checked by the id_token, else by userinfo, where the provider tells: the
- * token of somebody else is given back and not kept. The expected name is login_hint, else the
- * address or the SASL user.
+ * Who has signed in is checked by the id_token, else by userinfo, where the provider tells; else
+ * the token has to open the account's mailbox (keeper/trial.h). The token of somebody else is given
+ * back and not kept. The expected name is login_hint, else the address or the SASL user.
  */
 #ifndef ECLUSE_KEEPER_SIGN_IN_H
 #define ECLUSE_KEEPER_SIGN_IN_H

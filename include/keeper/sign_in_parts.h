@@ -12,6 +12,7 @@
 #include "keeper/revocation.h"
 #include "keeper/sign_in.h"
 #include "keeper/token_inputs.h"
+#include "keeper/trial.h"
 
 #define SIGN_IN_SECONDS  600
 #define SIGN_IN_TEXT_MAX 480
@@ -68,6 +69,7 @@ struct sign_in {
     /* The token, until it is known whose it is. */
     struct oauth_answer granted;
     char *subject;                  /* of its id_token, or NULL */
+    struct trial *trial;            /* nobody tells whose it is */
     struct revocation *revocation;  /* it is somebody else's */
     char refusal[SIGN_IN_TEXT_MAX]; /* what is said after that */
 };
@@ -121,10 +123,10 @@ void sign_in_take_token(struct sign_in *sign_in, struct oauth_answer *answer, st
 /* Ends by sign_in_keep_token or sign_in_refuse_token, from within or later. */
 void sign_in_identify(struct sign_in *sign_in, const struct account_config *account,
                       struct slice body);
-/* Stores it and ends; `is_known`: the provider has told whose it is. */
-void sign_in_keep_token(struct sign_in *sign_in, bool is_known);
+/* Stores it and ends. */
+void sign_in_keep_token(struct sign_in *sign_in);
 /* Gives it back to the provider, best effort, and ends. `who` is the name of its owner, "" when
- * that is not known. */
+ * that is not known: then it is only dropped. */
 void sign_in_refuse_token(struct sign_in *sign_in, const struct account_config *account,
                           const char *who, const char *format, ...) PRINTF_LIKE(4, 5);
 

@@ -1,14 +1,18 @@
 /*
  * Happy path: the id_token that came with the token names the account's user. Without one, or
- * without a name in it, the userinfo endpoint is asked with the new access token.
+ * without a name in it, the userinfo endpoint is asked with the new access token. Where nobody
+ * tells whose it is, it has to open the account's mailbox.
  *
  * Failures:
  *   another name                              somebody else has signed in: the token is refused
  *   an id_token for another client or issuer,
  *   userinfo about another subject            refused
- *   no endpoint, no answer, no name in it     nobody tells whose it is
+ *   no endpoint, no answer, no name in it     tried at the mail servers
+ *   they do not let it in                     refused
+ *   none of them can be asked                 not kept, 75
  */
 #include <string.h>
+#include <sysexits.h>
 
 #include "auth/oauth_identity.h"
 #include "keeper/endpoint.h"
@@ -44,6 +48,46 @@ static void refuse(struct sign_in *sign_in, const struct account_config *account
                              "not about this sign-in; the token is not kept");
 }
 
+/* ---- by what it opens ---- */
+
+static void on_tried(void *owner, enum trial_verdict verdict, const char *text)
+{
+    struct sign_in *sign_in = owner;
+    const struct account_config *account = sign_in_account(sign_in);
+    sign_in->trial = NULL;
+    if (account == NULL)
+        return;
+    switch (verdict) {
+    case TRIAL_YES:
+        sign_in_keep_token(sign_in);
+        return;
+    case TRIAL_NO:
+        sign_in_refuse_token(sign_in, account, "",
+                             "the provider does not tell who has signed in, and the token does not "
+                             "open the mailbox of %s (%s); it is not kept. Sign in as %s, and see "
+                             "that mail programs may use the mailbox",
+                             account->name, text, question_of(sign_in, account).expected[0]);
+        return;
+    case TRIAL_UNKNOWN:
+        sign_in_end(sign_in, EX_TEMPFAIL,
+                    "the provider does not tell who has signed in, and whether the token opens the "
+                    "mailbox of %s cannot be tried (%s); it is not kept. Try again later",
+                    account->name, text);
+        return;
+    }
+}
+
+static void try_token(struct sign_in *sign_in, const struct account_config *account)
+{
+    const struct sign_ins *all = sign_in->all;
+    log_info(all->parts.log, "%s: nobody tells who has signed in; the token is tried",
+             sign_in->account);
+    sign_in->trial = trial_start(all->parts.loop, all->config, account,
+                                 &sign_in->granted.access_token, on_tried, sign_in);
+}
+
+/* ---- by userinfo ---- */
+
 static void on_userinfo(void *owner, const struct fetch_answer *answer)
 {
     struct sign_in *sign_in = owner;
@@ -61,8 +105,10 @@ static void on_userinfo(void *owner, const struct fetch_answer *answer)
                  "%s: userinfo does not tell who has signed in: HTTP %d%s%s", sign_in->account,
                  answer->status, answer->status == 0 ? ", " : "",
                  answer->status == 0 ? answer->text : "");
-    if (identity == OAUTH_IDENTITY_IS || identity == OAUTH_IDENTITY_UNKNOWN)
-        sign_in_keep_token(sign_in, identity == OAUTH_IDENTITY_IS);
+    if (identity == OAUTH_IDENTITY_IS)
+        sign_in_keep_token(sign_in);
+    else if (identity == OAUTH_IDENTITY_UNKNOWN)
+        try_token(sign_in, account);
     else
         refuse(sign_in, account, identity, who);
 }
@@ -91,6 +137,8 @@ void sign_in_identify(struct sign_in *sign_in, const struct account_config *acco
     else if (identity == OAUTH_IDENTITY_UNKNOWN &&
              sign_in->endpoints[OAUTH_USERINFO_ENDPOINT] != NULL)
         ask_userinfo(sign_in, account);
+    else if (identity == OAUTH_IDENTITY_UNKNOWN)
+        try_token(sign_in, account);
     else
-        sign_in_keep_token(sign_in, identity == OAUTH_IDENTITY_IS);
+        sign_in_keep_token(sign_in);
 }

@@ -63,7 +63,7 @@ static bool store(struct sign_in *sign_in)
     return true;
 }
 
-void sign_in_keep_token(struct sign_in *sign_in, bool is_known)
+void sign_in_keep_token(struct sign_in *sign_in)
 {
     struct slice missing = missing_scope(sign_in->scope, sign_in->granted.scope, false);
     if (!store(sign_in))
@@ -71,8 +71,7 @@ void sign_in_keep_token(struct sign_in *sign_in, bool is_known)
     if (missing.size > 0)
         sign_in_end(sign_in, EX_OK, "the provider did not grant %.*s", SLICE_PRINT(missing));
     else
-        sign_in_end(sign_in, EX_OK, "%s",
-                    is_known ? "" : "the provider does not tell who has signed in");
+        sign_in_end(sign_in, EX_OK, "%s", "");
 }
 
 void sign_in_take_token(struct sign_in *sign_in, struct oauth_answer *answer, struct slice body)
@@ -112,19 +111,19 @@ static bool is_somebody_of(const struct account_config *account, const char *who
 }
 
 /* Some providers end all tokens of a user and client with one (RFC 7009 section 2.1): then another
- * account of ours would be signed out by this one's mistake. */
-static bool may_be_another_account(const struct sign_in *sign_in,
-                                   const struct account_config *account, const char *who)
+ * account of ours would be signed out by this one's mistake, or, where nobody knows whose the token
+ * is, this one. */
+static bool may_be_of_ours(const struct sign_in *sign_in, const struct account_config *account,
+                           const char *who)
 {
     const struct config *config = sign_in->all->config;
     for (size_t i = 0; i < config->account_count; i++) {
         const struct account_config *other = config->accounts[i];
         if (other != account && other->provider_row == account->provider_row &&
-            strcmp(other->client_id, account->client_id) == 0 &&
-            (*who == '\0' || is_somebody_of(other, who)))
+            strcmp(other->client_id, account->client_id) == 0 && is_somebody_of(other, who))
             return true;
     }
-    return false;
+    return *who == '\0';
 }
 
 void sign_in_refuse_token(struct sign_in *sign_in, const struct account_config *account,
@@ -143,8 +142,9 @@ void sign_in_refuse_token(struct sign_in *sign_in, const struct account_config *
     va_start(arguments, format);
     vsnprintf(sign_in->refusal, sizeof(sign_in->refusal), format, arguments);
     va_end(arguments);
-    log_warn(all->parts.log, "%s: somebody else's token was refused", sign_in->account);
-    if (may_be_another_account(sign_in, account, who))
+    log_warn(all->parts.log, "%s: a token was dropped that is not known to be the account's",
+             sign_in->account);
+    if (may_be_of_ours(sign_in, account, who))
         sign_in_end(sign_in, EX_NOPERM, "%s", sign_in->refusal);
     else
         sign_in->revocation = revocation_start(&parts, account, &sign_in->granted.refresh_token,

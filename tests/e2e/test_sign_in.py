@@ -16,8 +16,8 @@ import pytest
 from browser_support import Browser, by_chromium, visit
 from cli_support import BINARY, PATIENCE, accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
-from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed, human,  # noqa: F401
-                             waiting)
+from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed,  # noqa: F401
+                             human, id_token, waiting)
 from waiting import wait_until
 
 # ---- by the browser ----
@@ -84,16 +84,6 @@ def test_device_access_token_is_used(human, ecluse, rig):
     assert login.end()[::2] == (0, "")
     assert_signed_in(ecluse)
     assert list(rig.stats()["token_requests"]) == ["urn:ietf:params:oauth:grant-type:device_code"]
-
-
-def test_no_id_token_is_said(human, ecluse, rig):
-    ecluse.set("provider local", scope="mail")
-    ecluse.start()
-    login = human("alice")
-    assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
-    status, out, err = login.end()
-    assert status == 0 and "alice is signed in" in out
-    assert err == "ecluse: note that the provider does not tell who has signed in\n"
 
 
 def test_a_scope_that_is_not_refreshed(human, ecluse, rig):
@@ -535,7 +525,8 @@ def refusal(error):
     return 400, {"error": error}
 
 
-GOOD = 200, {"access_token": "a1", "token_type": "Bearer", "refresh_token": "r1"}
+GOOD = 200, {"access_token": "a1", "token_type": "Bearer", "refresh_token": "r1",
+             "id_token": id_token(aud="test-client", email=ALICE)}
 
 
 def test_device_waits(place, scripted):

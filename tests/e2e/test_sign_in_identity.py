@@ -1,16 +1,20 @@
 """Whose token a sign-in has brought: only the account's own is kept."""
 
-import base64
-import json
+import re
+import signal
+import socket
 import urllib.parse
 
 import pytest
 
 from browser_support import Browser, Login, visit
+from cli_support import one_line
 from ecluse_support import ALICE, BOB, CAROL
+from processes import children, is_alive
 from scripted_issuer import ScriptedIssuer
 from sign_in_support import (assert_completes, assert_signed_in, changed, human,  # noqa: F401
-                             waiting)
+                             id_token, waiting)
+from waiting import wait_until
 
 REVOKE = "/token/revocation"
 
@@ -111,17 +115,16 @@ def odd(ecluse, rig):
     server.document = {"issuer": server.url, "userinfo_endpoint": f"{server.url}/me"}
     server.say("/.well-known/oauth-authorization-server", server.document)
     server.say("/token", {"access_token": "a-1", "token_type": "Bearer", "refresh_token": "r-1"})
+
+    def give(user):
+        """An access token that is good for that user's mail."""
+        server.say("/token", {"access_token": rig.access_token(user), "token_type": "Bearer",
+                              "refresh_token": "r-1"})
+    server.give = give
     ecluse.set("provider local", issuer=server.url, scope="mail",
                authorization_endpoint=f"{server.url}/auth", token_endpoint=f"{server.url}/token")
     yield server
     server.close()
-
-
-def id_token(**claims):
-    """Without a signature, which nobody looks at: it comes from the token endpoint itself."""
-    def part(value):
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-    return f"{part({})}.{part(claims)}.c2ln"
 
 
 def come_back(ecluse, **fields):
@@ -169,9 +172,9 @@ def test_userinfo_about_somebody_else(ecluse, odd):
 def test_an_issuer_that_cannot_be_asked_stops_nobody(ecluse, odd):
     """Its endpoints are in the configuration; that it has userinfo nobody knows."""
     ecluse.start()
+    odd.give(ALICE)
     del odd.answers["/.well-known/oauth-authorization-server"]
-    status, err = come_back(ecluse)
-    assert status == 0 and "the provider does not tell who has signed in" in err
+    assert come_back(ecluse) == (0, "")
     ecluse.wait_log("cannot be asked for its endpoints")
     assert "/me" not in odd.paths()
 
@@ -192,9 +195,126 @@ def test_the_issuer_in_the_answer(ecluse, odd, demanded, iss, status):
     assert ("/token" in odd.paths()) == (status == 0)
 
 
+# ---- nobody tells: the token has to open the mailbox ----
+
+NOT_TOLD = "the provider does not tell who has signed in, and"
+
+
 @pytest.mark.parametrize("answer", [(403, {}, b""), (200, {}, b"<html>"), (500, {}, b"{}")])
 def test_userinfo_tells_nothing(ecluse, odd, answer):
     ecluse.start()
     odd.answers["/me"] = answer
+    odd.give(CAROL)
     status, err = come_back(ecluse)
-    assert status == 0 and "the provider does not tell who has signed in" in err
+    assert status == 77 and NOT_TOLD in err, err
+    odd.give(ALICE)
+    assert come_back(ecluse) == (0, "")
+
+
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_the_owner_of_the_mailbox(human, ecluse, rig, with_daemon):
+    """By the real server, which gives no id_token for this scope."""
+    ecluse.set("provider local", scope="mail")
+    if with_daemon:
+        ecluse.start()
+    rig.clear()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+    assert rig.refreshes() == ({} if with_daemon else {"ok": 1})
+
+
+@pytest.mark.parametrize("way", [[], ["--device"]])
+def test_somebody_whom_nobody_names(human, ecluse, rig, way):
+    ecluse.set("provider local", scope="mail")
+    ecluse.ready("alice", "bob")
+    rig.clear()
+    login = human("alice", *way)
+    if way:
+        code = login.read_until(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(login.url(), code, BOB)
+    else:
+        assert visit(Browser(rig).sign_in(login.url(), BOB))[0] == 200
+    assert_refused(login, ecluse, f"{NOT_TOLD} the token does not open the mailbox of alice (localhost")
+    assert rig.stats()["other_requests"].get(REVOKE, 0) == 0  # it may be anybody's
+    assert ecluse.try_login("bob").startswith("OK ")
+
+
+def test_a_mailbox_of_somebody_else(human, ecluse, rig):
+    """A user of the mailbox is named, and it is his token that opens it."""
+    ecluse.set("provider local", scope="mail")
+    ecluse.set("account alice", login_hint=BOB, user=BOB)
+    ecluse.start()
+    login = human("alice")
+    assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), BOB))
+
+
+def test_servers_are_asked_in_turn(human, ecluse, rig):
+    """Nobody answers for IMAP; SMTP will do, and if that says no, it is no."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ecluse.set("provider local", scope="mail", imap=f"tls://localhost:{closed.getsockname()[1]}")
+        ecluse.start()
+        login = human("alice")
+        assert visit(Browser(rig).sign_in(login.url(), BOB))[0] == 200
+        status, _, err = login.end()
+        assert status == 77 and NOT_TOLD in err, err
+        login = human("alice")
+        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
+@pytest.mark.parametrize("fault", ["nobody there", "another name", "no such name"])
+def test_no_server_can_be_asked(human, ecluse, rig, fault):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        place = {"nobody there": f"localhost:{closed.getsockname()[1]}",
+                 "another name": f"127.0.0.3:{rig.ports['imaps']}",
+                 "no such name": "mail.invalid:993"}[fault]
+        ecluse.sections["provider local"].pop("pop3")
+        ecluse.sections["provider local"].pop("smtp")
+        ecluse.set("provider local", scope="mail", imap=f"tls://{place}")
+        ecluse.start()
+        ecluse.sign_in("alice")
+        login = human("alice")
+        assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
+        status, _, err = login.end()
+        assert status == 75 and "cannot be tried" in err and err.count("\n") == 1, err
+        assert_signed_in(ecluse)  # as before
+
+
+def test_a_server_that_is_silent_is_left(human, ecluse, rig, upstreams):
+    """Ctrl-C ends the sign-in, and the process that tries the token."""
+    server = upstreams(lambda connection: connection.until_gone())
+    ecluse.sections["provider local"].pop("pop3")
+    ecluse.sections["provider local"].pop("smtp")
+    ecluse.set("provider local", scope="mail", imap=f"tls://localhost:{server.port}")
+    ecluse.start()
+    login = human("alice")
+    assert visit(Browser(rig).sign_in(login.url(), ALICE))[0] == 200
+    trial = wait_until(lambda: trials(ecluse), "the process of the trial")
+    wait_until(lambda: filters(trial[0]) > filters(ecluse.daemon.pid), "its confinement")
+    login.process.send_signal(signal.SIGINT)
+    login.end()
+    wait_until(lambda: not any(map(is_alive, trial)), "its end")
+
+
+def filters(pid):
+    """Of system calls, each of which comes on top of what a process inherits."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"Seccomp_filters:\s*(\d+)", file.read())[1])
+
+
+def trials(ecluse):
+    """Processes that try a token; nothing of it is in what everybody can see of them."""
+    found = []
+    for pid in children(ecluse.daemon.pid):
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if file.read() == b"ecluse\0try\0":
+                found.append(pid)
+    return found
+
+
+def test_try_is_of_no_use_by_hand(ecluse):
+    for text in (b"", b"{", b"[]\n", b"{}\n{}\n"):
+        one_line(ecluse.ecluse("try", stdin=text), 64, "try: ")
+    assert ecluse.ecluse("try", stdin=b"{}\n").out.startswith("unknown ")
+    assert "try" not in ecluse.ecluse("help").out

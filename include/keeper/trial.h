@@ -1,0 +1,49 @@
+/*
+ * Does this access token open the account's own mailbox? Asked of the account's mail servers, IMAP
+ * before SMTP before POP3, by a login that does nothing else.
+ *
+ * The keeper never sees a byte of mail: a process of its own, a fresh exec of this binary
+ * (`ecluse try`), gets the one token and the names of the servers on its input, parses whatever
+ * they say, and answers yes, no or unknown, with a text. It lives as long as that takes,
+ * TRIAL_SECONDS at most.
+ */
+#ifndef ECLUSE_KEEPER_TRIAL_H
+#define ECLUSE_KEEPER_TRIAL_H
+
+#include "conf/config.h"
+#include "net/loop.h"
+
+#define TRIAL_SECONDS  120
+#define TRIAL_TEXT_MAX 300u /* with its NUL */
+
+enum trial_verdict {
+    TRIAL_YES,    /* a server has let it in */
+    TRIAL_NO,     /* every server that could be asked has refused it, and there was one */
+    TRIAL_UNKNOWN /* none could be asked */
+};
+
+struct trial;
+
+/* `on_done` is called exactly once unless cancelled, never from within. The text says why not:
+ * printable, and never the token. All else is borrowed during the call. */
+struct trial *trial_start(struct loop *loop, const struct config *config,
+                          const struct account_config *account, const struct secret *token,
+                          void (*on_done)(void *owner, enum trial_verdict verdict,
+                                          const char *text),
+                          void *owner);
+/* Kills the process; the loop lives on until it is gone, which is at once. */
+void trial_cancel(struct trial *trial);
+
+/* ---- what the two processes say to each other, as text ---- */
+
+/* What the process reads: JSON in one line, for as long as it takes a secret. */
+void trial_write_request(const struct config *config, const struct account_config *account,
+                         const struct secret *token, struct secret *request_out);
+#define TRIAL_REQUEST_MAX (64ul * 1024)
+
+/* What it writes: a word for the verdict, a blank, the text, a line end. */
+const char *trial_verdict_word(enum trial_verdict verdict);
+/* Anything else is TRIAL_UNKNOWN, with a text of its own. */
+enum trial_verdict trial_read_answer(struct slice answer, char text_out[TRIAL_TEXT_MAX]);
+
+#endif
