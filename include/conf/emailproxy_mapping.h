@@ -45,6 +45,7 @@ void mapping_put(struct mapping *mapping, struct draft_section *section, const c
 /* The same with the value and line of a pair; NULL puts nothing. */
 void mapping_put_pair(struct mapping *mapping, struct draft_section *section, const char *key,
                       const struct emailproxy_pair *pair);
+/* The section's own, or what it inherits; NULL. */
 const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
                                            const struct emailproxy_section *section,
                                            const char *key);

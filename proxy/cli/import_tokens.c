@@ -174,11 +174,20 @@ static int grant(const struct arguments *arguments, const char *account,
     return exit_code;
 }
 
+static bool needs_user(const struct account_config *account)
+{
+    return account->flow != FLOW_CLIENT_CREDENTIALS && account->flow != FLOW_SERVICE_ACCOUNT;
+}
+
 static int hand_over_one(const struct import_tokens *tokens, size_t index,
                          const struct arguments *arguments, const struct account_config *account)
 {
     const struct import_token *token = &tokens->items[index];
     const char *name = account->name;
+    if (!token->is_opened && !needs_user(account)) {
+        print_line("%s: needs no sign-in, but a password: ecluse grant %s --name N", name, name);
+        return EX_OK;
+    }
     if (!token->is_opened) {
         print_line("%s: no token of it was opened; ecluse login %s, then ecluse grant %s --name N",
                    name, name, name);

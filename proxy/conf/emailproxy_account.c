@@ -423,18 +423,33 @@ static bool is_left_out(struct mapping *mapping, const struct emailproxy_section
     return other != NULL || (section->name[0] == '@' && !mapping->has_catch_all);
 }
 
-/* There, everybody of a domain signs in for himself by one section; here, each has one. */
-static bool refuses_catch_all(struct mapping *mapping, const struct emailproxy_section *section,
-                              const char *flow)
+/* Nothing but what the program writes for somebody whom a catch-all section serves. */
+static bool is_cache(const struct emailproxy_section *section)
 {
-    bool is_refused = section->name[0] == '@' && strcmp(flow, "client_credentials") != 0 &&
-                      strcmp(flow, "service_account") != 0;
+    static const char *const keys[] = {
+        "token_salt",    "token_iterations",        "access_token", "access_token_expiry",
+        "refresh_token", "client_secret_encrypted", "last_activity"};
+    size_t known = 0;
 
-    if (is_refused)
-        problems_add(mapping->draft->problems, section->line,
-                     "a catch-all account needs oauth2_flow = client_credentials or "
-                     "service_account; where users sign in, give each address a section");
-    return is_refused;
+    for (size_t i = 0; i < section->count; i++)
+        for (size_t j = 0; j < LENGTH_OF(keys); j++)
+            known += strcmp(section->pairs[i].key, keys[j]) == 0;
+    return known == section->count;
+}
+
+/* Where nobody signs in, a catch-all section serves all, whatever was written for one of them.
+ * Where everybody signs in for himself, those who have a section become accounts. */
+static bool is_served_otherwise(struct mapping *mapping, const struct emailproxy_section *section,
+                                const char *flow)
+{
+    bool is_catch_all = section->name[0] == '@';
+    bool signs_in = strcmp(flow, "client_credentials") != 0 && strcmp(flow, "service_account") != 0;
+
+    if (is_catch_all && signs_in)
+        problems_warn(mapping->draft->problems, section->line,
+                      "a catch-all account in which users sign in serves those alone that have a "
+                      "section; give the others one each");
+    return is_catch_all ? signs_in : mapping->has_catch_all && !signs_in && is_cache(section);
 }
 
 void mapping_account(struct mapping *mapping, const struct emailproxy_section *section)
@@ -446,7 +461,7 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
     if (is_left_out(mapping, section))
         return;
     const char *flow = flow_of(mapping, section);
-    if (flow == NULL || refuses_catch_all(mapping, section, flow))
+    if (flow == NULL || is_served_otherwise(mapping, section, flow))
         return;
     struct mapping_upstream upstream = {
         .token_url = token == NULL ? "" : token->value,

@@ -3,7 +3,7 @@
  * into the draft with the line that it came from, so that the checks report that line.
  *
  * Failures are problems of the draft: a server without address or port, an account without a flow
- * that we know, a value that the options of ours do not take, a catch-all that is in use. What is
+ * that we know, a value that the options of ours do not take. What is
  * merely different is a warning.
  */
 #include "conf/emailproxy_map.h"
@@ -46,11 +46,48 @@ void mapping_put_pair(struct mapping *mapping, struct draft_section *section, co
         mapping_put(mapping, section, key, pair->value, pair->line);
 }
 
+/* What a token is, is nobody else's. */
+static bool is_of_one_alone(const char *key)
+{
+    static const char *const keys[] = {"access_token", "access_token_expiry", "refresh_token",
+                                       "last_activity"};
+
+    for (size_t i = 0; i < LENGTH_OF(keys); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+/* With catch-all accounts, [alice@mail.test] has what it lacks from [@mail.test], then from [@]. */
+static const struct emailproxy_pair *find_inherited(const struct mapping *mapping,
+                                                    const struct emailproxy_section *section,
+                                                    const char *key)
+{
+    const char *domain = strrchr(section->name, '@');
+    const char *const parents[] = {domain, "@"};
+
+    for (size_t i = 0; i < LENGTH_OF(parents); i++)
+        for (size_t j = 0; j < mapping->file->count; j++) {
+            const struct emailproxy_section *parent = &mapping->file->sections[j];
+            const struct emailproxy_pair *pair =
+                parent != section && strcmp(parent->name, parents[i]) == 0
+                    ? emailproxy_find(mapping->file, parent, key)
+                    : NULL;
+            if (pair != NULL)
+                return pair;
+        }
+    return NULL;
+}
+
 const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
                                            const struct emailproxy_section *section,
                                            const char *key)
 {
-    return emailproxy_find(mapping->file, section, key);
+    const struct emailproxy_pair *pair = emailproxy_find(mapping->file, section, key);
+    bool inherits =
+        mapping->has_catch_all && strchr(section->name, '@') != NULL && !is_of_one_alone(key);
+
+    return pair != NULL || !inherits ? pair : find_inherited(mapping, section, key);
 }
 
 bool mapping_flag(const struct mapping *mapping, const struct emailproxy_section *section,

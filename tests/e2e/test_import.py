@@ -321,3 +321,49 @@ def test_many_first_logins_at_once(stranger, rig):
         replies = list(pool.map(lambda _: stranger.try_login("alice", PASSWORD), range(8)))
     assert [reply[:3] for reply in replies] == ["OK "] * 8
     assert rig.refreshes() == {"ok": 1}
+
+
+# ---- catch-all accounts ----
+
+EVERYBODY = {"emailproxy": {"allow_catch_all_accounts": "True"}}
+
+
+def everybody(rig):
+    """Of a domain, by the client's own token, which opens alice's mailbox."""
+    known = rig.state["clients"]["service"]
+    return {"@example.test": {
+        "oauth2_flow": "client_credentials", "token_url": rig.state["endpoints"]["token"],
+        "oauth2_scope": "mail", "client_id": known["client_id"],
+        "client_secret": known["client_secret"]}}
+
+
+def test_a_catch_all_that_needs_nobody(stranger, rig):
+    cache = {name: value for name, value in account(rig, ALICE, "unused")[ALICE].items()
+             if name in ("token_salt", "token_iterations", "access_token", "refresh_token")}
+    stranger.use(EVERYBODY, everybody(rig), {ALICE: cache}).start()
+    assert [row["address"] for row in stranger.accounts().values()] == ["*@example.test"]
+    assert stranger.try_login("alice", PASSWORD).startswith(WRONG)  # a grant is needed
+    stranger.passwords["alice"] = stranger.grant("example.test")
+    assert stranger.session("alice").select("INBOX")[0] == "OK"
+
+
+def test_a_catch_all_that_is_taken_over(heir, rig):
+    result = heir.take(heir.theirs(EVERYBODY, everybody(rig)), password=None)
+    assert result.status == 0, result
+    assert "example.test: needs no sign-in, but a password: ecluse grant example.test" in result.out
+    heir.start()
+    heir.passwords["alice"] = heir.grant("example.test")
+    assert heir.session("alice").select("INBOX")[0] == "OK"
+
+
+def test_those_whom_a_catch_all_has_served(heir, rig):
+    """Each has signed in by its one section; what they have besides is the token alone."""
+    general = {"@example.test": account(rig, ALICE)[ALICE]}
+    cached = {ALICE: {name: value for name, value in
+                      account(rig, ALICE, heir.token_of(ALICE))[ALICE].items()
+                      if name not in general["@example.test"]}}
+    result = heir.take(heir.theirs(EVERYBODY, general, cached))
+    assert result.status == 0 and "serves those alone that have a section" in result.err, result
+    heir.start()
+    assert heir.read_mail("alice")
+    assert heir.accounts()["alice"]["signed_in"] == "in"

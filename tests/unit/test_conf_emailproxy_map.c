@@ -376,6 +376,61 @@ static void test_catch_all(void **state)
     mapped_free(&mapped);
 }
 
+/* What that program writes for one whom a catch-all section serves. */
+#define CACHE                                                                                      \
+    "token_salt = AAECAwQFBgcICQoLDA0ODw==\ntoken_iterations = 1200000\naccess_token = gAAAA\n"    \
+    "access_token_expiry = 1700000000\nrefresh_token = gAAAB\nlast_activity = 1700000000\n"
+
+static void test_catch_all_has_served_some(void **state)
+{
+    struct mapped mapped =
+        map(SERVER CATCH_ALL "[a@mail.test]\n" CACHE "[@mail.test]\n" URLS
+                             "client_id = x\n[b@mail.test]\n" CACHE "client_id = of-b\n");
+
+    (void)state;
+    assert_int_equal(mapped.status, 0);
+    assert_int_equal(mapped.problems.count, 1);
+    assert_int_equal(mapped.config->account_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct account_config *account = mapped.config->accounts[i];
+        assert_string_equal(account->address, i == 0 ? "a@mail.test" : "b@mail.test");
+        assert_string_equal(account->client_id, i == 0 ? "x" : "of-b");
+        assert_string_equal(account->sealed.token, "gAAAB");
+    }
+    mapped_free(&mapped);
+}
+
+static void test_catch_all_needs_nobody(void **state)
+{
+    struct mapped mapped = map(SERVER CATCH_ALL "[@mail.test]\n" BY_CLIENT "[a@mail.test]\n" CACHE
+                                                "[b@mail.test]\nclient_id = of-b\n");
+
+    (void)state;
+    assert_int_equal(mapped.status, 0);
+    assert_int_equal(mapped.problems.count, 0);
+    assert_int_equal(mapped.config->account_count, 2);
+    assert_string_equal(mapped.config->accounts[0]->address, "*@mail.test");
+    assert_string_equal(mapped.config->accounts[1]->address, "b@mail.test");
+    assert_string_equal(mapped.config->accounts[1]->client_id, "of-b");
+    assert_int_equal(mapped.config->accounts[1]->flow, FLOW_CLIENT_CREDENTIALS);
+    mapped_free(&mapped);
+}
+
+/* Its own token is nobody else's, and without allow_catch_all_accounts nothing is inherited. */
+static void test_what_is_not_inherited(void **state)
+{
+    struct mapped mapped =
+        map(SERVER CATCH_ALL "[@mail.test]\n" URLS "client_id = x\n" CACHE "[a@mail.test]\n" URLS);
+
+    (void)state;
+    assert_int_equal(mapped.status, 0);
+    assert_null(only_account(&mapped)->sealed.token);
+    mapped_free(&mapped);
+    mapped = map(SERVER "[@mail.test]\n" URLS "client_id = x\n[a@mail.test]\n" URLS);
+    assert_int_equal(mapped.status, ERR_CONFIG);
+    mapped_free(&mapped);
+}
+
 static void test_catch_all_beside_ours(void **state)
 {
     struct reading ours = conf_read(FINE "[account d]\naddress = *@mail.test\nprovider = p\n"
@@ -436,10 +491,6 @@ static void test_errors(void **state)
         {WHOLE "refresh_token = g\ntoken_salt = A\ntoken_iterations = x\n", 12,
          "token_iterations must be a number"},
         {WHOLE "oauth2_resource = r\n", 10, "oauth2_resource is not supported"},
-        {WHOLE "[emailproxy]\nallow_catch_all_accounts = yes\n[@x.test]\n" URLS, 12,
-         "a catch-all account needs oauth2_flow = client_credentials"},
-        {WHOLE "[emailproxy]\nallow_catch_all_accounts = yes\n[@]\n" URLS "oauth2_flow = device\n",
-         12, "a catch-all account needs oauth2_flow = client_credentials"},
         {WHOLE "[emailproxy]\nuse_login_password_as_client_credentials_secret = 1\n", 11,
          "is not supported by this version; give the account its client_secret"},
     };
@@ -470,6 +521,8 @@ static void test_warnings(void **state)
         {WHOLE "[emailproxy]\nencrypt_client_secret_on_first_use = True\n", 11,
          "nothing is written into this file"},
         {WHOLE "[@x.test]\n" URLS, 10, "of no use without allow_catch_all_accounts"},
+        {WHOLE CATCH_ALL "[@x.test]\n" URLS, 12, "serves those alone that have a section"},
+        {WHOLE CATCH_ALL "[@]\n" URLS "oauth2_flow = device\n", 12, "give the others one each"},
         {"[IMAP-2993]\nserver_address = imap.other.test\nserver_port = 993\n"
          "local_address = ::1\n" SERVER
          "[POP-1995]\nserver_address = pop.mail.test\nserver_port = 995\nlocal_address = ::1\n"
@@ -497,6 +550,9 @@ int main(void)
         cmocka_unit_test(test_beside_ours),
         cmocka_unit_test(test_one_account),
         cmocka_unit_test(test_catch_all),
+        cmocka_unit_test(test_catch_all_has_served_some),
+        cmocka_unit_test(test_catch_all_needs_nobody),
+        cmocka_unit_test(test_what_is_not_inherited),
         cmocka_unit_test(test_catch_all_beside_ours),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_warnings),
