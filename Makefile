@@ -6,10 +6,10 @@ OUT     := $(BUILD)/$(MODE)
 CC      ?= gcc
 PREFIX  ?= /usr/local
 
-LIBRARIES := libuv openssl libcurl jansson sqlite3 libsasl2 libmicrohttpd libqrencode libseccomp
+LIBRARIES := libuv openssl libcurl jansson sqlite3 libsasl2 libmicrohttpd libqrencode libseccomp expat
 CPPFLAGS  += -Iinclude -I$(OUT)/include -D_GNU_SOURCE -DECLUSE_VERSION='"$(VERSION)"' \
              -DSASL_PLUGIN_FOLDER='"$(SASL_PLUGINS)"' $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
-LDLIBS    += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -linih
+LDLIBS    += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -linih -lresolv
 VERSION   := 0.1.0
 SASL_PLUGINS ?= $(shell pkg-config --variable=libdir libsasl2 2>/dev/null)/sasl2
 
@@ -92,7 +92,7 @@ $(OUT)/net.a: $(call object,$(NET_SOURCES) $(UPPER_SOURCES))
 $(OUT)/testlib.a: $(call object,$(TEST_LIB))
 	rm -f $@ && ar rcs $@ $^
 
-PURE_LIBRARIES := -lsasl2 -lcrypto -ljansson -linih
+PURE_LIBRARIES := -lsasl2 -lcrypto -ljansson -linih -lexpat
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(OUT)/testlib.a $(OUT)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PURE_LIBRARIES) -lcmocka
