@@ -24,7 +24,8 @@ struct fetch_request {
     const char *ca_file; /* path of a bundle */
     /* moved from; application/x-www-form-urlencoded. NULL: a GET */
     struct secret *body;
-    bool body_is_json; /* application/json instead */
+    bool body_is_json;  /* application/json instead */
+    const char *accept; /* NULL: application/json */
     /* moved from; value of the Authorization header; NULL or not set: none */
     struct secret *authorization;
     unsigned timeout_seconds; /* for all of it; 0: FETCH_TIMEOUT_SECONDS */

@@ -26,6 +26,7 @@
 #define BUNDLE_KEPT_SECONDS 60 /* a bundle that was read; it may change under a running process */
 #define RETRY_AFTER_MAX     (24l * 60 * 60)
 #define AUTHORIZATION_MAX   (16ul * 1024)
+#define ACCEPT_MAX          80
 
 struct fetcher {
     struct fetch_multi *multi;
@@ -241,7 +242,10 @@ static void add_header(struct fetch *fetch, const char *header)
 static bool set_headers(struct fetch *fetch, const struct fetch_request *request)
 {
     const struct secret *authorization = request->authorization;
-    add_header(fetch, "Accept: application/json");
+    char accept[ACCEPT_MAX];
+    snprintf(accept, sizeof(accept), "Accept: %s",
+             request->accept == NULL ? "application/json" : request->accept);
+    add_header(fetch, accept);
     add_header(fetch, "Expect:");
     if (request->body_is_json)
         add_header(fetch, "Content-Type: application/json");
