@@ -34,6 +34,8 @@ MUST_CHECK int ask_open(const struct arguments *arguments, struct conversation *
 /* `patience` in milliseconds for an answer that takes long; 0: the usual one. */
 MUST_CHECK int ask_say(struct conversation *conversation, const char *command, json_t *request,
                        int patience, json_t **answer_out);
+/* True when a daemon is talked to. */
+bool ask_is_daemon(const struct conversation *conversation);
 void ask_close(struct conversation *conversation);
 
 /* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close, unless NULL was

@@ -33,6 +33,7 @@ struct subcommand {
 
 extern const struct subcommand subcommand_accounts;
 extern const struct subcommand subcommand_audit;
+extern const struct subcommand subcommand_add;
 extern const struct subcommand subcommand_cert;
 extern const struct subcommand subcommand_check;
 extern const struct subcommand subcommand_gate;

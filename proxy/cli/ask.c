@@ -197,6 +197,11 @@ int ask_say(struct conversation *conversation, const char *command, json_t *requ
     return exit_code;
 }
 
+bool ask_is_daemon(const struct conversation *conversation)
+{
+    return conversation->runtime_dir != NULL;
+}
+
 void ask_close(struct conversation *conversation)
 {
     if (conversation->keeper != NULL) {

@@ -12,7 +12,7 @@
 
 #define PROGRAM "xdg-open"
 
-static bool has_display(void)
+bool browser_has_display(void)
 {
     const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
     return (x11 != NULL && *x11 != '\0') || (wayland != NULL && *wayland != '\0');
@@ -55,5 +55,5 @@ static bool start(const char *url)
 
 bool browser_open(const char *url)
 {
-    return has_display() && strncmp(url, "https://", 8) == 0 && start(url);
+    return browser_has_display() && strncmp(url, "https://", 8) == 0 && start(url);
 }

@@ -31,14 +31,21 @@ static char *join(const char *path, const char *suffix)
     return joined;
 }
 
-/* The folder of the file alone; what it stands in has to be there. */
+/* The folder of the file, and the one that it stands in: ~/.config/ecluse. */
 static void make_folder(const char *file)
 {
-    const char *slash = strrchr(file, '/');
-    if (slash == NULL || slash == file)
-        return;
-    char *folder = mem_copy_bytes_as_string(file, (size_t)(slash - file));
-    (void)mkdir(folder, 0700);
+    char *folder = mem_copy_string(file);
+    char *last = strrchr(folder, '/');
+    if (last != NULL && last != folder) {
+        *last = '\0';
+        char *above = strrchr(folder, '/');
+        if (mkdir(folder, 0700) != 0 && errno == ENOENT && above != NULL && above != folder) {
+            *above = '\0';
+            (void)mkdir(folder, 0700);
+            *above = '/';
+            (void)mkdir(folder, 0700);
+        }
+    }
     mem_free(folder);
 }
 

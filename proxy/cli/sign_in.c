@@ -27,6 +27,7 @@ struct human {
     struct conversation *conversation;
     const char *account;
     json_t *offer;
+    sign_in_say *say;
 };
 
 static json_t *request_of(const struct human *human)
@@ -49,7 +50,7 @@ static int wait_for_end(const struct human *human, const char *redirect)
     if (exit_code == EX_OK && *ask_text(answer, "note") != '\0')
         print_note("note that %s", ask_text(answer, "note"));
     if (exit_code == EX_OK)
-        print_line("%s is signed in; its access token is good until %s", human->account,
+        human->say("%s is signed in; its access token is good until %s", human->account,
                    print_time(ask_number(answer, "expires"), expires));
     json_decref(answer);
     return exit_code;
@@ -57,35 +58,42 @@ static int wait_for_end(const struct human *human, const char *redirect)
 
 /* ---- the three ways ---- */
 
-static void say_where(const char *lead, const char *url)
+static void say_where(const struct human *human, const char *lead, const char *url)
 {
-    print_line("%s", lead);
-    print_line("%s", "");
-    print_line("  %s", url);
-    print_line("%s", "");
+    human->say("%s", lead);
+    human->say("%s", "");
+    human->say("  %s", url);
+    human->say("%s", "");
+}
+
+static void say_how_long(const struct human *human)
+{
+    human->say("Waiting for the sign-in, for %lld minutes at most.",
+               (long long)(ask_number(human->offer, "expires_in") / 60));
 }
 
 static int by_browser(const struct human *human)
 {
     const char *url = ask_text(human->offer, "url");
     bool is_open = browser_open(url);
-    say_where(is_open ? "The browser shows the provider's page. If it does not, open this address:"
+    say_where(human,
+              is_open ? "The browser shows the provider's page. If it does not, open this address:"
                       : "Open this address in a browser on this machine to sign in:",
               url);
-    print_line("Waiting for the sign-in, for %lld minutes at most.",
-               (long long)(ask_number(human->offer, "expires_in") / 60));
+    say_how_long(human);
     return print_flush() ? wait_for_end(human, NULL) : EX_IOERR;
 }
 
 static int by_code(const struct human *human)
 {
-    say_where("Open this address in a browser on any machine:", ask_text(human->offer, "url"));
-    print_line("and type this code: %s", ask_text(human->offer, "user_code"));
-    print_line("%s", "");
+    say_where(human,
+              "Open this address in a browser on any machine:", ask_text(human->offer, "url"));
+    human->say("and type this code: %s", ask_text(human->offer, "user_code"));
+    human->say("%s", "");
     const char *complete = ask_text(human->offer, "complete_url");
-    qr_print(*complete != '\0' ? complete : ask_text(human->offer, "url"));
-    print_line("Waiting for the sign-in, for %lld minutes at most.",
-               (long long)(ask_number(human->offer, "expires_in") / 60));
+    if (!human->arguments->json)
+        qr_print(*complete != '\0' ? complete : ask_text(human->offer, "url"));
+    say_how_long(human);
     return print_flush() ? wait_for_end(human, NULL) : EX_IOERR;
 }
 
@@ -106,9 +114,9 @@ static bool read_pasted(char line[PASTED_MAX])
 static int by_paste(const struct human *human)
 {
     char line[PASTED_MAX];
-    say_where("Open this address in a browser on any machine and sign in:",
+    say_where(human, "Open this address in a browser on any machine and sign in:",
               ask_text(human->offer, "url"));
-    print_line("The page at the end cannot be shown. Copy its address from the browser, and paste "
+    human->say("The page at the end cannot be shown. Copy its address from the browser, and paste "
                "it here.");
     int exit_code = print_flush() ? EX_DATAERR : EX_IOERR;
     while (exit_code == EX_DATAERR && read_pasted(line))
@@ -138,14 +146,23 @@ static int go(struct human *human, const char *way)
     return way != NULL && strcmp(way, "paste") == 0 ? by_paste(human) : by_browser(human);
 }
 
+int sign_in_within(struct conversation *conversation, const struct arguments *arguments,
+                   const char *account, const char *way, sign_in_say *say)
+{
+    struct human human = {
+        .arguments = arguments, .conversation = conversation, .account = account, .say = say};
+    int exit_code = go(&human, way);
+    json_decref(human.offer);
+    return exit_code;
+}
+
 int sign_in_as_human(const struct arguments *arguments, const char *way)
 {
-    struct human human = {.arguments = arguments, .account = arguments->operands[0]};
-    int exit_code = ask_open(arguments, &human.conversation);
+    struct conversation *conversation = NULL;
+    int exit_code = ask_open(arguments, &conversation);
     if (exit_code != EX_OK)
         return exit_code;
-    exit_code = go(&human, way);
-    json_decref(human.offer);
-    ask_close(human.conversation);
+    exit_code = sign_in_within(conversation, arguments, arguments->operands[0], way, print_line);
+    ask_close(conversation);
     return exit_code;
 }

@@ -5,6 +5,7 @@
 static const struct subcommand *const subcommands[] = {
     &subcommand_run,
     &subcommand_check,
+    &subcommand_add,
     &subcommand_providers,
     &subcommand_login,
     &subcommand_logout,
@@ -28,7 +29,7 @@ static const struct subcommand *const subcommands[] = {
     NULL,
 };
 
-static const char *const absent_names[] = {"add", "sessions", "doctor"};
+static const char *const absent_names[] = {"sessions", "doctor"};
 
 const struct subcommand *const *subcommand_table(void)
 {

@@ -11,9 +11,8 @@
 
 #include "conf/address.h"
 #include "conf/emailproxy_mapping.h"
+#include "conf/label.h"
 #include "conf/problem.h"
-
-#define LABEL_MAXIMUM 32
 
 /* ---- which server is whose ---- */
 
@@ -205,7 +204,7 @@ static bool provider_is_taken(const struct mapping *mapping, const char *label)
 /* A name that no row of the provider table has. */
 static struct draft_section *add_provider(struct mapping *mapping, int line)
 {
-    char label[LABEL_MAXIMUM + 1] = "emailproxy";
+    char label[SECTION_LABEL_MAXIMUM + 1] = "emailproxy";
 
     for (unsigned i = 2; provider_is_taken(mapping, label); i++)
         (void)snprintf(label, sizeof(label), "emailproxy-%u", i);
@@ -245,34 +244,13 @@ static const char *put_provider(struct mapping *mapping, const struct emailproxy
 
 /* ---- the label ---- */
 
-static bool label_is_taken(const struct mapping *mapping, const char *label)
+static bool label_is_taken(const void *owner, const char *label)
 {
+    const struct mapping *mapping = owner;
     const struct config *beside = mapping->choice->beside;
 
     return draft_find_section(mapping->draft, SECTION_ACCOUNT, label) != NULL ||
            (beside != NULL && config_account(beside, label) != NULL);
-}
-
-/* "alice" of alice@mail.test; "alice-2" when there is one. "mail.test" of @mail.test. */
-static void make_label(const struct mapping *mapping, const char *address,
-                       char label_out[LABEL_MAXIMUM + 1])
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
-    char base[LABEL_MAXIMUM - 5];
-    size_t size = 0;
-
-    if (address[0] == '@')
-        address++;
-    for (; size < sizeof(base) - 1 && address[size] != '\0' && address[size] != '@'; size++)
-        base[size] = address[size];
-    base[size] = '\0';
-    text_to_lower(base);
-    for (char *letter = base; *letter != '\0'; letter++)
-        if (strchr(allowed, *letter) == NULL)
-            *letter = '-';
-    (void)snprintf(label_out, LABEL_MAXIMUM + 1, "%s", size == 0 ? "account" : base);
-    for (unsigned i = 2; label_is_taken(mapping, label_out); i++)
-        (void)snprintf(label_out, LABEL_MAXIMUM + 1, "%s-%u", size == 0 ? "account" : base, i);
 }
 
 /* ---- the account ---- */
@@ -456,7 +434,7 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
 {
     const struct emailproxy_pair *token = mapping_find(mapping, section, "token_url");
     const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
-    char label[LABEL_MAXIMUM + 1];
+    char label[SECTION_LABEL_MAXIMUM + 1];
 
     if (is_left_out(mapping, section))
         return;
@@ -471,6 +449,6 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
     };
     for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
         upstream.servers[protocol] = choose_server(mapping, protocol, section, upstream.token_url);
-    make_label(mapping, section->name, label);
+    label_make(section->name, label_is_taken, mapping, label);
     put_account(mapping, section, flow, label, put_provider(mapping, section, &upstream));
 }

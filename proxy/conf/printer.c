@@ -92,6 +92,18 @@ static int print_value(const struct printer *printer, const struct option *optio
     return status == 0 ? buf_append_string(printer->out, "\n") : status;
 }
 
+/* As it would be without a line. That of a flow is the provider's. */
+static const char *initial_of(const struct option *option, enum section_kind kind,
+                              const void *target)
+{
+    const struct account_config *account = target;
+
+    if (kind != SECTION_ACCOUNT || strcmp(option->key, "flow") != 0 ||
+        account->provider_row == NULL)
+        return option->initial;
+    return option->choices[account->provider_row->flow];
+}
+
 static int print_section(const struct printer *printer, enum section_kind kind, const char *label,
                          const void *target)
 {
@@ -106,7 +118,8 @@ static int print_section(const struct printer *printer, enum section_kind kind, 
         status = value_text(option, target, &text);
         /* "protocol" always stands there: a listener without it reads as half a one. */
         if (status == 0 && buf_size(&text) > 0 &&
-            (!slice_is(buf_bytes(&text), option->initial) || strcmp(option->key, "protocol") == 0))
+            (!slice_is(buf_bytes(&text), initial_of(option, kind, target)) ||
+             strcmp(option->key, "protocol") == 0))
             status = print_value(printer, option, buf_bytes(&text), table->section, label);
     }
     buf_fini(&text);

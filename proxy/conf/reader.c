@@ -16,10 +16,10 @@
 #include <ini.h>
 #include <string.h>
 
+#include "conf/label.h"
 #include "conf/problem.h"
 #include "conf/value.h"
 
-#define LABEL_MAXIMUM   32
 #define HEADING_MAXIMUM 48 /* inih keeps 49 octets and cuts what is longer without a word */
 #define SHOWN           64
 
@@ -113,13 +113,6 @@ static bool read_line(struct reader *reader)
 
 /* ---- headings ---- */
 
-static bool label_is_valid(const char *label)
-{
-    size_t length = strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789._-");
-
-    return length > 0 && length <= LABEL_MAXIMUM && label[length] == '\0';
-}
-
 static void refuse_unknown_section(struct reader *reader, const char *word)
 {
     enum section_kind nearest = section_kind_nearest(word);
@@ -163,7 +156,7 @@ static struct draft_section *begin_named(struct reader *reader, enum section_kin
     if (!label_is_valid(label)) {
         problems_add(problems_of(reader), reader->line,
                      "[%s NAME] needs a name of 1 to %d characters: a-z 0-9 . _ -", word,
-                     LABEL_MAXIMUM);
+                     SECTION_LABEL_MAXIMUM);
         return NULL;
     }
     if (reader->is_below)
