@@ -299,7 +299,8 @@ static int ask_for_client(struct add *add)
 static int find_client(struct add *add)
 {
     const char *given = add_flag(add, "--client-id");
-    if (given == NULL && add->registers) {
+    /* Who registers (auth/oauth_registration.h) has no device flow. */
+    if (given == NULL && add->registers && add->flow != FLOW_DEVICE) {
         add_tell("The provider registers programs by itself: no client_id is needed.");
         return EX_OK;
     }

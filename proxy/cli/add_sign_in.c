@@ -35,7 +35,7 @@ static const char *choose_way(const struct add *add)
         return "device";
     if (browser_has_display())
         return "browser";
-    if (add->has_device)
+    if (add->has_device && add->client_id != NULL)
         return "device";
     return prompt_is_possible() ? "paste" : "browser";
 }
