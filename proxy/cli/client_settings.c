@@ -26,8 +26,8 @@ static int rank_of(const struct listener_config *listener, const struct listen_a
     if (address->path != NULL)
         return 0;
     bool is_ipv4 = strchr(address->host, ':') == NULL;
-    return 1 + 4 * (listener->tls != TLS_MODE_OFF) + 2 * !listen_address_is_local(address) +
-           !is_ipv4;
+    bool is_here = listen_address_is_local(address) || host_to_type(address) != address->host;
+    return 1 + 4 * (listener->tls != TLS_MODE_OFF) + 2 * !is_here + !is_ipv4;
 }
 
 static bool serves(const struct listener_config *listener, enum protocol protocol,

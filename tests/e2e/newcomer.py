@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import os
 import pathlib
-import re
 import select
 import signal
 import socket
@@ -153,18 +152,3 @@ class Newcomer:
             self.daemon.send_signal(signal.SIGTERM)
             assert self.daemon.wait(PATIENCE) == 0, self.log()
 
-
-class Settings:
-    """What `ecluse add` prints at its end."""
-
-    def __init__(self, text):
-        self.text = text
-        self.ports = {protocol.lower(): int(port) for protocol, port in
-                      re.findall(r"^(IMAP|POP3|SMTP) +127\.0\.0\.1 port (\d+), no encryption$",
-                                 text, re.M)}
-        self.user = re.search(r"^user +(\S+)$", text, re.M)[1]
-        self.password = re.search(r"^password +([a-z0-9]{26})$", text, re.M)[1]
-
-    def section(self, program):
-        """What stands below its line, as somebody pastes it."""
-        return re.search(rf"^# {program}.*\n((?:.|\n)*?)(?=\n# |\Z)", self.text, re.M)[1]

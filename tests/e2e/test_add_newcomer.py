@@ -10,13 +10,12 @@ import threading
 
 import pytest
 
+from add_support import SCOPE, Settings
 from browser_support import Browser, visit
 from ecluse_support import ALICE
-from newcomer import NameServer, Newcomer, Settings, usual_ports
+from newcomer import NameServer, Newcomer, usual_ports
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace and port 53")
-
-SCOPE = "openid email mail"
 
 
 @pytest.fixture

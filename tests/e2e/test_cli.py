@@ -19,10 +19,10 @@ import pytest
 from cli_support import (BINARY, PASSWORD, PATIENCE, accounts, endpoint, grant, grants, login,
                          one_line, place, rotating)  # noqa: F401 (fixtures)
 
-COMMANDS = ["run", "check", "providers", "login", "logout", "accounts", "grant", "grants",
+COMMANDS = ["run", "check", "add", "providers", "login", "logout", "accounts", "grant", "grants",
             "revoke", "token", "import", "status", "cert", "vault", "reload", "stop", "version",
             "help"]
-ABSENT = ["add", "sessions", "audit", "doctor"]
+ABSENT = ["sessions", "audit", "doctor"]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
 
