@@ -12,5 +12,7 @@
  * octet for octet. 0, or the exit code after it was said what is wrong; then nothing was changed.
  */
 MUST_CHECK int configuration_append(const char *file, struct slice sections);
+/* For who has questions first: 0, or 73 after it was said that the file could not be written. */
+MUST_CHECK int configuration_can_append(const char *file);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "auth/credential.h"
 #include "cli/configuration.h"
+#include "cli/configuration_append.h"
 #include "cli/print.h"
 #include "conf/address.h"
 
@@ -64,12 +65,12 @@ static int take_address(struct add *add)
 static int read_configuration(struct add *add)
 {
     add->place = configuration_place(add->arguments, &add->is_there);
-    if (!add->is_there)
-        add->config = config_of_table();
-    else {
+    if (add->is_there) {
         int exit_code = configuration_read(add->arguments, false, &add->config);
         if (exit_code != EX_OK)
             return exit_code;
+    } else {
+        add->config = config_of_table();
     }
     const struct account_config *other =
         config_account_by_address(add->config, slice_of_string(add->address));
@@ -81,10 +82,8 @@ static int read_configuration(struct add *add)
     const char *name = add_flag(add, "--name");
     if (name != NULL && config_account(add->config, name) != NULL)
         return print_failure(EX_CANTCREAT,
-                             "add: there is an account %s already; choose another "
-                             "--name",
-                             name);
-    return EX_OK;
+                             "add: there is an account %s already; choose another --name", name);
+    return configuration_can_append(add->place);
 }
 
 static int go(struct add *add)

@@ -163,3 +163,32 @@ int configuration_append(const char *file, struct slice sections)
     free(real);
     return exit_code;
 }
+
+/* Its folder, or the nearest above it that is there. 0 or errno. */
+static int try_folder_of(const char *file)
+{
+    char *folder = mem_copy_string(file);
+    int failure;
+    do {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL)
+            (void)snprintf(folder, 2, ".");
+        else
+            slash[slash == folder ? 1 : 0] = '\0';
+        failure = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    } while (failure == ENOENT && folder[1] != '\0');
+    mem_free(folder);
+    return failure;
+}
+
+int configuration_can_append(const char *file)
+{
+    char *real = realpath(file, NULL);
+    int failure = try_folder_of(real == NULL ? file : real);
+    free(real);
+    return failure == 0 ? EX_OK
+                        : print_failure(EX_CANTCREAT,
+                                        "%s: its folder cannot be written: %s; name a "
+                                        "configuration of your own with -c FILE",
+                                        file, strerror(failure));
+}

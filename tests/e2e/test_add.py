@@ -1,6 +1,7 @@
 """`ecluse add` without a terminal, and what can go wrong; newcomers are in test_add_newcomer.py."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -146,7 +147,7 @@ def test_refused_with_one_line(ecluse, arguments, status, words):
 @pytest.mark.parametrize("secret, words", [
     (b"", "is empty"), (b"a\nb\n", "more than one line"), (b"a\x1b", "control characters"),
     (b"\xff", "UTF-8"), (b"x" * 5000, "longer than"),
-])
+], ids=["empty", "two-lines", "control", "octets", "long"])
 def test_secrets_that_are_none(ecluse, secret, words):
     before = ecluse.file.read_bytes()
     one_line(add(ecluse, ALICE, "--client-id", "x", "--client-secret-stdin", stdin=secret), 65,
@@ -175,7 +176,7 @@ def test_a_row_that_does_not_fit(ecluse):
 
 @pytest.mark.parametrize("file, status, words", [
     ("missing/missing/missing/ecluse.ini", 73, "cannot be written"),
-    ("file/ecluse.ini", 78, "cannot be added to"),
+    ("file/ecluse.ini", 73, "its folder cannot be written"),
 ])
 def test_the_file_cannot_be_written(place, file, status, words):
     (place.folder / "file").write_text("")
@@ -183,6 +184,16 @@ def test_the_file_cannot_be_written(place, file, status, words):
                         str(place.folder / file), stdin=b"secret-of-alice")
     assert result.status == status and words in result.err, result
     assert "secret-of" not in result.err and not (place.folder / "missing").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_the_configuration_of_somebody_else(place):
+    """Said before anything is asked for."""
+    for folder in (place.folder, *place.folder.parents[:3]):
+        folder.chmod(0o755)
+    place.file.chmod(0o644)
+    result = place.ecluse("add", "alice@gmail.com", preexec_fn=lambda: os.setuid(65534))
+    one_line(result, 73, "its folder cannot be written: Permission denied", "-c FILE")
 
 
 def test_no_password_but_the_flow_of_the_row(ecluse):
