@@ -58,10 +58,11 @@ const char *add_flag(const struct add *add, const char *name);
 /* ---- add_look_up.c: blocking, for seconds at most ---- */
 
 /* What the domain publishes: true, with *service_out and where it stands; else why there is
- * nothing. Both texts are for mem_free. */
+ * nothing, and perhaps the host that takes its mail. The texts are for mem_free. */
 struct add_finding {
     bool is_vouched_for;
     char *text;
+    char *exchanger; /* NULL: none */
 };
 bool add_search(const struct add *add, struct mail_service *service_out,
                 struct add_finding *finding_out);

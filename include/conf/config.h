@@ -187,6 +187,10 @@ const struct provider_config *config_provider_by_domain(const struct config *con
                                                         struct slice domain);
 /* The SASL user upstream: imap_user and so on, else user, else address. Not of an account for a
  * whole domain, where it is the mailbox. */
+/* The same by the name of a mail exchanger of some domain. */
+const struct provider_config *config_provider_by_exchanger(const struct config *config,
+                                                           struct slice exchanger);
+/* The SASL user upstream: imap_user and so on, else user, else address. */
 const char *account_upstream_user(const struct account_config *account, enum protocol protocol);
 
 #endif

@@ -89,6 +89,7 @@
 
 #define PROVIDER_OPTIONS(X)                                                                        \
     X(words, domains, "", "mail domains that this provider serves; *.NAME: all below NAME")        \
+    X(words, mx, "", "mail exchangers of further domains that it serves, for ecluse add; *.NAME")  \
     X(text, imap, "", "tls://HOST:993 or starttls://HOST:143")                                     \
     X(text, pop3, "", "tls://HOST:995 or starttls://HOST:110")                                     \
     X(text, smtp, "", "tls://HOST:465 or starttls://HOST:587")                                     \

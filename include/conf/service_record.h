@@ -1,6 +1,7 @@
 /*
- * SRV records (RFC 2782) of mail services (RFC 6186, RFC 8314): the answer of a name server, which
- * is hostile input, and what it comes to. DNS is nobody's word: what is found here is shown to the
+ * SRV records (RFC 2782) of mail services (RFC 6186, RFC 8314), and the mail exchanger of a domain
+ * (RFC 5321 section 5.1), which tells at whose house it is: the answer of a name server, which is
+ * hostile input, and what it comes to. DNS is nobody's word: what is found here is shown to the
  * user before it is used.
  */
 #ifndef ECLUSE_CONF_SERVICE_RECORD_H
@@ -9,6 +10,7 @@
 #include "conf/mail_service.h"
 
 #define SERVICE_RECORD_TYPE 33 /* RFC 2782 */
+#define MAIL_EXCHANGER_TYPE 15 /* RFC 1035 section 3.3.9 */
 
 enum service_record_kind {
     SERVICE_IMAPS,
@@ -32,5 +34,10 @@ void service_record_name(enum service_record_kind kind, const char *domain,
  * nothing was taken. */
 MUST_CHECK int service_record_take(struct slice answer, enum service_record_kind kind,
                                    struct mail_service *service);
+
+#define MAIL_EXCHANGER_MAX 256
+/* The name of the exchanger that is tried first, "" when there is none. ERR_SYNTAX: the answer is
+ * none. */
+MUST_CHECK int mail_exchanger_read(struct slice answer, char name_out[MAIL_EXCHANGER_MAX]);
 
 #endif

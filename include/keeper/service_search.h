@@ -5,6 +5,7 @@
  *   1. https://autoconfig.DOMAIN/mail/config-v1.1.xml, over verified TLS, redirects not followed
  *   2. https://DOMAIN/.well-known/autoconfig/mail/config-v1.1.xml, the same
  *   3. SRV records (RFC 6186, RFC 8314), which nobody vouches for
+ *   4. the MX record, which tells at whose house the domain is: no servers, only a name
  *
  * What is found is a proposal: the user says whether it is right.
  */
@@ -29,8 +30,9 @@ struct service_search_parts {
 struct service_search_answer {
     /* NULL: nothing was found. It may be moved from, else it is cleared after the call. */
     struct mail_service *service;
-    const char *source;  /* the URL, or "SRV records of DOMAIN"; or why nothing was found */
-    bool is_vouched_for; /* the domain itself says so, over TLS */
+    const char *exchanger; /* when nothing was found, and there is one; else NULL */
+    const char *source;    /* the URL, or "SRV records of DOMAIN"; or why nothing was found */
+    bool is_vouched_for;   /* the domain itself says so, over TLS */
 };
 
 /* The domain of the address is a host name (ENSURE). `on_answer` is called exactly once unless

@@ -54,6 +54,8 @@ static void on_found(void *owner, const struct service_search_answer *answer)
     struct look_up *look_up = owner;
     look_up->finding->text = mem_copy_string(answer->source);
     look_up->finding->is_vouched_for = answer->is_vouched_for;
+    if (answer->exchanger != NULL)
+        look_up->finding->exchanger = mem_copy_string(answer->exchanger);
     if (answer->service != NULL) {
         look_up->is_found = true;
         *look_up->service = *answer->service;

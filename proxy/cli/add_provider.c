@@ -1,6 +1,7 @@
 /*
  * Happy path: a provider that is named; else the one of the domain in the table or the file; else
- * what the domain publishes, once the user agrees; else the servers that the user types.
+ * what the domain publishes, or the provider that takes its mail, once the user agrees; else the
+ * servers that the user types.
  *
  * Failures: 65 an unknown provider, servers that are none, what was found is declined · 64 nobody
  * can be asked · 69 nothing is found and nobody can be asked.
@@ -77,31 +78,39 @@ static void list_servers(const struct mail_service *service, char *out, size_t c
     }
 }
 
-/* Without a terminal the option --yes has to say it. */
+/* Without a terminal the option --yes has to say it; `claim` is for the text then. */
+static int ask_whether(const struct add *add, const char *claim, bool *is_right_out)
+{
+    *is_right_out = add_flag(add, "--yes") != NULL;
+    if (*is_right_out)
+        return EX_OK;
+    if (!prompt_is_possible())
+        return print_failure(EX_USAGE, "add: %s; give --yes if that is right, or --provider",
+                             claim);
+    return prompt_yes("Is that right? (y/n)", is_right_out)
+               ? EX_OK
+               : print_failure(EX_DATAERR, "add: nothing was changed");
+}
+
 static int confirm(struct add *add, const struct add_finding *finding)
 {
-    bool is_yes = add_flag(add, "--yes") != NULL;
-    char servers[400];
-    add_tell("%s says:", finding->text);
+    char servers[400], claim[800];
+    bool is_right;
+    list_servers(&add->service, servers, sizeof(servers));
+    (void)snprintf(claim, sizeof(claim), "%s: mail is at %s, they say", finding->text, servers);
+    add_tell("%s:", finding->text);
     show_servers(&add->service);
     if (!finding->is_vouched_for)
         add_tell("Nobody vouches for that: DNS can be forged on the way.%s",
                  mail_service_is_within(&add->service, add->domain)
                      ? ""
                      : " And not all of it lies within your domain: look closely.");
-    if (is_yes)
-        return EX_OK;
-    list_servers(&add->service, servers, sizeof(servers));
-    if (!prompt_is_possible())
-        return print_failure(EX_USAGE,
-                             "add: %s: mail is at %s, they say; give --yes to use that, or "
-                             "--provider for another",
-                             finding->text, servers);
-    if (!prompt_yes("Is that right? (y/n)", &is_yes) || !is_yes)
+    int exit_code = ask_whether(add, claim, &is_right);
+    if (exit_code == EX_OK && !is_right)
         return print_failure(EX_DATAERR,
                              "add: nothing was changed; --provider NAME is for a provider of "
                              "ecluse providers, or of a [provider NAME] section of yours");
-    return EX_OK;
+    return exit_code;
 }
 
 static int take_finding(struct add *add, const struct add_finding *finding)
@@ -181,6 +190,32 @@ static int ask_for_servers(struct add *add, const char *why)
     return exit_code;
 }
 
+/* ---- a domain at somebody's house ---- */
+
+static int take_exchanger(struct add *add, const struct add_finding *finding,
+                          const struct provider_config *row)
+{
+    char claim[400];
+    bool is_right;
+    (void)snprintf(claim, sizeof(claim), "%s takes the mail of %s (its MX record): that is %s",
+                   finding->exchanger, add->domain, row->name);
+    add_tell("%s.", claim);
+    int exit_code = ask_whether(add, claim, &is_right);
+    if (exit_code == EX_OK && is_right)
+        take_row(add, row);
+    else if (exit_code == EX_OK)
+        exit_code = ask_for_servers(add, finding->text);
+    return exit_code;
+}
+
+static int look_further(struct add *add, const struct add_finding *finding)
+{
+    const struct provider_config *row = NULL;
+    if (finding->exchanger != NULL)
+        row = config_provider_by_exchanger(add->config, slice_of_string(finding->exchanger));
+    return row != NULL ? take_exchanger(add, finding, row) : ask_for_servers(add, finding->text);
+}
+
 /* ---- all ---- */
 
 static int look_around(struct add *add)
@@ -194,8 +229,9 @@ static int look_around(struct add *add)
     if (add_search(add, &add->service, &finding))
         exit_code = take_finding(add, &finding);
     else
-        exit_code = ask_for_servers(add, finding.text);
+        exit_code = look_further(add, &finding);
     mem_free(finding.text);
+    mem_free(finding.exchanger);
     return exit_code;
 }
 

@@ -118,6 +118,23 @@ static void check_domains(struct draft *draft, const struct draft_section *secti
     }
 }
 
+static void check_exchangers(struct draft *draft, const struct draft_section *section)
+{
+    const struct words *names = &((const struct provider_config *)section->target)->mx;
+    char shown[64];
+
+    for (size_t i = 0; i < names->count; i++) {
+        text_to_lower(names->items[i]);
+        if (domain_is_valid(names->items[i]))
+            continue;
+        slice_escape(slice_of_string(names->items[i]), shown, sizeof(shown));
+        problems_add(draft->problems, draft_line(section, "mx"),
+                     "mx: \"%s\" is no name; give names such as mx.example.org, or *.example.org "
+                     "for all below it",
+                     shown);
+    }
+}
+
 bool tenant_is_valid(const char *tenant)
 {
     static const char allowed[] =
@@ -211,6 +228,7 @@ void check_provider(struct draft *draft, const struct draft_section *section)
     check_endpoints(draft, section);
     check_urls(draft, section);
     check_domains(draft, section);
+    check_exchangers(draft, section);
     check_default_tenant(draft, section);
     check_redirect(draft, section);
     check_mechanisms(draft, section);

@@ -174,6 +174,17 @@ static size_t domain_match(const char *name, struct slice domain)
     return slice_equal_ignoring_case(end, tail) ? tail.size : 0;
 }
 
+static size_t best_match(const struct words *names, struct slice domain)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        size_t match = domain_match(names->items[i], domain);
+        best = match > best ? match : best;
+    }
+    return best;
+}
+
 const struct provider_config *config_provider_by_domain(const struct config *config,
                                                         struct slice domain)
 {
@@ -181,11 +192,24 @@ const struct provider_config *config_provider_by_domain(const struct config *con
     size_t best = 0;
 
     for (size_t i = 0; i < config->provider_count; i++) {
-        const struct words *domains = &config->providers[i]->domains;
-        for (size_t j = 0; j < domains->count; j++) {
-            size_t match = domain_match(domains->items[j], domain);
-            if (match <= best)
-                continue;
+        size_t match = best_match(&config->providers[i]->domains, domain);
+        if (match > best) {
+            best = match;
+            provider = config->providers[i];
+        }
+    }
+    return provider;
+}
+
+const struct provider_config *config_provider_by_exchanger(const struct config *config,
+                                                           struct slice exchanger)
+{
+    const struct provider_config *provider = NULL;
+    size_t best = 0;
+
+    for (size_t i = 0; i < config->provider_count; i++) {
+        size_t match = best_match(&config->providers[i]->mx, exchanger);
+        if (match > best) {
             best = match;
             provider = config->providers[i];
         }

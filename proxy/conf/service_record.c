@@ -137,7 +137,16 @@ static void read_service(struct message *message, size_t end, struct record *rec
         !message->is_bad && record->port != 0 && host_name_is_valid(record->target);
 }
 
-static void read_record(struct message *message, struct record *record)
+static void read_exchanger(struct message *message, size_t end, struct record *record)
+{
+    record->priority = read_u16(message);
+    size_t behind = read_name_at(message, message->place, record->target);
+    message->is_bad |= behind != end;
+    record->has_target = !message->is_bad && host_name_is_valid(record->target);
+}
+
+/* One of another type or class is passed over. */
+static void read_record(struct message *message, uint16_t type, struct record *record)
 {
     skip_name(message);
     record->type = read_u16(message);
@@ -145,10 +154,13 @@ static void read_record(struct message *message, struct record *record)
     skip(message, 4); /* how long it may be kept */
     size_t size = read_u16(message), start = message->place;
     skip(message, size);
-    if (message->is_bad || record->type != SERVICE_RECORD_TYPE || record->class != CLASS_IN)
+    if (message->is_bad || record->type != type || record->class != CLASS_IN)
         return;
     struct message inside = {.bytes = slice_take(message->bytes, start + size), .place = start};
-    read_service(&inside, start + size, record);
+    if (type == SERVICE_RECORD_TYPE)
+        read_service(&inside, start + size, record);
+    else
+        read_exchanger(&inside, start + size, record);
     message->is_bad = inside.is_bad;
 }
 
@@ -173,23 +185,11 @@ static bool read_header(struct message *message, unsigned *questions, unsigned *
     return !message->is_bad && (flags & 0xfa0f) == 0x8000 && *questions <= QUESTIONS_MAX;
 }
 
-static void take_best(struct message *message, unsigned count, struct record *best)
-{
-    for (unsigned i = 0; i < count && i < RECORDS_MAX && !message->is_bad; i++) {
-        struct record record = {0};
-        read_record(message, &record);
-        if (!message->is_bad && is_better(&record, best))
-            *best = record;
-    }
-}
-
-int service_record_take(struct slice answer, enum service_record_kind kind,
-                        struct mail_service *service)
+/* The best record of that type in the answer. */
+static int find_best(struct slice answer, uint16_t type, struct record *best)
 {
     struct message message = {.bytes = answer};
-    struct record best = {0};
     unsigned questions, records;
-    char port[8];
 
     if (answer.size < HEADER_SIZE || !read_header(&message, &questions, &records))
         return ERR_SYNTAX;
@@ -197,14 +197,38 @@ int service_record_take(struct slice answer, enum service_record_kind kind,
         skip_name(&message);
         skip(&message, 4);
     }
-    take_best(&message, records, &best);
-    if (message.is_bad)
-        return ERR_SYNTAX;
+    for (unsigned i = 0; i < records && i < RECORDS_MAX && !message.is_bad; i++) {
+        struct record record = {0};
+        read_record(&message, type, &record);
+        if (!message.is_bad && is_better(&record, best))
+            *best = record;
+    }
+    return message.is_bad ? ERR_SYNTAX : 0;
+}
+
+int service_record_take(struct slice answer, enum service_record_kind kind,
+                        struct mail_service *service)
+{
     struct mail_server *server = &service->servers[kinds[kind].protocol];
+    struct record best = {0};
+    char port[8];
+
+    if (find_best(answer, SERVICE_RECORD_TYPE, &best) != 0)
+        return ERR_SYNTAX;
     if (server->endpoint.is_set || !best.has_target)
         return 0;
     (void)snprintf(port, sizeof(port), "%u", (unsigned)best.port);
     server->takes_token = server->takes_password = true;
     return mail_server_set(server, kinds[kind].protocol, kinds[kind].tls,
                            slice_of_string(best.target), slice_of_string(port));
+}
+
+int mail_exchanger_read(struct slice answer, char name_out[MAIL_EXCHANGER_MAX])
+{
+    struct record best = {0};
+
+    if (find_best(answer, MAIL_EXCHANGER_TYPE, &best) != 0)
+        return ERR_SYNTAX;
+    (void)snprintf(name_out, MAIL_EXCHANGER_MAX, "%s", best.has_target ? best.target : "");
+    return 0;
 }

@@ -32,7 +32,7 @@ struct service_search {
     enum autoconfig_place place;
     char *url;
     struct fetch *fetch;
-    struct record_answer records[SERVICE_RECORD_KINDS];
+    struct record_answer records[SERVICE_RECORD_KINDS + 1]; /* the last: of the exchanger */
     size_t open_queries;
     char reasons[REASONS_MAX];
     void (*on_answer)(void *owner, const struct service_search_answer *answer);
@@ -43,7 +43,7 @@ void service_search_cancel(struct service_search *search)
 {
     if (search->fetch != NULL)
         fetch_cancel(search->fetch);
-    for (size_t i = 0; i < SERVICE_RECORD_KINDS; i++) {
+    for (size_t i = 0; i < LENGTH_OF(search->records); i++) {
         if (search->records[i].query != NULL)
             record_query_cancel(search->records[i].query);
         mem_free(search->records[i].bytes);
@@ -56,19 +56,18 @@ void service_search_cancel(struct service_search *search)
 /* ---- the end ---- */
 
 /* The owner may do what it likes from within: the search is off its hands already. */
-static void finish(struct service_search *search, struct mail_service *service, const char *source,
-                   bool is_vouched_for)
+static void finish(struct service_search *search, const struct service_search_answer *found)
 {
     void (*on_answer)(void *, const struct service_search_answer *) = search->on_answer;
     void *owner = search->owner;
+    struct service_search_answer answer = *found;
     char text[REASONS_MAX];
-    snprintf(text, sizeof(text), "%s", source);
+    snprintf(text, sizeof(text), "%s", found->source);
+    answer.source = text;
     service_search_cancel(search);
-    const struct service_search_answer answer = {
-        .service = service, .source = text, .is_vouched_for = is_vouched_for};
     on_answer(owner, &answer);
-    if (service != NULL)
-        mail_service_clear(service);
+    if (answer.service != NULL)
+        mail_service_clear(answer.service);
 }
 
 static void add_reason(struct service_search *search, const char *where, const char *why)
@@ -78,12 +77,25 @@ static void add_reason(struct service_search *search, const char *where, const c
              why);
 }
 
-/* ---- SRV records ---- */
+/* ---- records ---- */
+
+static void read_exchanger(struct service_search *search)
+{
+    const struct record_answer *answer = &search->records[SERVICE_RECORD_KINDS];
+    char exchanger[MAIL_EXCHANGER_MAX] = "";
+    if (answer->bytes != NULL)
+        (void)!mail_exchanger_read(slice_of(answer->bytes, answer->size), exchanger);
+    add_reason(search, "SRV records", "none that can be used");
+    const struct service_search_answer nothing = {
+        .exchanger = *exchanger == '\0' ? NULL : exchanger, .source = search->reasons};
+    finish(search, &nothing);
+}
 
 static void read_records(struct service_search *search)
 {
     struct mail_service service = {0};
     char source[REASONS_MAX];
+    const struct service_search_answer found = {.service = &service, .source = source};
     for (enum service_record_kind kind = 0; kind < SERVICE_RECORD_KINDS; kind++) {
         const struct record_answer *answer = &search->records[kind];
         if (answer->bytes != NULL)
@@ -91,10 +103,9 @@ static void read_records(struct service_search *search)
     }
     if (mail_service_has_server(&service)) {
         snprintf(source, sizeof(source), "SRV records of %s", search->domain);
-        finish(search, &service, source, false);
+        finish(search, &found);
     } else {
-        add_reason(search, "SRV records", "none that can be used");
-        finish(search, NULL, search->reasons, false);
+        read_exchanger(search);
     }
 }
 
@@ -112,17 +123,23 @@ static void on_record(void *owner, int status, struct slice bytes)
         read_records(search);
 }
 
+static void ask_for(struct service_search *search, struct record_answer *answer, const char *name,
+                    unsigned type)
+{
+    answer->search = search;
+    answer->query = record_query_start(search->parts.loop, name, type, search->parts.name_server,
+                                       on_record, answer);
+    search->open_queries++;
+}
+
 static void ask_for_records(struct service_search *search)
 {
     char name[SERVICE_NAME_MAX];
-    search->open_queries = SERVICE_RECORD_KINDS;
     for (enum service_record_kind kind = 0; kind < SERVICE_RECORD_KINDS; kind++) {
-        struct record_answer *answer = &search->records[kind];
         service_record_name(kind, search->domain, name);
-        answer->search = search;
-        answer->query = record_query_start(search->parts.loop, name, SERVICE_RECORD_TYPE,
-                                           search->parts.name_server, on_record, answer);
+        ask_for(search, &search->records[kind], name, SERVICE_RECORD_TYPE);
     }
+    ask_for(search, &search->records[SERVICE_RECORD_KINDS], search->domain, MAIL_EXCHANGER_TYPE);
 }
 
 /* ---- autoconfig ---- */
@@ -162,7 +179,9 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
         pass_over(search, err.text);
     } else {
         search->url[strcspn(search->url, "?")] = '\0';
-        finish(search, &service, search->url, true);
+        const struct service_search_answer found = {
+            .service = &service, .source = search->url, .is_vouched_for = true};
+        finish(search, &found);
     }
 }
 

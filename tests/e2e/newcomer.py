@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 from cli_support import BINARY, PATIENCE, Result, free_port
+from ecluse_support import Ecluse
 from terminal import Terminal
 from waiting import wait_until
 
@@ -32,12 +33,13 @@ def usual_ports():
 
 
 class NameServer:
-    """Knows addresses and SRV records, and denies the rest; on port 53 of an address of its own."""
+    """Knows addresses, SRV and MX records, and denies the rest; on port 53 of an address of its own."""
 
     def __init__(self):
         port = free_port()
         self.address = f"127.{port >> 8}.{port & 255}.1"
         self.hosts = {}  # name → address
+        self.exchangers = {}  # domain → [(priority, name)]
         self.services = {}  # "_imaps._tcp.example.test" → [(priority, weight, port, target)]
         self.questions = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -52,6 +54,9 @@ class NameServer:
     def answers(self, name, kind):
         if kind == 1 and name in self.hosts:
             return [socket.inet_aton(self.hosts[name])]
+        if kind == 15:
+            return [struct.pack(">H", priority) + self.name(target)
+                    for priority, target in self.exchangers.get(name, [])]
         if kind == 33:
             return [struct.pack(">HHH", priority, weight, port) + self.name(target)
                     for priority, weight, port, target in self.services.get(name, [])]
@@ -96,6 +101,7 @@ class Newcomer:
         self.has_display = False
         self.terminals = []
         self.daemon = None
+        Ecluse.everyone += [folder, self.home / ".local"]  # for the last look
 
     def environment(self, **more):
         display = {"DISPLAY": ":99"} if self.has_display else {}

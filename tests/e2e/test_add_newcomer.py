@@ -15,7 +15,9 @@ from browser_support import Browser, visit
 from ecluse_support import ALICE
 from newcomer import NameServer, Newcomer, usual_ports
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace and port 53")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"]).returncode != 0,
+    reason="needs a mount namespace and port 53")
 
 
 @pytest.fixture
@@ -202,7 +204,7 @@ def test_autoconfig(newcomer, rig, autoconfig, place):
                                                    oauth=oauth_element(rig)))
     newcomer.give_browser()
     terminal = newcomer.at_terminal("add", ALICE)
-    terminal.await_text(f"{place.split('?')[0]} says:\n")
+    terminal.await_text(f"{place.split('?')[0]}:\n")
     terminal.await_text(rf"  IMAP  tls://localhost:{rig.ports['imaps']}\n")
     terminal.answer(r"Is that right\? \(y/n\): $", "y")
     come_back(rig, newcomer.opened_url())
@@ -242,7 +244,7 @@ def test_srv_records_and_a_code(newcomer, rig, names):
         "_pop3s._tcp.example.test": [(0, 0, 0, "")],
     }
     terminal = newcomer.at_terminal("add", ALICE)
-    terminal.await_text("SRV records of example.test says:\n")
+    terminal.await_text("SRV records of example.test:\n")
     terminal.await_text("Nobody vouches for that: .* look closely.\n")
     terminal.answer(r"Is that right\? \(y/n\): $", "y")
     terminal.answer(r"or a password \(none\): $", "device")
@@ -257,6 +259,35 @@ def test_srv_records_and_a_code(newcomer, rig, names):
     Browser(rig).confirm_device(url, code, ALICE)
     settings = finish(newcomer, terminal)
     assert set(settings.ports) == {"imap", "smtp"}
+
+
+EXCHANGERS = {"aspmx.l.google.com": "google", "example-test.mail.protection.outlook.com": "microsoft",
+              "in1-smtp.messagingengine.com": "fastmail"}
+
+
+@pytest.mark.parametrize("exchanger", EXCHANGERS)
+def test_a_domain_at_a_known_provider(newcomer, names, exchanger):
+    """All that tells of it is who takes its mail."""
+    names.exchangers["example.test"] = [(20, "mx.example.net"), (10, exchanger)]
+    row = EXCHANGERS[exchanger]
+    result = newcomer.call("add", ALICE)
+    assert result.status == 64 and result.err.count("\n") == 1, result
+    assert f"{exchanger} takes the mail of example.test (its MX record): that is {row}" in result.err
+    assert newcomer.call("add", ALICE, "--yes").status == 64  # the client_id is missing
+    result = newcomer.call("add", ALICE, "--yes", "--flow", "none", "--password-stdin",
+                           stdin=b"secret-of-alice")
+    assert result.status == 0, result
+    assert f"provider = {row}\nflow = none\n" in newcomer.file.read_text()
+
+
+def test_a_domain_whose_mail_somebody_else_takes(newcomer, names):
+    names.exchangers["example.test"] = [(10, "mx.example.net")]
+    terminal = newcomer.at_terminal("add", ALICE)
+    terminal.await_text(r"IMAP server \(empty: none\): $")
+    names.exchangers["example.test"] = [(10, "smtp.google.com")]
+    terminal = newcomer.at_terminal("add", ALICE)
+    terminal.answer(r"that is google.\nIs that right\? \(y/n\): $", "n")
+    terminal.await_text(r"IMAP server \(empty: none\): $")
 
 
 ENTITIES = ('<!DOCTYPE clientConfig [<!ENTITY a "aaaaaaaaaa">'
@@ -318,6 +349,7 @@ def test_nothing_is_published(newcomer, names):
     assert {name for name, kind in names.questions if kind == 33} == {
         f"_{service}._tcp.example.test" for service in
         ("imaps", "imap", "pop3s", "pop3", "submissions", "submission")}
+    assert ("example.test", 15) in names.questions
 
 
 # ---- answers that cannot be used ----

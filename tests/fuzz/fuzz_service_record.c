@@ -17,6 +17,14 @@ static bool has_server(const struct mail_server *server)
     return true;
 }
 
+static void check_exchanger(struct slice answer)
+{
+    char name[MAIL_EXCHANGER_MAX] = "";
+    int status = mail_exchanger_read(answer, name);
+    ENSURE(status == 0 || status == ERR_SYNTAX);
+    ENSURE(*name == '\0' || (status == 0 && host_name_is_valid(name)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -33,5 +41,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         found += has_server(&service.servers[i]);
     ENSURE(found <= (status == 0));
     mail_service_clear(&service);
+    check_exchanger(slice_of(data + 1, size - 1));
     return 0;
 }

@@ -14,7 +14,7 @@
 struct known_record {
     const char *name; /* "_imaps._tcp.example.test" */
     uint8_t priority, weight;
-    uint16_t port;
+    uint16_t port; /* 0: an MX record */
     const char *target;
 };
 
@@ -52,13 +52,13 @@ static inline size_t put_name(uint8_t *out, size_t size, const char *name)
 static inline size_t put_record(uint8_t *out, size_t size, const struct known_record *record)
 {
     size = put_u16(out, size, 0xc00c);
-    size = put_u16(out, size, 33);
+    size = put_u16(out, size, record->port == 0 ? 15 : 33);
     size = put_u16(out, size, 1);
     size = put_u16(out, put_u16(out, size, 0), 60);
     size_t length = size;
     size = put_u16(out, length + 2, record->priority);
-    size = put_u16(out, size, record->weight);
-    size = put_u16(out, size, record->port);
+    if (record->port != 0)
+        size = put_u16(out, put_u16(out, size, record->weight), record->port);
     size = put_name(out, size, record->target);
     (void)put_u16(out, length, (unsigned)(size - length - 2));
     return size;

@@ -23,7 +23,7 @@ static struct {
     unsigned answers;
     struct mail_service service;
     bool is_vouched_for;
-    char source[500];
+    char source[500], exchanger[100];
 } test;
 
 static void on_answer(void *owner, const struct service_search_answer *answer)
@@ -33,6 +33,8 @@ static void on_answer(void *owner, const struct service_search_answer *answer)
     test.answers++;
     test.is_vouched_for = answer->is_vouched_for;
     snprintf(test.source, sizeof(test.source), "%s", answer->source);
+    if (answer->exchanger != NULL)
+        snprintf(test.exchanger, sizeof(test.exchanger), "%s", answer->exchanger);
     if (answer->service != NULL) {
         test.service = *answer->service;
         *answer->service = (struct mail_service){0};
@@ -115,7 +117,8 @@ static void test_documents_are_passed_over(void **state)
         {"_imap._tcp.example.test", 0, 1, 143, "other.example.test"},
         {"_submission._tcp.example.test", 10, 1, 587, "backup.example.test"},
         {"_submission._tcp.example.test", 5, 1, 588, "smtp.example.net"},
-        {"_pop3s._tcp.example.test", 0, 0, 0, ""},
+        {"_pop3s._tcp.example.test", 0, 0, 1, ""},
+        {"example.test", 10, 0, 0, "mx.example.net"},
     };
     (void)state;
     test.names.records = records;
@@ -129,6 +132,7 @@ static void test_documents_are_passed_over(void **state)
     assert_string_equal(test.source, "SRV records of example.test");
     assert_false(test.is_vouched_for);
     assert_false(mail_service_is_within(&test.service, "example.test"));
+    assert_string_equal(test.exchanger, "");
 }
 
 static void assert_nothing_is_found(void)
@@ -140,13 +144,24 @@ static void assert_nothing_is_found(void)
     assert_string_equal(test.source,
                         HOST ": HTTP 404; " KNOWN
                              ": connection refused; SRV records: none that can be used");
-    assert_true(test.names.queries >= 6);
+    assert_true(test.names.queries >= 7);
 }
 
 static void test_nothing_is_found(void **state)
 {
     (void)state;
     assert_nothing_is_found();
+}
+
+static void test_only_an_exchanger_is_found(void **state)
+{
+    static const struct known_record records[] = {{"example.test", 10, 0, 0, "b.mx.example.net"},
+                                                  {"example.test", 5, 0, 0, "a.mx.example.net"}};
+    (void)state;
+    test.names.records = records;
+    test.names.record_count = LENGTH_OF(records);
+    assert_nothing_is_found();
+    assert_string_equal(test.exchanger, "a.mx.example.net");
 }
 
 static void test_name_server_fails(void **state)
@@ -196,6 +211,7 @@ int main(void)
         SEARCH_TEST(test_well_known),
         SEARCH_TEST(test_documents_are_passed_over),
         SEARCH_TEST(test_nothing_is_found),
+        SEARCH_TEST(test_only_an_exchanger_is_found),
         SEARCH_TEST(test_name_server_fails),
         SEARCH_TEST(test_damaged_records_are_none),
         SEARCH_TEST(test_cancelled_while_a_document_is_fetched),

@@ -242,6 +242,34 @@ static void test_errors_have_the_line_of_the_user(void **state)
     conf_run_cases(cases, LENGTH_OF(cases));
 }
 
+static void test_exchangers_of_a_row(void **state)
+{
+    static const struct conf_case cases[] = {
+        {LISTENER PROVIDER "mx = *.a.test MX.b.test\n", 0, NULL},
+        {LISTENER PROVIDER "mx = *\n", 6, "mx: \"*\" is no name"},
+        {LISTENER PROVIDER "mx = a..test\n", 6, "mx: \"a..test\" is no name"},
+    };
+    struct reading reading =
+        conf_read(LISTENER PROVIDER "mx = *.example.test MX.example.test *.l.google.com\n");
+
+    (void)state;
+    conf_run_cases(cases, LENGTH_OF(cases));
+    static const char *const found[][2] = {{"a.b.example.test", "p"},
+                                           {"mx.example.test", "p"},
+                                           {"ASPMX.L.google.com", "p"},
+                                           {"smtp.google.com", "google"},
+                                           {"a.mail.protection.outlook.com", "microsoft"},
+                                           {"example.test", ""},
+                                           {"evilgoogle.com", ""},
+                                           {"google.com.evil.test", ""}};
+    for (size_t i = 0; i < LENGTH_OF(found); i++) {
+        const struct provider_config *row =
+            config_provider_by_exchanger(reading.config, slice_of_string(found[i][0]));
+        assert_string_equal(row == NULL ? "" : row->name, found[i][1]);
+    }
+    reading_free(&reading);
+}
+
 static void test_domains_of_a_row(void **state)
 {
     static const struct conf_case cases[] = {
@@ -397,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_a_new_row),
         cmocka_unit_test(test_errors_have_the_line_of_the_user),
         cmocka_unit_test(test_domains_of_a_row),
+        cmocka_unit_test(test_exchangers_of_a_row),
         cmocka_unit_test(test_provider_by_domain),
         cmocka_unit_test(test_account_without_provider),
         cmocka_unit_test(test_accounts_that_are_refused),

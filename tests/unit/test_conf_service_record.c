@@ -29,7 +29,7 @@
 
 struct answer_case {
     struct slice answer;
-    const char *imap; /* NULL: ERR_SYNTAX; "": nothing is taken */
+    const char *imap; /* or the exchanger. NULL: ERR_SYNTAX; "": nothing is taken */
 };
 
 static void assert_taken(struct slice answer, enum service_record_kind kind, enum protocol protocol,
@@ -213,6 +213,39 @@ static void kinds_and_their_order(void **state)
     mail_service_clear(&service);
 }
 
+#define MX_QUESTION                "\7example\4test\0\0\x0f\0\1"
+#define MX(size, priority, target) "\xc0\x0c\0\x0f\0\1\0\0\x0e\x10\0" size "\0" priority target
+
+static void exchangers(void **state)
+{
+    static const struct answer_case cases[] = {
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\2") MX_QUESTION MX("\x06", "\x0a", "\1b\xc0\x0c")
+                    MX("\x06", "\5", "\1a\xc0\x0c")),
+         "a.example.test"},
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\1") MX_QUESTION MX("\3", "\0", "\0")),
+         ""}, /* RFC 7505 */
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\0") MX_QUESTION), ""},
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\1")
+                    QUESTION RECORD("\x08", "\0", "\1", P993, TO_EXAMPLE)),
+         ""},
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\1") MX_QUESTION MX("\x08", "\0",
+                                                              "\3a\x1b"
+                                                              "b\xc0\x0c")),
+         ""},
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\1") MX_QUESTION MX("\7", "\0", "\1a\xc0\x0c")), NULL},
+        {ANSWER(HEADER(GOOD_FLAGS, "\1", "\1") MX_QUESTION MX("\1", "\0", "")), NULL},
+        {ANSWER(HEADER("\x81\x83", "\1", "\0") MX_QUESTION), NULL},
+        {{NULL, 0}, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        char name[MAIL_EXCHANGER_MAX] = "";
+        int status = mail_exchanger_read(cases[i].answer, name);
+        assert_int_equal(status, cases[i].imap == NULL ? ERR_SYNTAX : 0);
+        assert_string_equal(name, cases[i].imap == NULL ? "" : cases[i].imap);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +255,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_damage),
         cmocka_unit_test(names_have_an_end),
         cmocka_unit_test(kinds_and_their_order),
+        cmocka_unit_test(exchangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
