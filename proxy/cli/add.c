@@ -35,6 +35,7 @@ static int check_flags(const struct add *add)
 {
     static const char *const pairs[][2] = {
         {"--device", "--paste"},
+        {"--device", "--flow"},
         {"--client-secret-stdin", "--password-stdin"},
         {"--provider", "--issuer"},
         {"--password-stdin", "--client-id"},

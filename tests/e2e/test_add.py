@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -115,6 +116,7 @@ def test_listeners_with_tls(ecluse, tls, words):
     ([ALICE, "--flow", "password"], 65, ["--flow: code"]),
     ([ALICE, "--provider", "nobody"], 65, ["there is no provider nobody"]),
     ([ALICE, "--device", "--paste"], 64, ["exclude each other"]),
+    ([ALICE, "--device", "--flow", "code"], 64, ["exclude each other"]),
     ([ALICE, "--client-secret-stdin", "--password-stdin"], 64, ["exclude each other"]),
     ([ALICE, "--name", "Not A Label"], 64, ["--name"]),
     ([ALICE, "--name", "bob"], 73, ["there is an account bob already"]),
@@ -257,6 +259,24 @@ def test_nobody_reads_the_settings(ecluse, rig, arguments):
 
 
 # ---- at a terminal ----
+
+def test_without_a_display_by_a_code(ecluse, rig):
+    """Where the provider has that; elsewhere an address is pasted, see below."""
+    known = rig.state["clients"]["confidential"]
+    ecluse.set("provider local",
+               device_authorization_endpoint=rig.state["endpoints"]["device_authorization"])
+    terminal = Terminal([BINARY, "add", ALICE, "--client-id", known["client_id"], "--json",
+                         "-c", ecluse.file], ecluse.environment(), ecluse.folder)
+    try:
+        terminal.answer(r"client_secret \(empty: it has none\): $", known["client_secret"])
+        url = terminal.await_text(r"\n  (https://\S+)\n")[1]
+        code = terminal.await_text(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(url, code, ALICE)
+        assert terminal.end() == 0, terminal.shown
+        ecluse.learn(re.search(r"^{$(?:.|\n)*^}$", terminal.shown, re.M)[0])
+    finally:
+        terminal.close()
+
 
 def test_terminal_of_a_known_provider(ecluse, rig):
     ecluse.set("provider local", hint="ask at the counter")

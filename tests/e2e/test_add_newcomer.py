@@ -226,6 +226,21 @@ def test_autoconfig_with_a_password(newcomer, rig, autoconfig):
     assert password not in terminal.shown + newcomer.file.read_text() + newcomer.log()
 
 
+@pytest.mark.parametrize("flow, kept, dropped", [
+    ("none", "smtp", "imap"), ("device", "imap", "smtp")])
+def test_servers_that_do_not_take_the_flow_are_left_out(newcomer, rig, autoconfig, flow, kept,
+                                                        dropped):
+    autoconfig.answers[OF_HOST] = (200, {}, (
+        "<clientConfig><emailProvider>"
+        + server("incomingServer", "imap", "localhost", 993, "OAuth2")
+        + server("outgoingServer", "smtp", "localhost", 465, "password-cleartext")
+        + f"</emailProvider>{oauth_element(rig)}</clientConfig>"))
+    more = ["--password-stdin"] if flow == "none" else ["--client-id", "x"]
+    newcomer.call("add", ALICE, "--yes", "--flow", flow, *more, stdin=b"secret-of-alice")
+    text = newcomer.file.read_text()
+    assert f"\n{kept} = tls://localhost:" in text and f"\n{dropped} = " not in text
+
+
 def test_autoconfig_of_a_known_provider(newcomer, autoconfig):
     autoconfig.answers[WELL_KNOWN] = (200, {}, (
         "<clientConfig><emailProvider>"
