@@ -25,9 +25,9 @@ struct add {
     bool row_has_the_domain; /* the account need not name it */
     struct mail_service service;
     enum flow flow;
-    bool registers;          /* the issuer gives out a client_id */
-    bool has_device;         /* the provider has the device flow */
-    char *client_id, *scope; /* NULL: none */
+    bool registers;                   /* the issuer gives out a client_id */
+    bool has_device;                  /* the provider has the device flow */
+    char *client_id, *scope, *tenant; /* NULL: none */
     struct secret client_secret, password;
     char label[SECTION_LABEL_MAXIMUM + 1]; /* of the account */
 };
@@ -71,6 +71,14 @@ bool add_search(const struct add *add, struct mail_service *service_out,
 MUST_CHECK int add_ask_issuer(const struct add *add, const char *issuer,
                               const struct provider_config *provider,
                               struct oauth_metadata *metadata_out, struct err *err);
+
+/* ---- add_endpoints.c: for the flow, when it is OAuth2 ---- */
+
+/* Fills in `service` (issuer, endpoints, scope), `registers` and `has_device`. */
+MUST_CHECK int add_find_endpoints(struct add *add);
+/* Where the URLs of the row have {tenant}: an app of one directory signs in there alone. */
+MUST_CHECK int add_find_tenant(struct add *add);
+bool add_may_have_device(const struct add *add);
 
 /* ---- the steps ---- */
 

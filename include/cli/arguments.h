@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "cli/subcommand.h"
 
-#define ARGUMENTS_FLAGS_MAX    12
+#define ARGUMENTS_FLAGS_MAX    13
 #define ARGUMENTS_OPERANDS_MAX 2
 
 /* All strings are borrowed from argv. */

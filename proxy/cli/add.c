@@ -27,6 +27,7 @@ static void add_clear(struct add *add)
     mem_free(add->place);
     mem_free(add->client_id);
     mem_free(add->scope);
+    mem_free(add->tenant);
     secret_wipe(&add->client_secret);
     secret_wipe(&add->password);
 }
@@ -110,6 +111,7 @@ static const struct flag flags[] = {
     {"--flow", "FLOW", "code, device (OAuth2) or none (a password)"},
     {"--issuer", "URL", "who gives out tokens, where nobody says"},
     {"--scope", "SCOPE", "what the provider calls mail access"},
+    {"--tenant", "NAME", "the directory, at Microsoft (default: the provider's)"},
     {"--client-id", "ID", "under which the provider knows this program"},
     {"--client-secret-stdin", NULL, "its secret, one line on stdin"},
     {"--password-stdin", NULL, "the provider's password, one line on stdin (flow none)"},

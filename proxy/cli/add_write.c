@@ -178,6 +178,8 @@ static int put_account(const struct add *add, const struct draft_section *sectio
     if (exit_code == EX_OK && add->row != NULL)
         exit_code = put(section, "scope", add->scope);
     if (exit_code == EX_OK)
+        exit_code = put(section, "tenant", add->tenant);
+    if (exit_code == EX_OK)
         exit_code = put_users(add, section);
     if (secret_is_set(&add->client_secret))
         secret_copy(&account->client_secret, &add->client_secret);

@@ -1,5 +1,6 @@
 """`ecluse add` without a terminal, and what can go wrong; newcomers are in test_add_newcomer.py."""
 
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,17 @@ def ecluse(rig, tmp_path):
 
 def add(place, *arguments, **options):
     return place.ecluse("add", *arguments, **options)
+
+
+@contextlib.contextmanager
+def at_terminal(ecluse, *arguments):
+    """Alice adds herself."""
+    terminal = Terminal([BINARY, "add", ALICE, *arguments, "-c", ecluse.file],
+                        ecluse.environment(), ecluse.folder)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
 
 
 # ---- to the end ----
@@ -54,6 +66,35 @@ def test_settings_as_json(ecluse):
     assert ecluse.session("work").select("INBOX")[0] == "OK"
     grants = json.loads(ecluse.ecluse("grants", "--json").out)
     assert [row["name"] for row in grants] == ["script"]
+
+
+def test_tenant(ecluse, rig):
+    base, path = rig.state["endpoints"]["authorization"].rsplit("/", 1)
+    token_base, token_path = rig.state["endpoints"]["token"].rsplit("/", 1)
+    assert path != token_path
+    ecluse.set("provider local", tenant="nowhere", issuer="",
+               authorization_endpoint=f"{base}/{{tenant}}")
+    ecluse.start()
+    ecluse.add(ALICE, "--tenant", path)
+    assert f"\ntenant = {path}\n" in ecluse.file.read_text()
+    assert ecluse.session("alice").select("INBOX")[0] == "OK"
+
+
+def test_tenant_of_the_provider(ecluse, rig):
+    """Is asked for, and is the default."""
+    base, path = rig.state["endpoints"]["token"].rsplit("/", 1)
+    ecluse.set("provider local", tenant=path, issuer="", token_endpoint=f"{base}/{{tenant}}")
+    known = rig.state["clients"]["confidential"]
+    with at_terminal(ecluse, "--client-id", known["client_id"]) as terminal:
+        terminal.answer(r"client_secret \(empty: it has none\): $", known["client_secret"])
+        terminal.answer(rf"Tenant: .* \[{path}\]: $", "a/b")
+        terminal.await_text("part of a URL")
+        terminal.answer(rf"Tenant: .* \[{path}\]: $", "")
+        url = terminal.await_text(r"\n  (https://\S+)\n")[1]
+        terminal.answer("The address at the end:", Browser(rig).sign_in(url, ALICE))
+        assert terminal.end() == 0, terminal.shown
+        ecluse.learn(terminal.shown)
+    assert "tenant" not in ecluse.sections["account alice"]
 
 
 def test_chromium(ecluse, rig):
@@ -118,6 +159,7 @@ def test_listeners_with_tls(ecluse, tls, words):
     ([ALICE, "--device", "--paste"], 64, ["exclude each other"]),
     ([ALICE, "--device", "--flow", "code"], 64, ["exclude each other"]),
     ([ALICE, "--client-secret-stdin", "--password-stdin"], 64, ["exclude each other"]),
+    ([ALICE, "--client-id", "x", "--tenant", "a/b"], 65, ["--tenant: it becomes part of a URL"]),
     ([ALICE, "--name", "Not A Label"], 64, ["--name"]),
     ([ALICE, "--name", "bob"], 73, ["there is an account bob already"]),
     ([ALICE, "--client-id", "\u00e9"], 65, ["printable ASCII"]),
@@ -265,24 +307,18 @@ def test_without_a_display_by_a_code(ecluse, rig):
     known = rig.state["clients"]["confidential"]
     ecluse.set("provider local",
                device_authorization_endpoint=rig.state["endpoints"]["device_authorization"])
-    terminal = Terminal([BINARY, "add", ALICE, "--client-id", known["client_id"], "--json",
-                         "-c", ecluse.file], ecluse.environment(), ecluse.folder)
-    try:
+    with at_terminal(ecluse, "--client-id", known["client_id"], "--json") as terminal:
         terminal.answer(r"client_secret \(empty: it has none\): $", known["client_secret"])
         url = terminal.await_text(r"\n  (https://\S+)\n")[1]
         code = terminal.await_text(r"type this code: (\S+)")[1]
         Browser(rig).confirm_device(url, code, ALICE)
         assert terminal.end() == 0, terminal.shown
         ecluse.learn(re.search(r"^{$(?:.|\n)*^}$", terminal.shown, re.M)[0])
-    finally:
-        terminal.close()
 
 
 def test_terminal_of_a_known_provider(ecluse, rig):
     ecluse.set("provider local", hint="ask at the counter")
-    terminal = Terminal([BINARY, "add", ALICE, "-c", ecluse.file], ecluse.environment(),
-                        ecluse.folder)
-    try:
+    with at_terminal(ecluse) as terminal:
         known = rig.state["clients"]["confidential"]
         terminal.await_text("The provider is local.\nWhat local wants first: ask at the counter.")
         terminal.answer(r"client_id \(empty: sign in with a password instead\): $",
@@ -295,6 +331,4 @@ def test_terminal_of_a_known_provider(ecluse, rig):
         assert terminal.end() == 0, terminal.shown
         assert known["client_secret"] not in terminal.shown
         ecluse.learn(terminal.shown)
-    finally:
-        terminal.close()
 

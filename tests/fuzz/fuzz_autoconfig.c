@@ -8,6 +8,8 @@
 #include "conf/address.h"
 #include "conf/autoconfig.h"
 
+#define HOST_NAME_MAXIMUM 253
+
 /* In code points of printable ASCII: conf/ has no room for auth/credential. */
 static bool is_printable(const char *text)
 {
@@ -57,8 +59,12 @@ static void check_document(struct slice document, const char *address)
     mail_service_clear(&service);
 }
 
+/* Before a domain of the greatest length there is no room for "autoconfig."; nobody answers there.
+ */
 static void check_address(const char *address)
 {
+    if (strlen(strrchr(address, '@') + 1) + strlen("autoconfig.") > HOST_NAME_MAXIMUM)
+        return;
     for (enum autoconfig_place place = 0; place < AUTOCONFIG_PLACES; place++) {
         char *url = autoconfig_url(address, place, 0);
         check_url(url);
