@@ -185,12 +185,11 @@ char *account_mailbox(const struct account_config *account, struct slice address
  * the user's before a built-in one. NULL when there is none. */
 const struct provider_config *config_provider_by_domain(const struct config *config,
                                                         struct slice domain);
-/* The SASL user upstream: imap_user and so on, else user, else address. Not of an account for a
- * whole domain, where it is the mailbox. */
 /* The same by the name of a mail exchanger of some domain. */
 const struct provider_config *config_provider_by_exchanger(const struct config *config,
                                                            struct slice exchanger);
-/* The SASL user upstream: imap_user and so on, else user, else address. */
+/* The SASL user upstream: imap_user and so on, else user, else address. Not of an account for a
+ * whole domain, where it is the mailbox. */
 const char *account_upstream_user(const struct account_config *account, enum protocol protocol);
 
 #endif
