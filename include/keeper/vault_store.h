@@ -78,6 +78,15 @@ char *vault_column_copy(sqlite3_stmt *statement, int column);
 /* Borrowed until the next step. */
 struct slice vault_column_bytes(sqlite3_stmt *statement, int column);
 
+/* ---- vault_next.c: a token on its way into the vault ---- */
+
+/* Unless it follows none: a sign-in that is lost is made again. */
+void vault_next_note(struct vault *vault, const char *account, const char *issuer,
+                     const struct secret *token);
+void vault_next_forget(const struct vault *vault);
+/* Stores what an earlier process has noted and not forgotten. */
+void vault_next_recover(struct vault *vault);
+
 /* ---- vault_token.c, vault_grant.c: a column sealed anew, within a transaction ---- */
 
 /* From the vault's key to `key`. What does not open is left, and noted. */

@@ -238,6 +238,8 @@ static int open_checked(struct vault *vault, const struct secret *key, struct er
         status = vault_clients_prepare(vault, err);
     if (status == 0)
         status = vault_pseudonyms_prepare(vault, err);
+    if (status == 0)
+        vault_next_recover(vault);
     return status;
 }
 

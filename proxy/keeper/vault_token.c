@@ -2,7 +2,7 @@
  * Refresh tokens.
  *
  * Happy path: one row an account; the token is sealed for that account and issuer, and replaced in
- * one transaction.
+ * one transaction, for the time of which it is noted (vault_next.c).
  *
  * Failures:
  *  - a token that does not open is ERR_CORRUPT and stays; when a new one is stored, what was there
@@ -122,6 +122,7 @@ int vault_token_store(struct vault *vault, const char *account, const char *issu
         return err_set(err, ERR_SYNTAX, "account %s: an empty token", account);
     struct seal_place place = token_place(account, issuer);
     struct buf sealed;
+    vault_next_note(vault, account, issuer, refresh_token);
     buf_init(&sealed, SEAL_OVERHEAD + SEAL_CONTENT_MAX);
     int status = seal_write(&vault->seal_key, &place, secret_bytes(refresh_token), &sealed);
     if (status != 0)
@@ -132,6 +133,8 @@ int vault_token_store(struct vault *vault, const char *account, const char *issu
     if (status == 0)
         status =
             vault_end(vault, replace(vault, account, issuer, buf_bytes(&sealed), now, err), err);
+    if (status == 0)
+        vault_next_forget(vault);
     buf_fini(&sealed);
     return status;
 }

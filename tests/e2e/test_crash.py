@@ -14,7 +14,7 @@ import pytest
 
 from cli_support import BINARY, PATIENCE
 from crash_support import ENDS, KILLS, Load, assert_valid, chance, closing, pause
-from ecluse_support import SLOWNESS
+from ecluse_support import IS_SANITIZED, SLOWNESS
 from processes import is_alive
 from protocols import PROTOCOLS
 from waiting import wait_until
@@ -123,6 +123,39 @@ def test_kill_9_of_the_keeper_in_a_storm_of_refreshes(ecluse, rig, rotation):
             storm.round(storm.kill_in_storm, instants.uniform(0, 0.3 * SLOWNESS))
     print(f"{storm.refreshes} refreshes under way, {storm.lost} sign-ins lost")
     assert storm.refreshes > 0 and (rotation == "strict" or storm.lost == 0)
+
+
+def slow_disk(process, log):
+    """Each sync of the keeper waits a while, from when this returns."""
+    tracer = subprocess.Popen(
+        ["strace", "-o", log, "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3s",
+         "-p", str(process)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE)
+    line = tracer.stderr.readline()
+    assert b"attached" in line, line
+    return tracer
+
+
+@pytest.mark.skipif(IS_SANITIZED or os.geteuid() != 0, reason="nobody else may trace the keeper")
+def test_a_slow_disk_costs_no_sign_in(ecluse, rig):
+    """A card of flash memory, say: the keeper is killed while a transaction waits for it."""
+    rig.knob("lifetime", 20)
+    rig.knob("rotate", "on")
+    ecluse.ready("alice")
+    state = ecluse.folder / "state"
+    tracer = slow_disk(ecluse.daemon.pid, ecluse.folder / "strace")
+    rig.clear()
+    client = ecluse.raw()
+    client.send(f"a LOGIN alice@example.test {ecluse.passwords['alice']}\r\n")
+    wait_until(lambda: rig.refreshes() == {"ok": 1}, "the refresh")
+    wait_until((state / "vault.db-journal").exists, "the transaction")
+    ecluse.kill()
+    tracer.wait(PATIENCE)
+    assert (state / "vault.db-journal").exists()  # it did not count yet
+    assert_valid(state / "vault.db")
+    ecluse.start()
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert rig.refreshes() == {"ok": 2}
 
 
 # ---- gates ----
