@@ -29,7 +29,7 @@ static const struct confine_place common[] = {
     {"/dev/urandom", CONFINE_READ},
     {"/dev/random", CONFINE_READ},
     {"/dev/null", CONFINE_USE},
-    /* for the gates, that of an upgrade in the same place excepted */
+    /* the gates; after an upgrade it is still the one that runs */
     {"/proc/self/exe", CONFINE_RUN},
 };
 
