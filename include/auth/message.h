@@ -15,6 +15,7 @@
  *   RECORDS what happened, one or many         END_GRANT grant   (it was revoked)
  *   FORGET session (it ended, or gave up)      DRAIN milliseconds (stop listening; 0: no limit)
  *                                              DURABLE receipt   (that record is on disk)
+ *   SESSIONS question, which there are         LIST_SESSIONS question
  *
  * ASK begins an exchange and drops one that was open for that session. ANSWER continues it.
  * AGAIN says that the provider refused the token of that generation; it is answered by GRANTED with
@@ -23,6 +24,7 @@
  * listener offers from then on. FORGET is the last that is said of a session, whatever came before.
  * RECORDS are for the audit journal; one with a receipt is answered by DURABLE when it, and all
  * that were sent before it, are on disk.
+ * LIST_SESSIONS is answered by one or more SESSIONS with its number, where others have a session's.
  */
 #ifndef ECLUSE_AUTH_MESSAGE_H
 #define ECLUSE_AUTH_MESSAGE_H
@@ -54,6 +56,7 @@
     X(MESSAGE_RECORDS, 5)                                                                          \
     X(MESSAGE_FORGET, 6)                                                                           \
     X(MESSAGE_LEARNED, 7)                                                                          \
+    X(MESSAGE_SESSIONS, 8)                                                                         \
     X(MESSAGE_CONFIGURE, 16)                                                                       \
     X(MESSAGE_CHALLENGE, 17)                                                                       \
     X(MESSAGE_GRANTED, 18)                                                                         \
@@ -61,6 +64,7 @@
     X(MESSAGE_END_GRANT, 20)                                                                       \
     X(MESSAGE_DRAIN, 21)                                                                           \
     X(MESSAGE_OFFER, 22)                                                                           \
+    X(MESSAGE_LIST_SESSIONS, 23)                                                                   \
     X(MESSAGE_DURABLE, 31)
 
 enum message_kind {
@@ -166,6 +170,35 @@ struct message_configure {
     size_t port_count;
 };
 
+/* How far a session is that its gate tells of. */
+#define MESSAGE_SESSION_STATES(X)                                                                  \
+    X(MESSAGE_SESSION_LOGGING_IN, "logging-in") /* the client's turn, or the keeper's */           \
+    X(MESSAGE_SESSION_CONNECTING, "connecting") /* the login upstream */                           \
+    X(MESSAGE_SESSION_RELAYING, "relaying")
+
+enum message_session_state {
+#define X(name, text) name,
+    MESSAGE_SESSION_STATES(X)
+#undef X
+        MESSAGE_SESSION_STATE_COUNT
+};
+
+struct message_session {
+    uint64_t number;
+    enum message_session_state state;
+    uint64_t client_bytes, server_bytes; /* octets from either side since the login */
+    uint64_t age;                        /* milliseconds */
+};
+
+#define MESSAGE_SESSIONS_MAX 256u /* of one message */
+
+/* A part of what there is; the last one says so. */
+struct message_sessions {
+    bool is_last;
+    struct message_session *items;
+    size_t count;
+};
+
 /* Encoders append one whole message (kind, session, fields) to `out`: 0, or ERR_FULL with `out` as
  * it was; also when a field is over its maximum, which the reader would not take. NULL strings are
  * written as empty ones. `text` and `detail` may hold anything: they are escaped and cut here. */
@@ -186,6 +219,8 @@ MUST_CHECK int message_write_refused(struct buf *out, uint64_t session,
 MUST_CHECK int message_write_learned(struct buf *out, uint64_t session, const char *capabilities);
 MUST_CHECK int message_write_offer(struct buf *out, const struct message_offer *offer);
 MUST_CHECK int message_write_configure(struct buf *out, const struct message_configure *configure);
+MUST_CHECK int message_write_sessions(struct buf *out, uint64_t question,
+                                      const struct message_sessions *sessions);
 
 /* The head of a message: its kind and session; `fields` is what the readers below take. */
 struct message {
@@ -212,6 +247,8 @@ MUST_CHECK int message_read_learned(const struct message *message, char **capabi
 MUST_CHECK int message_read_offer(const struct message *message, struct message_offer *offer_out);
 MUST_CHECK int message_read_configure(const struct message *message,
                                       struct message_configure *configure_out);
+MUST_CHECK int message_read_sessions(const struct message *message,
+                                     struct message_sessions *sessions_out);
 
 /* Wipe, free, and leave all zero; fine on all zero. */
 void message_ask_clear(struct message_ask *ask);
@@ -219,5 +256,8 @@ void message_granted_clear(struct message_granted *granted);
 void message_refused_clear(struct message_refused *refused);
 void message_offer_clear(struct message_offer *offer);
 void message_configure_clear(struct message_configure *configure);
+void message_sessions_clear(struct message_sessions *sessions);
+
+const char *message_session_state_name(enum message_session_state state);
 
 #endif

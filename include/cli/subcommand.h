@@ -48,6 +48,7 @@ extern const struct subcommand subcommand_reload;
 extern const struct subcommand subcommand_revoke;
 extern const struct subcommand subcommand_run;
 extern const struct subcommand subcommand_runner;
+extern const struct subcommand subcommand_sessions;
 extern const struct subcommand subcommand_status;
 extern const struct subcommand subcommand_stop;
 extern const struct subcommand subcommand_token;

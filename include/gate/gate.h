@@ -95,4 +95,9 @@ struct session *gate_find_session(struct gate *gate, uint64_t number);
 void gate_add_session(struct gate *gate, struct session *session);
 void gate_remove_session(struct gate *gate, struct session *session);
 
+/* ---- gate_sessions.c ---- */
+
+/* Tells the keeper of every session that is not over, in as many SESSIONS as it takes. */
+void gate_list_sessions(struct gate *gate, uint64_t question);
+
 #endif

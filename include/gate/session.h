@@ -40,6 +40,9 @@ void session_update_reading(struct session *session);
 bool session_is_relaying(const struct session *session);
 int64_t session_grant(const struct session *session);
 uint64_t session_number(const struct session *session);
+/* False: it is over, and only its last words go out. */
+MUST_CHECK bool session_describe(const struct session *session,
+                                 struct message_session *session_out);
 
 /* A record of now, with what is known of a client: its address, and the user of its process. */
 void session_record_init(struct record *record, enum record_action action, enum why why,

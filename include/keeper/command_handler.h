@@ -29,6 +29,7 @@ void command_run_login(struct command *command);
 void command_run_logout(struct command *command);
 void command_run_reload(struct command *command);
 void command_run_revoke(struct command *command);
+void command_run_sessions(struct command *command);
 void command_run_sign_in(struct command *command);
 void command_run_sign_in_wait(struct command *command);
 void command_run_status(struct command *command);

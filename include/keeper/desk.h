@@ -75,4 +75,16 @@ void desk_end_grant(struct desk *desk, int64_t grant);
 /* Sessions that hold a GRANTED now: of one account, or of all (NULL). */
 size_t desk_session_count(const struct desk *desk, const char *account);
 
+/* Whose an approved session is; borrowed until the desk is called again. */
+struct desk_description {
+    const char *account;
+    int64_t grant; /* 0: nobody had to log in */
+    const char *peer, *listener;
+    enum protocol protocol;
+};
+
+/* False: there is no such session, or nobody has logged in on it yet. */
+MUST_CHECK bool desk_describe(struct desk *desk, unsigned gate, uint64_t number,
+                              struct desk_description *description_out);
+
 #endif

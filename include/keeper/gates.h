@@ -67,5 +67,7 @@ size_t gates_count(const struct gates *gates); /* processes that live, draining 
 uint64_t gates_restarts(const struct gates *gates);
 /* Fills at most `capacity` process ids. */
 size_t gates_processes(const struct gates *gates, int *out, size_t capacity);
+/* Fills at most `capacity` numbers of gates, as on_message has them. */
+size_t gates_numbers(const struct gates *gates, unsigned *out, size_t capacity);
 
 #endif

@@ -41,7 +41,7 @@ MUST_CHECK int keeper_load_grants(struct keeper *keeper, const struct config *co
 /* Grants have come or gone: the gates offer clients what goes with those that are there. */
 void keeper_renew_offers(struct keeper *keeper);
 
-/* The parts that commands need; NULL where the mode has none (gates and desk when OFFLINE). */
+/* The parts that commands need; NULL where the mode has none (gates, roll calls and desk when OFFLINE). */
 const struct config *keeper_config(const struct keeper *keeper);
 struct vault *keeper_vault(struct keeper *keeper);
 struct fetcher *keeper_fetcher(struct keeper *keeper);
@@ -49,6 +49,7 @@ struct broker *keeper_broker(struct keeper *keeper);
 struct sign_ins *keeper_sign_ins(struct keeper *keeper);
 struct desk *keeper_desk(struct keeper *keeper);
 struct gates *keeper_gates(struct keeper *keeper);
+struct roll_calls *keeper_roll_calls(struct keeper *keeper);
 struct grant_check *keeper_grants(struct keeper *keeper);
 struct journal *keeper_journal(struct keeper *keeper);
 struct loop *keeper_loop(struct keeper *keeper);

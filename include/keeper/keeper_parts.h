@@ -9,6 +9,7 @@
 #include "keeper/gates.h"
 #include "keeper/keeper.h"
 #include "keeper/known_folders.h"
+#include "keeper/roll_call.h"
 #include "keeper/sign_in.h"
 
 #define KEEPER_SIGNALS 3
@@ -34,6 +35,7 @@ struct keeper {
     struct desk *desk;
     struct control *control;
     struct gates *gates;
+    struct roll_calls *roll_calls;
 
     bool has_handles; /* the following are open */
     uv_signal_t signals[KEEPER_SIGNALS];

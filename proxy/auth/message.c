@@ -1,7 +1,7 @@
 /*
  * A message is a kind (8 bits), a session (64 bits) and the fields of that kind, in the order in
  * which auth/message.h lists them. CONFIGURE is in message_configure.c,
- * RECORDS in message_record.c.
+ * RECORDS in message_record.c, SESSIONS in message_sessions.c.
  *
  * Failure modes: a message that is short, has octets left over, a field over its maximum, a choice
  * out of its range or a string with what must not stand in it: ERR_SYNTAX, and what had been read
@@ -19,7 +19,7 @@
 
 static bool kind_is_plain(enum message_kind kind)
 {
-    return kind == MESSAGE_READY || kind == MESSAGE_FORGET;
+    return kind == MESSAGE_READY || kind == MESSAGE_FORGET || kind == MESSAGE_LIST_SESSIONS;
 }
 
 static bool has_number(enum message_kind kind)

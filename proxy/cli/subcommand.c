@@ -16,6 +16,7 @@ static const struct subcommand *const subcommands[] = {
     &subcommand_token,
     &subcommand_import,
     &subcommand_status,
+    &subcommand_sessions,
     &subcommand_audit,
     &subcommand_cert,
     &subcommand_vault,
@@ -29,7 +30,7 @@ static const struct subcommand *const subcommands[] = {
     NULL,
 };
 
-static const char *const absent_names[] = {"sessions", "doctor"};
+static const char *const absent_names[] = {"doctor"};
 
 const struct subcommand *const *subcommand_table(void)
 {

@@ -376,6 +376,9 @@ static int take_message(struct gate *gate, const struct message *message)
         return 0;
     case MESSAGE_OFFER:
         return take_offer(gate, message);
+    case MESSAGE_LIST_SESSIONS:
+        gate_list_sessions(gate, message->session);
+        return 0;
     case MESSAGE_READY:
     case MESSAGE_ASK:
     case MESSAGE_ANSWER:
@@ -383,6 +386,7 @@ static int take_message(struct gate *gate, const struct message *message)
     case MESSAGE_RECORDS:
     case MESSAGE_LEARNED:
     case MESSAGE_FORGET:
+    case MESSAGE_SESSIONS:
         break;
     }
     return ERR_SYNTAX;

@@ -466,6 +466,28 @@ uint64_t session_number(const struct session *session)
     return session->number;
 }
 
+static enum message_session_state state_of(const struct session *session)
+{
+    if (session->is_relaying)
+        return MESSAGE_SESSION_RELAYING;
+    return engine_patience(session->engine) == PATIENCE_UPSTREAM ? MESSAGE_SESSION_CONNECTING
+                                                                 : MESSAGE_SESSION_LOGGING_IN;
+}
+
+bool session_describe(const struct session *session, struct message_session *session_out)
+{
+    if (session->is_closing)
+        return false;
+    *session_out = (struct message_session){
+        .number = session->number,
+        .state = state_of(session),
+        .client_bytes = session->relay.client_bytes,
+        .server_bytes = session->relay.server_bytes,
+        .age = (uv_hrtime() - session->began) / 1000000,
+    };
+    return true;
+}
+
 struct list *session_table_node(struct session *session)
 {
     return &session->table_node;

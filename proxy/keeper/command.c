@@ -51,6 +51,7 @@ static const struct command_rule rules[] = {
     {"logout", false, command_run_logout, {"account"}, {NULL}},
     {"reload", true, command_run_reload, {NULL}, {NULL}},
     {"revoke", false, command_run_revoke, {"account", "grant"}, {NULL}},
+    {"sessions", true, command_run_sessions, {NULL}, {"account"}},
     {"sign_in", false, command_run_sign_in, {"account"}, {"way"}},
     {"sign_in_wait", false, command_run_sign_in_wait, {"account", "sign_in"}, {"redirect"}},
     {"status", true, command_run_status, {NULL}, {NULL}},

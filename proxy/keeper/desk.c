@@ -444,6 +444,8 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
     case MESSAGE_DRAIN:
     case MESSAGE_OFFER:
     case MESSAGE_DURABLE:
+    case MESSAGE_SESSIONS:
+    case MESSAGE_LIST_SESSIONS:
         break;
     }
     return ERR_SYNTAX;
@@ -504,6 +506,20 @@ size_t desk_session_count(const struct desk *desk, const char *label)
             count += CONTAINER_OF(held, struct desk_session, in_account)->phase == DESK_GRANTED;
     }
     return count;
+}
+
+bool desk_describe(struct desk *desk, unsigned gate, uint64_t number,
+                   struct desk_description *description_out)
+{
+    const struct desk_session *session = session_find(desk, gate, number);
+    if (session == NULL || session->account == NULL)
+        return false;
+    *description_out = (struct desk_description){.account = session->account->label,
+                                                 .grant = session->grant,
+                                                 .peer = session->peer,
+                                                 .listener = session->listener,
+                                                 .protocol = session->protocol};
+    return true;
 }
 
 /* ---- configuration ---- */

@@ -329,6 +329,17 @@ size_t gates_processes(const struct gates *gates, int *out, size_t capacity)
     return count;
 }
 
+size_t gates_numbers(const struct gates *gates, unsigned *out, size_t capacity)
+{
+    size_t count = 0;
+    LIST_FOREACH (node, &gates->workers) {
+        const struct gates_worker *worker = CONTAINER_OF(node, struct gates_worker, node);
+        if (worker->is_alive && count < capacity)
+            out[count++] = worker->number;
+    }
+    return count;
+}
+
 size_t gates_count(const struct gates *gates)
 {
     size_t count = 0;

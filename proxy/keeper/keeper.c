@@ -101,6 +101,12 @@ void keeper_renew_offers(struct keeper *keeper)
     tell_offers(keeper);
 }
 
+static int send_question(void *owner, unsigned gate, struct slice message)
+{
+    const struct keeper *keeper = owner;
+    return gates_send(keeper->gates, gate, message);
+}
+
 static int open_desk(struct keeper *keeper, struct err *err)
 {
     keeper->offers = offers_new(keeper->vault, keeper->grants, &keeper->log);
@@ -161,6 +167,8 @@ static int open_daemon(struct keeper *keeper, struct err *err)
         status = open_gates(keeper, has_leftovers, err);
     if (status != 0)
         return status;
+    keeper->roll_calls = roll_calls_open(
+        &(struct roll_calls_parts){.loop = keeper->loop, .send = send_question, .owner = keeper});
     keeper_handles_open(keeper);
     broker_tend(keeper->broker);
     keeper_say_what_is_missing(keeper);
@@ -209,6 +217,8 @@ static void close_parts(struct keeper *keeper)
         control_close(keeper->control);
     if (keeper->has_handles)
         keeper_handles_close(keeper);
+    if (keeper->roll_calls != NULL)
+        roll_calls_close(keeper->roll_calls);
     if (keeper->gates != NULL)
         gates_close(keeper->gates);
     if (keeper->desk != NULL)
@@ -277,6 +287,11 @@ struct desk *keeper_desk(struct keeper *keeper)
 struct gates *keeper_gates(struct keeper *keeper)
 {
     return keeper->gates;
+}
+
+struct roll_calls *keeper_roll_calls(struct keeper *keeper)
+{
+    return keeper->roll_calls;
 }
 
 struct grant_check *keeper_grants(struct keeper *keeper)

@@ -82,16 +82,21 @@ void keeper_stop(struct keeper *keeper)
 
 /* ---- gates ---- */
 
-static int on_message(void *owner, unsigned gate, struct slice message)
+/* All but the answers to a roll call are the desk's. */
+static int on_message(void *owner, unsigned gate, struct slice bytes)
 {
     struct keeper *keeper = owner;
-    return desk_take(keeper->desk, gate, message);
+    struct message message;
+    if (message_read(bytes, &message) == 0 && message.kind == MESSAGE_SESSIONS)
+        return roll_calls_take(keeper->roll_calls, gate, &message);
+    return desk_take(keeper->desk, gate, bytes);
 }
 
 static void on_gate_gone(void *owner, unsigned gate)
 {
     struct keeper *keeper = owner;
     desk_forget_gate(keeper->desk, gate);
+    roll_calls_forget_gate(keeper->roll_calls, gate);
 }
 
 static void on_ready(void *owner)

@@ -71,6 +71,16 @@ static int again_offer(const struct message *message, struct buf *out)
     return status;
 }
 
+static int again_sessions(const struct message *message, struct buf *out)
+{
+    struct message_sessions sessions;
+    int status = message_read_sessions(message, &sessions);
+    if (status == 0)
+        status = message_write_sessions(out, message->session, &sessions);
+    message_sessions_clear(&sessions);
+    return status;
+}
+
 static int again_configure(const struct message *message, struct buf *out)
 {
     struct message_configure configure;
@@ -102,6 +112,7 @@ static int again(const struct message *message, struct buf *out)
     switch (message->kind) {
     case MESSAGE_READY:
     case MESSAGE_FORGET:
+    case MESSAGE_LIST_SESSIONS:
         return message_write_plain(out, message->kind, message->session);
     case MESSAGE_ASK:
         return again_ask(message, out);
@@ -117,6 +128,8 @@ static int again(const struct message *message, struct buf *out)
         return again_learned(message, out);
     case MESSAGE_OFFER:
         return again_offer(message, out);
+    case MESSAGE_SESSIONS:
+        return again_sessions(message, out);
     case MESSAGE_ANSWER:
     case MESSAGE_CHALLENGE:
         return again_bytes(message, out);

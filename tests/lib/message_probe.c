@@ -17,6 +17,7 @@ static int read_fields(const struct message *message)
     struct message_refused refused;
     struct message_configure configure;
     struct message_offer offer;
+    struct message_sessions sessions;
     char *learned;
     struct slice bytes;
     uint64_t number;
@@ -24,7 +25,12 @@ static int read_fields(const struct message *message)
     switch (message->kind) {
     case MESSAGE_READY:
     case MESSAGE_FORGET:
+    case MESSAGE_LIST_SESSIONS:
         return 0;
+    case MESSAGE_SESSIONS:
+        status = message_read_sessions(message, &sessions);
+        message_sessions_clear(&sessions);
+        return status;
     case MESSAGE_ASK:
         status = message_read_ask(message, &ask);
         message_ask_clear(&ask);

@@ -63,7 +63,7 @@ static struct message head(enum message_kind kind, uint64_t session)
 static void plain(void **state)
 {
     (void)state;
-    static const enum message_kind kinds[] = {MESSAGE_READY, MESSAGE_FORGET};
+    static const enum message_kind kinds[] = {MESSAGE_READY, MESSAGE_FORGET, MESSAGE_LIST_SESSIONS};
     for (size_t i = 0; i < LENGTH_OF(kinds); i++) {
         buf_clear(&wire);
         assert_int_equal(message_write_plain(&wire, kinds[i], SESSION), 0);
@@ -349,6 +349,44 @@ static void configure_message(void **state)
 
 /* ---- limits of what is written ---- */
 
+static void assert_same_session(const struct message_session *a, const struct message_session *b)
+{
+    assert_true(a->number == b->number && a->state == b->state && a->age == b->age &&
+                a->client_bytes == b->client_bytes && a->server_bytes == b->server_bytes);
+}
+
+static void sessions_message(void **state)
+{
+    (void)state;
+    static struct message_session items[MESSAGE_SESSIONS_MAX + 1];
+    struct message_sessions read, sessions = {.items = items};
+    struct message message;
+    for (size_t i = 0; i < LENGTH_OF(items); i++)
+        items[i] = (struct message_session){i + 1, (enum message_session_state)(i % 3), i * 7,
+                                            UINT64_MAX - i, i * 1000};
+    for (size_t count = 0; count <= 3; count++) {
+        sessions.count = count;
+        sessions.is_last = count == 3;
+        assert_int_equal(message_write_sessions(&wire, SESSION, &sessions), 0);
+        message = head(MESSAGE_SESSIONS, SESSION);
+        assert_int_equal(message_read_sessions(&message, &read), 0);
+        assert_int_equal(read.count, count);
+        assert_int_equal(read.is_last, count == 3);
+        for (size_t i = 0; i < count; i++)
+            assert_same_session(&read.items[i], &items[i]);
+        message_sessions_clear(&read);
+        assert_bounds();
+        buf_clear(&wire);
+    }
+    sessions.count = MESSAGE_SESSIONS_MAX;
+    assert_int_equal(message_write_sessions(&wire, 1, &sessions), 0);
+    assert_int_equal(message_probe(buf_bytes(&wire)), 0);
+    buf_clear(&wire);
+    sessions.count++;
+    assert_int_equal(message_write_sessions(&wire, 1, &sessions), ERR_FULL);
+    assert_string_equal(message_session_state_name(MESSAGE_SESSION_RELAYING), "relaying");
+}
+
 static void a_buffer_without_room_stays_as_it_was(void **state)
 {
     (void)state;
@@ -462,6 +500,7 @@ int main(void)
         WITH_WIRE(learned_message),
         WITH_WIRE(offer_message),
         WITH_WIRE(configure_message),
+        WITH_WIRE(sessions_message),
         WITH_WIRE(a_buffer_without_room_stays_as_it_was),
         WITH_WIRE(messages_follow_one_another),
         WITH_WIRE(fields_have_a_maximum),

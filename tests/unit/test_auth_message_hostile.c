@@ -35,7 +35,7 @@ static void unknown_kinds(void **state)
     for (int kind = 0; kind < 256; kind++) {
         struct message message;
         bool is_known =
-            (kind >= 1 && kind <= 7) || (kind >= 16 && kind <= 22) || kind == MESSAGE_DURABLE;
+            (kind >= 1 && kind <= 8) || (kind >= 16 && kind <= 23) || kind == MESSAGE_DURABLE;
         raw[0] = (uint8_t)kind;
         assert_int_equal(message_read(slice_of(raw, sizeof(raw)), &message),
                          is_known ? 0 : ERR_SYNTAX);
