@@ -60,7 +60,8 @@ static void print_counts(const json_t *answer)
     if (omitted > 0)
         print_note("sessions: %lld more are not shown", omitted);
     if (silent > 0)
-        print_note("sessions: %lld gates did not answer in time; theirs are not shown", silent);
+        print_note("sessions: %lld gate%s did not answer in time; theirs are not shown", silent,
+                   silent == 1 ? "" : "s");
 }
 
 static int run(const struct arguments *arguments)
