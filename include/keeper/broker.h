@@ -39,6 +39,7 @@ struct broker_token {
     const struct secret *token; /* borrowed during the callback */
     uint64_t generation;        /* grows with each new token of the account */
     int64_t expires;            /* wall seconds */
+    const char *scope;          /* that the provider says it granted; "": it does not */
 };
 
 /* All borrowed; they outlive the broker. */

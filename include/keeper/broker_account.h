@@ -18,6 +18,7 @@ struct broker_access {
     int64_t expires;      /* steady milliseconds */
     int64_t early;        /* the same: from here on a refresh is due */
     int64_t wall_expires; /* wall seconds, to show */
+    char *scope;          /* NULL: not known */
 };
 
 struct broker_account {

@@ -6,8 +6,8 @@
  * Answer:   {"status": 0, …} or {"status": <exit code of sysexits>, "error": "what failed: why;
  * what to do"}
  *
- * Passwords and tokens stand in requests and answers of `grant`, `login` and `token`: the text is
- * in struct secret and wiped.
+ * Passwords and tokens stand in requests and answers of `credential`, `grant`, `login` and `token`:
+ * the text is in struct secret and wiped.
  */
 #ifndef ECLUSE_KEEPER_COMMAND_H
 #define ECLUSE_KEEPER_COMMAND_H

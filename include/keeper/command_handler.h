@@ -23,6 +23,7 @@ struct command_rule {
 void command_run_accounts(struct command *command);
 void command_run_audit_erase(struct command *command);
 void command_run_audit_init(struct command *command);
+void command_run_credential(struct command *command);
 void command_run_grant(struct command *command);
 void command_run_grants(struct command *command);
 void command_run_login(struct command *command);
@@ -71,8 +72,8 @@ void command_stop_afterwards(struct command *command);
  * command is; NULL, NULL: it has ended. */
 void command_set_work(struct command *command, void (*cancel)(void *work), void *work);
 
-/* As broker_ask for any valid token; the ticket goes with the command. `on_token` ends it. */
-void command_ask_token(struct command *command, const char *account,
+/* As broker_ask; the ticket goes with the command. `on_token` ends it. */
+void command_ask_token(struct command *command, const char *account, uint64_t refused_generation,
                        void (*on_token)(struct command *command, enum why why,
                                         const struct broker_token *token, const char *text));
 /* The same as broker_ask_for. */

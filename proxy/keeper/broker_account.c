@@ -23,6 +23,7 @@
 void broker_access_wipe(struct broker_access *access)
 {
     secret_wipe(&access->token);
+    mem_free(access->scope);
     *access = (struct broker_access){0};
 }
 
@@ -86,8 +87,9 @@ void broker_ticket_answer(struct broker_ticket *ticket, enum why why,
 void broker_ticket_give(struct broker_ticket *ticket)
 {
     struct broker_account *account = ticket->account;
-    const struct broker_token token = {&account->access.token, account->generation,
-                                       account->access.wall_expires};
+    const struct broker_access *access = &account->access;
+    const struct broker_token token = {&access->token, account->generation, access->wall_expires,
+                                       access->scope == NULL ? "" : access->scope};
     broker_ticket_answer(ticket, WHY_NONE, &token, "");
 }
 
@@ -246,6 +248,11 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
         account_note_refresh(account);
         if (secret_is_set(&account->next.token))
             account_adopt(account);
+    }
+    if (!account->answer_is_foreign) {
+        mem_free(account->access.scope);
+        account->access.scope = answer->scope;
+        answer->scope = NULL;
     }
     log_info(account->broker->log, "account %s: new access token, valid for %lld s%s",
              account->label, (long long)answer->expires_in,

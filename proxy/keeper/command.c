@@ -41,6 +41,7 @@ static const struct command_rule rules[] = {
     {"accounts", false, command_run_accounts, {NULL}, {NULL}},
     {"audit_erase", false, command_run_audit_erase, {"account"}, {NULL}},
     {"audit_init", false, command_run_audit_init, {NULL}, {NULL}},
+    {"credential", false, command_run_credential, {"account"}, {"refused"}},
     {"grant",
      false,
      command_run_grant,
@@ -233,13 +234,13 @@ static void on_broker_answer(void *owner, enum why why, const struct broker_toke
     command->on_token(command, why, token, text);
 }
 
-void command_ask_token(struct command *command, const char *account,
+void command_ask_token(struct command *command, const char *account, uint64_t refused_generation,
                        void (*on_token)(struct command *command, enum why why,
                                         const struct broker_token *token, const char *text))
 {
     command->on_token = on_token;
-    command->ticket =
-        broker_ask(keeper_broker(command->keeper), account, 0, on_broker_answer, command);
+    command->ticket = broker_ask(keeper_broker(command->keeper), account, refused_generation,
+                                 on_broker_answer, command);
 }
 
 void command_ask_token_for(struct command *command, const char *account, const char *mailbox,

@@ -200,7 +200,7 @@ static void sign_in(struct command *command, const struct account_config *accoun
     if (status != 0)
         command_fail_error(command, &err);
     else
-        command_ask_token(command, account->name, on_sign_in_tried);
+        command_ask_token(command, account->name, 0, on_sign_in_tried);
 }
 
 /* There is nobody to try it with: the provider hears it at the next login of a mail client. */

@@ -109,7 +109,7 @@ static void on_end(void *owner, const struct sign_in_news *news)
         return;
     }
     secret_set(command_kept_secret(command), slice_of_string(news->text));
-    command_ask_token(command, account, on_tried);
+    command_ask_token(command, account, 0, on_tried);
 }
 
 void command_run_sign_in_wait(struct command *command)
