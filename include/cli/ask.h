@@ -36,6 +36,9 @@ MUST_CHECK int ask_say(struct conversation *conversation, const char *command, j
                        int patience, json_t **answer_out);
 /* True when a daemon is talked to. */
 bool ask_is_daemon(const struct conversation *conversation);
+/* The same, but an answer that says no (ask_status) is the caller's to say. */
+MUST_CHECK int ask_try(struct conversation *conversation, const char *command, json_t *request,
+                       int patience, json_t **answer_out);
 void ask_close(struct conversation *conversation);
 
 /* The daemon alone: 69 when none runs. *remote_out stays open, for remote_close, unless NULL was
@@ -43,6 +46,8 @@ void ask_close(struct conversation *conversation);
 MUST_CHECK int ask_daemon(const struct arguments *arguments, struct remote *remote_out,
                           json_t **answer_out);
 
+/* The exit code that an answer stands for. */
+int ask_status(const json_t *answer);
 /* Members of an answer; "" and 0 when they are not there. */
 const char *ask_text(const json_t *answer, const char *key);
 int64_t ask_number(const json_t *answer, const char *key);

@@ -36,6 +36,7 @@ extern const struct subcommand subcommand_audit;
 extern const struct subcommand subcommand_add;
 extern const struct subcommand subcommand_cert;
 extern const struct subcommand subcommand_check;
+extern const struct subcommand subcommand_doctor;
 extern const struct subcommand subcommand_gate;
 extern const struct subcommand subcommand_grant;
 extern const struct subcommand subcommand_grants;
@@ -60,7 +61,5 @@ extern const struct subcommand subcommand_version;
 const struct subcommand *const *subcommand_table(void);
 /* NULL when there is none. */
 const struct subcommand *subcommand_find(const char *name);
-/* True for the names of subcommands that this version does not have. */
-bool subcommand_is_absent(const char *name);
 
 #endif

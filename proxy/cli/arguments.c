@@ -127,8 +127,6 @@ static int read_option(struct reading *reading, struct word word)
 static int read_name(struct reading *reading, const char *name)
 {
     struct slice text = slice_of_string(name);
-    if (subcommand_is_absent(name))
-        return refuse(reading, text, "is not in this version");
     const struct subcommand *subcommand = subcommand_find(name);
     if (subcommand == NULL)
         return refuse(reading, text, "is no command");

@@ -51,19 +51,28 @@ int64_t ask_number(const json_t *answer, const char *key)
 
 static int read_answer(const struct arguments *arguments, struct slice text, json_t **answer_out)
 {
-    const char *name = arguments->subcommand->name;
-    json_t *answer = NULL;
     struct err err;
-    if (command_text_read(text, &answer, &err) != 0)
-        return print_failure(EX_SOFTWARE, "%s: the answer cannot be read: %s", name, err.text);
-    const json_t *status = json_object_get(answer, "status");
-    int exit_code = json_is_integer(status) ? (int)json_integer_value(status) : EX_SOFTWARE;
-    if (exit_code == EX_OK) {
-        *answer_out = answer;
+    if (command_text_read(text, answer_out, &err) == 0)
         return EX_OK;
-    }
-    print_failure(exit_code, "%s: %s", name, ask_text(answer, "error"));
-    json_decref(answer);
+    return print_failure(EX_SOFTWARE, "%s: the answer cannot be read: %s",
+                         arguments->subcommand->name, err.text);
+}
+
+int ask_status(const json_t *answer)
+{
+    const json_t *status = json_object_get(answer, "status");
+    return json_is_integer(status) ? (int)json_integer_value(status) : EX_SOFTWARE;
+}
+
+/* An answer that says no is said, and goes. */
+static int judge_answer(const struct arguments *arguments, json_t **answer)
+{
+    int exit_code = ask_status(*answer);
+    if (exit_code == EX_OK)
+        return EX_OK;
+    print_failure(exit_code, "%s: %s", arguments->subcommand->name, ask_text(*answer, "error"));
+    json_decref(*answer);
+    *answer = NULL;
     return exit_code;
 }
 
@@ -183,7 +192,7 @@ static int say_to_daemon(struct conversation *conversation, struct slice request
     return exit_code;
 }
 
-int ask_say(struct conversation *conversation, const char *command, json_t *request, int patience,
+int ask_try(struct conversation *conversation, const char *command, json_t *request, int patience,
             json_t **answer_out)
 {
     struct secret text = {0};
@@ -195,6 +204,13 @@ int ask_say(struct conversation *conversation, const char *command, json_t *requ
                         : say_to_daemon(conversation, secret_bytes(&text), patience, answer_out);
     secret_wipe(&text);
     return exit_code;
+}
+
+int ask_say(struct conversation *conversation, const char *command, json_t *request, int patience,
+            json_t **answer_out)
+{
+    int exit_code = ask_try(conversation, command, request, patience, answer_out);
+    return exit_code != EX_OK ? exit_code : judge_answer(conversation->arguments, answer_out);
 }
 
 bool ask_is_daemon(const struct conversation *conversation)
@@ -249,7 +265,8 @@ static int ask_remote_command(const struct arguments *arguments, struct remote *
 {
     char request[64];
     int size = snprintf(request, sizeof(request), "{\"command\":\"%s\"}", command);
-    return ask_remote(arguments, remote, slice_of(request, (size_t)size), answer_out);
+    int exit_code = ask_remote(arguments, remote, slice_of(request, (size_t)size), answer_out);
+    return exit_code != EX_OK ? exit_code : judge_answer(arguments, answer_out);
 }
 
 int ask_daemon(const struct arguments *arguments, struct remote *remote_out, json_t **answer_out)

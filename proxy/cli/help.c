@@ -64,8 +64,6 @@ static int run(const struct arguments *arguments)
     if (arguments->operand_count == 0)
         return print_overview();
     const char *name = arguments->operands[0];
-    if (subcommand_is_absent(name))
-        return print_failure(EX_USAGE, "%s is not in this version; see ecluse help", name);
     subject = subcommand_find(name);
     if (subject == NULL)
         return print_failure(EX_USAGE, "%s is no command; see ecluse help", name);

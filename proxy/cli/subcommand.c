@@ -17,6 +17,7 @@ static const struct subcommand *const subcommands[] = {
     &subcommand_import,
     &subcommand_status,
     &subcommand_sessions,
+    &subcommand_doctor,
     &subcommand_audit,
     &subcommand_cert,
     &subcommand_vault,
@@ -30,8 +31,6 @@ static const struct subcommand *const subcommands[] = {
     NULL,
 };
 
-static const char *const absent_names[] = {"doctor"};
-
 const struct subcommand *const *subcommand_table(void)
 {
     return subcommands;
@@ -43,12 +42,4 @@ const struct subcommand *subcommand_find(const char *name)
     while (subcommands[i] != NULL && strcmp(subcommands[i]->name, name) != 0)
         i++;
     return subcommands[i];
-}
-
-bool subcommand_is_absent(const char *name)
-{
-    for (size_t i = 0; i < LENGTH_OF(absent_names); i++)
-        if (strcmp(absent_names[i], name) == 0)
-            return true;
-    return false;
 }
