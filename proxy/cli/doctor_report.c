@@ -5,7 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/slice.h"
+#include "auth/credential.h"
 #include "cli/print.h"
 #include "keeper/surroundings.h"
 
@@ -27,12 +27,20 @@ void doctor_report_open(struct doctor_report *report, bool is_json)
     report->has_colour = report->is_terminal && surroundings_variable("NO_COLOR") == NULL;
 }
 
-/* The names are of the configuration, or of a server. */
-static void print_escaped(const char *text)
+/* What is printable is left alone: a server's words were escaped where they came in. */
+static void make_printable(const char *text, char out[TEXT_MAX])
 {
-    char escaped[TEXT_MAX];
-    slice_escape(slice_of_string(text), escaped, sizeof(escaped));
-    fputs(escaped, stdout);
+    if (credential_is_printable(slice_of_string(text)))
+        snprintf(out, TEXT_MAX, "%s", text);
+    else
+        slice_escape(slice_of_string(text), out, TEXT_MAX);
+}
+
+static void print_safely(const char *text)
+{
+    char printable[TEXT_MAX];
+    make_printable(text, printable);
+    fputs(printable, stdout);
 }
 
 /* "work imap: connecting to imap.example.test port 993 ... " */
@@ -40,11 +48,11 @@ static void print_announcement(const struct doctor_report *report, const char *w
 {
     char text[TEXT_MAX];
     diagnosis_write(what, &report->names, text, sizeof(text));
-    print_escaped(report->names.account);
+    print_safely(report->names.account);
     if (report->has_protocol)
         printf(" %s", report->names.protocol);
     fputs(": ", stdout);
-    print_escaped(text);
+    print_safely(text);
     fputs(" ... ", stdout);
     if (report->is_terminal)
         fflush(stdout);
@@ -62,11 +70,9 @@ void doctor_report_begin(struct doctor_report *report, const struct diagnosis_na
 
 static json_t *text_or_null(const char *text)
 {
-    char escaped[TEXT_MAX];
-    if (*text == '\0')
-        return json_null();
-    slice_escape(slice_of_string(text), escaped, sizeof(escaped));
-    return json_string(escaped);
+    char printable[TEXT_MAX];
+    make_printable(text, printable);
+    return *text == '\0' ? json_null() : json_string(printable);
 }
 
 static void keep(struct doctor_report *report, enum doctor_outcome outcome, const char *detail,
@@ -90,7 +96,7 @@ static void print_outcome(const struct doctor_report *report, enum doctor_outcom
 static void print_line_of(const char *before, const char *text, const char *after)
 {
     fputs(before, stdout);
-    print_escaped(text);
+    print_safely(text);
     puts(after);
 }
 

@@ -13,6 +13,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "gate/upstream_sasl.h"
@@ -100,18 +101,17 @@ static void finish(struct probe *probe)
     uv_close((uv_handle_t *)&probe->timer, on_timer_closed);
 }
 
+/* Whatever is a server's in it was escaped before; so it is below. */
 static void fail(struct probe *probe, enum why why, const char *format, ...) PRINTF_LIKE(3, 4);
 
 static void fail(struct probe *probe, enum why why, const char *format, ...)
 {
-    char text[TEXT_MAX];
     va_list arguments;
     if (probe->is_over)
         return;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    vsnprintf(probe->text, sizeof(probe->text), format, arguments);
     va_end(arguments);
-    slice_escape(slice_of_string(text), probe->text, sizeof(probe->text));
     probe->has_failed = true;
     probe->why = why;
     finish(probe);
@@ -137,12 +137,11 @@ static void pass(struct probe *probe, const char *format, ...) PRINTF_LIKE(2, 3)
 
 static void pass(struct probe *probe, const char *format, ...)
 {
-    char text[TEXT_MAX], detail[TEXT_MAX];
+    char detail[TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    vsnprintf(detail, sizeof(detail), format, arguments);
     va_end(arguments);
-    slice_escape(slice_of_string(text), detail, sizeof(detail));
     probe->ops->on_passed(probe->owner, probe->step, detail);
 }
 
@@ -168,10 +167,15 @@ static void list_mechanisms(struct slice offered, char *out, size_t capacity)
     struct slice word;
     size_t used = 0;
     out[0] = '\0';
-    while (slice_next_word(&offered, ' ', &word) && used + word.size + 2 < capacity)
-        if (!slice_has_word(slice_of(out, used), ' ', word))
-            used += (size_t)snprintf(out + used, capacity - used, "%s%.*s", used == 0 ? "" : " ",
-                                     SLICE_PRINT(word));
+    while (slice_next_word(&offered, ' ', &word)) {
+        char name[64];
+        slice_escape(word, name, sizeof(name));
+        size_t size = strlen(name);
+        if (size == 0 || used + size + 2 > capacity ||
+            slice_has_word(slice_of(out, used), ' ', slice_of(name, size)))
+            continue;
+        used += (size_t)snprintf(out + used, capacity - used, "%s%s", used == 0 ? "" : " ", name);
+    }
 }
 
 /* The engine has chosen a mechanism: the server has said what it can. */
@@ -236,9 +240,10 @@ static void read_answer(struct probe *probe)
             return;
         enum visit_answer answer = visit_read(probe->settings.protocol, line);
         if (answer == VISIT_NO) {
+            char words[200];
+            slice_escape(line, words, sizeof(words));
             fail(probe, WHY_UPSTREAM_PROTOCOL,
-                 "the mail server took the login and refuses what follows: %.*s",
-                 SLICE_PRINT(slice_take(line, 200)));
+                 "the mail server took the login and refuses what follows: %s", words);
         } else if (answer == VISIT_YES) {
             pass(probe, "as %s by %s", probe->settings.user, probe->mechanism);
             finish(probe);
