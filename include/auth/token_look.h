@@ -24,7 +24,6 @@ struct token_question {
 };
 
 /* `text_out` is printable, never of the token itself but of a claim in it; "" with FLAW_NONE. */
-enum token_flaw token_look(const struct token_question *question,
-                           char text_out[TOKEN_LOOK_TEXT]);
+enum token_flaw token_look(const struct token_question *question, char text_out[TOKEN_LOOK_TEXT]);
 
 #endif

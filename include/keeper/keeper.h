@@ -41,7 +41,8 @@ MUST_CHECK int keeper_load_grants(struct keeper *keeper, const struct config *co
 /* Grants have come or gone: the gates offer clients what goes with those that are there. */
 void keeper_renew_offers(struct keeper *keeper);
 
-/* The parts that commands need; NULL where the mode has none (gates, roll calls and desk when OFFLINE). */
+/* The parts that commands need; NULL where the mode has none (gates, roll calls and desk when
+ * OFFLINE). */
 const struct config *keeper_config(const struct keeper *keeper);
 struct vault *keeper_vault(struct keeper *keeper);
 struct fetcher *keeper_fetcher(struct keeper *keeper);

@@ -175,27 +175,11 @@ static void on_over(void *owner, const struct probe_end *end)
     uv_stop(&one->doctor->loop.uv);
 }
 
-static char *join_mechanisms(const struct words *words)
-{
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    for (size_t i = 0; i < words->count; i++) {
-        int status = buf_append_string(&text, words->items[i]);
-        if (status == 0)
-            status = buf_append_string(&text, " ");
-        if (status != 0)
-            break;
-    }
-    char *copy = mem_copy_bytes_as_string(buf_bytes(&text).data, buf_size(&text));
-    buf_fini(&text);
-    return copy;
-}
-
 static void probe(struct examination *one, enum tls_mode tls, const struct secret *token)
 {
     static const struct probe_ops ops = {on_passed, on_over};
     struct doctor *doctor = one->doctor;
-    char *mechanisms = join_mechanisms(&one->account->options->provider_row->mechanisms);
+    char *mechanisms = words_join(&one->account->options->provider_row->mechanisms);
     struct probe_settings settings = {.protocol = one->protocol,
                                       .tls = tls,
                                       .host = one->endpoint->host,
