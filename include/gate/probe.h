@@ -39,7 +39,7 @@ struct probe_end {
     /* all that follows only then, or as far as it got */
     enum diagnosis_step step;
     enum why why;
-    const char *text;       /* what was said, by whomever; printable */
+    const char *text;       /* what was said, by whomever: escaped, without the token */
     struct slice challenge; /* the server's error inside of SASL (JSON), if it gave one */
     const struct tls_presented *presented; /* of the certificate */
 };

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "auth/quotes.h"
 #include "gate/upstream_sasl.h"
 #include "mail/dialect.h"
 #include "mail/visit.h"
@@ -64,10 +65,26 @@ static void free_probe(struct probe *probe)
     mem_free(probe);
 }
 
+static bool quotes_token(const struct probe *probe, struct slice text)
+{
+    const struct secret *token = probe->settings.token;
+    return token != NULL && quotes_secret(text, secret_bytes(token));
+}
+
+static void hide_token(struct probe *probe)
+{
+    if (quotes_token(probe, slice_of_string(probe->text)))
+        snprintf(probe->text, sizeof(probe->text),
+                 "the server repeats what it was told, which is not shown");
+    if (quotes_token(probe, buf_bytes(&probe->challenge)))
+        buf_clear(&probe->challenge);
+}
+
 static void part_closed(struct probe *probe)
 {
     if (--probe->open_parts > 0 || !probe->is_over)
         return;
+    hide_token(probe);
     const struct probe_end end = {.has_failed = probe->has_failed,
                                   .step = probe->step,
                                   .why = probe->why,

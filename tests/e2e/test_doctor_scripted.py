@@ -326,19 +326,38 @@ def test_a_clock_that_is_off(ecluse, rig, upstreams, issuer, answer, year, words
                                        "set the clock", "certificate has expired")
 
 
-def test_no_secret_is_shown(ecluse, answer):
-    """Of a server that gives back what it was told."""
+ECHOES = {
+    "as it is": lambda token, message: f"NO no such token: {token}",
+    "in base64": lambda token, message: f"NO what is {base64.b64encode(message).decode()}?",
+    "inside of SASL": lambda token, message: json.dumps({"status": "400", "scope": token}),
+}
+
+
+@pytest.mark.parametrize("kind", ECHOES)
+def test_a_server_that_repeats_the_token(ecluse, answer, kind):
+    token = "canary-of-the-doctor-0123456789"
+
     def script(connection):
         connection.handshake()
         connection.greet()
         tag = connection.read_token()
-        connection.send(f"{tag} NO not with that\r\n")
+        message = f"user=carol@example.test\1auth=Bearer {token}\1\1".encode()
+        words = ECHOES[kind](token, message)
+        if words.startswith("{"):
+            connection.send("+ " + base64.b64encode(words.encode()).decode() + "\r\n")
+            connection.line()
+            words = "NO not with that"
+        connection.send(f"{tag} {words}\r\n")
         connection.until_gone()
 
-    answer(script, {"access_token": "canary-of-the-doctor"})
+    answer(script, {"access_token": token})
     for arguments in (("carol",), ("--json", "carol")):
         result = ecluse.ecluse("doctor", *arguments)
-        assert result.status == 77 and "canary" not in result.out + result.err, result
+        assert result.status == 77 and "FAILED" in result.out or "failed" in result.out, result
+        said = result.out + result.err
+        assert "canary" not in said and base64.b64encode(b"canary-of-the")[:16].decode() not in said
+        assert base64.b64encode(b"nary-of-the-d")[:12].decode() not in said
+        assert base64.b64encode(b"anary-of-the-")[:12].decode() not in said
 
 
 def test_discovery_that_fails(ecluse, upstreams, issuer):
