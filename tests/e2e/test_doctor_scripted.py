@@ -6,9 +6,11 @@ import ssl
 
 import pytest
 
+import rig_support  # noqa: F401 (where the rig's own modules are)
 from doctor_support import Walk, jwt
+from lib import certs
 from scripted_issuer import ScriptedIssuer
-from scripted_upstream import polite
+from scripted_upstream import polite, server_context
 
 
 def refusing(words, challenge=None):
@@ -174,6 +176,31 @@ def test_old_tls(ecluse, serve):
     upstream.context.maximum_version = ssl.TLSVersion.TLSv1_1
     Walk(ecluse, "carol").assert_fails("imap", "tls", 69, "no TLS that is still safe")
 
+
+
+@pytest.fixture
+def future(rig, tmp_path):
+    """A certificate of the rig's authority that begins in 2099."""
+    folder, work = rig.folder / "certs", tmp_path / "work"
+    work.mkdir()
+    (work / "index-ca").touch()
+    conf, csr, pair = work / "openssl.cnf", work / "request.csr", {
+        "cert": tmp_path / "future.pem", "key": tmp_path / "future.key"}
+    conf.write_text(certs.CONFIG.format(work=work, issuer="ca",
+                                        san="subjectAltName = DNS:localhost"))
+    certs.openssl("req", "-new", "-config", conf, "-subj", "/CN=localhost", "-newkey", "ec",
+                  "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pair["key"],
+                  "-out", csr)
+    certs.openssl("ca", "-batch", "-notext", "-config", conf, "-extensions", "leaf", "-startdate",
+                  "20990101000000Z", "-enddate", "21000101000000Z", "-cert", folder / "ca.pem",
+                  "-keyfile", folder / "ca.key", "-in", csr, "-out", pair["cert"])
+    return pair
+
+
+def test_a_certificate_that_is_not_valid_yet(ecluse, serve, future):
+    serve(polite).context = server_context(future)
+    Walk(ecluse, "carol").assert_fails("imap", "tls", 69, "not valid yet", "clock",
+                                       "from 2099-01-01 00:00 until 2100-01-01")
 
 
 @pytest.mark.parametrize("greeting, status, words", [
