@@ -187,6 +187,6 @@ const char *arguments_value(const struct arguments *arguments, const char *name)
     size_t i = 0;
     while (i < subcommand->flag_count && strcmp(subcommand->flags[i].name, name) != 0)
         i++;
-    ENSURE(i < subcommand->flag_count);
+    ENSURE(i < subcommand->flag_count && i < ARGUMENTS_FLAGS_MAX);
     return arguments->values[i];
 }
