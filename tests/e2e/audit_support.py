@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import time
 
@@ -148,22 +147,3 @@ class SmallDisk:
         subprocess.run(["cp", "-a", f"{self.folder}/.", copy], check=True)
         subprocess.run(["umount", "-l", self.folder], check=True)
         subprocess.run(["cp", "-a", f"{copy}/.", self.folder], check=True)
-
-
-class Meddler:
-    """Has the keeper's fdatasync, by which the journal reaches the disk, fail or take its time."""
-
-    def __init__(self, process, injection):
-        threads = os.listdir(f"/proc/{process}/task")
-        self.tracer = subprocess.Popen(
-            ["strace", "-o", "/dev/null", "-e", "trace=fdatasync",
-             "-e", f"inject=fdatasync:{injection}",
-             *(word for thread in threads for word in ("-p", thread))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in threads:
-            line = self.tracer.stderr.readline()
-            assert b"attached" in line, line
-
-    def stop(self):
-        self.tracer.send_signal(signal.SIGINT)
-        self.tracer.communicate(timeout=PATIENCE)

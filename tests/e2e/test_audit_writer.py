@@ -6,10 +6,11 @@ import signal
 
 import pytest
 
-from audit_support import (Meddler, SmallDisk, action_of, actions, assert_in_order, find, folder_of,
-                           records, segments)
+from audit_support import (SmallDisk, action_of, actions, assert_in_order, find, folder_of, records,
+                           segments)
 from ecluse_support import ALICE, IS_SANITIZED, WRONG
 from protocols import PROTOCOLS
+from tracing import Injection
 from waiting import wait_until
 
 NEEDS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
@@ -251,12 +252,12 @@ def test_a_disk_with_errors(ecluse):
     """A sync that fails is not believed, nor tried again: what it was for is written anew."""
     ecluse.ready("alice")
     before = len(segments(ecluse))
-    meddler = Meddler(ecluse.daemon.pid, "error=EIO")
+    injection = Injection(ecluse.daemon.pid, "fdatasync", "error=EIO")
     with pytest.raises(EOFError):  # its connection was the first thing that could not be written
         ecluse.try_login("alice", "wrong")
     assert ecluse.try_login("alice", "wrong").startswith("NO [UNAVAILABLE]")
     assert ecluse.status()["audit"]["failing"]
-    meddler.stop()
+    injection.stop()
     wait_until(lambda: not ecluse.status()["audit"]["failing"], "its recovery")
     assert ecluse.try_login("alice").startswith("OK ")
     assert len(segments(ecluse)) == before + 1
@@ -273,25 +274,25 @@ def test_a_disk_that_stalls(ecluse):
     ecluse.ready("alice")
     session = ecluse.raw_session("alice")
     wait_until(lambda: ecluse.status()["audit"]["queued"] == 0, "the journal's rest")
-    meddler = Meddler(ecluse.daemon.pid, "delay_enter=3000000")
+    injection = Injection(ecluse.daemon.pid, "fdatasync", "delay_enter=3000000")
     client = ecluse.raw()
     client.send(f'a LOGIN {ALICE} "wrong"\r\n'.encode())
     wait_until(lambda: ecluse.status()["audit"]["queued"] > 0, "a record on its way")
     assert session.command("NOOP")[0].startswith("OK ")
     assert client.is_quiet()
     assert WRONG in client.line().decode()
-    meddler.stop()
+    injection.stop()
     assert find(ecluse, "client-auth", event__outcome="failure")
 
 
 @NEEDS_TRACER
 def test_a_stop_with_a_disk_that_fails(ecluse):
     ecluse.ready("alice")
-    meddler = Meddler(ecluse.daemon.pid, "error=EIO")
+    injection = Injection(ecluse.daemon.pid, "fdatasync", "error=EIO")
     with pytest.raises(EOFError):
         ecluse.try_login("alice", "wrong")
     ecluse.note_processes()
     ecluse.daemon.send_signal(signal.SIGTERM)
     assert ecluse.daemon.wait(30) == 0
-    meddler.stop()
+    injection.stop()
     assert "records could not be written" in ecluse.log()

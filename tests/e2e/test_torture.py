@@ -10,16 +10,16 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 
 import pytest
 
 import cli_support
 import ecluse_support
 from attack_support import side_by_side
-from cli_support import BINARY, PATIENCE
+from cli_support import BINARY
 from ecluse_support import ALARMS, ALICE, IS_SANITIZED, Ecluse
 from protocols import PROTOCOLS
+from tracing import Injection
 from waiting import wait_until
 
 FAILURES = {"accept4": "EMFILE", "read": "EIO", "write": "EIO", "writev": "EPIPE",
@@ -35,28 +35,15 @@ MOST = 100_000
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="a leak checker cannot work under a tracer")
 
 
-class Tracer:
+class Tracer(Injection):
     """Makes the k-th such call of each thread of the process fail."""
 
     def __init__(self, process, call, error, k, log):
+        super().__init__(process, call, f"error={error}:when={k}", log)
         self.log = log
-        # Those that are there: what it starts meanwhile has calls of its own.
-        threads = os.listdir(f"/proc/{process}/task")
-        self.tracer = subprocess.Popen(
-            ["strace", "-o", log, "-e", f"trace={call}",
-             "-e", f"inject={call}:error={error}:when={k}",
-             *(word for thread in threads for word in ("-p", thread))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in threads:
-            line = self.tracer.stderr.readline()
-            assert b"attached" in line, line
 
     def has_struck(self):
         return b"(INJECTED)" in self.log.read_bytes()
-
-    def stop(self):
-        self.tracer.send_signal(signal.SIGINT)
-        self.tracer.communicate(timeout=PATIENCE)
 
 
 class Starver:
