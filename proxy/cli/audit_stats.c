@@ -171,9 +171,10 @@ int audit_stats(const struct arguments *arguments)
     struct journal_lines *lines = journal_lines_new(count_line, &stats);
     if (journal_lines_read_all(lines, &folder, &err) != 0)
         exit_code = print_failure(EX_UNAVAILABLE, "audit: %s", err.text);
-    if (lines->unreadable + stats.left_out > 0)
-        print_note("audit: %llu lines are not counted; see ecluse audit verify",
-                   (unsigned long long)(lines->unreadable + stats.left_out));
+    stats.left_out += lines->unreadable;
+    if (stats.left_out > 0)
+        print_note("audit: %" PRIu64 " lines are not counted; see ecluse audit verify",
+                   stats.left_out);
     if (stats.count > 0)
         qsort(stats.rows, stats.count, sizeof(*stats.rows), compare);
     if (arguments->json)

@@ -59,9 +59,9 @@ int journal_folder_open(const struct arguments *arguments, const char *folder,
         return exit_code;
     folder_out->descriptor = open(folder_out->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_out->descriptor < 0) {
-        exit_code = print_failure(errno == ENOENT ? EX_UNAVAILABLE : EX_UNAVAILABLE,
-                                  "audit: there is no journal that can be read: %s: %s",
-                                  folder_out->path, strerror(errno));
+        exit_code =
+            print_failure(EX_UNAVAILABLE, "audit: there is no journal that can be read: %s: %s",
+                          folder_out->path, strerror(errno));
         journal_folder_close(folder_out);
         return exit_code;
     }
@@ -205,7 +205,7 @@ int journal_lines_read_all(struct journal_lines *lines, const struct journal_fol
                            struct err *err)
 {
     for (size_t i = 0; i < folder->count; i++) {
-        int descriptor;
+        int descriptor = -1;
         int status = journal_folder_segment(folder, folder->firsts[i], &descriptor, err);
         if (status == ERR_NOT_FOUND)
             continue;
