@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import smtplib
 import subprocess
 import time
@@ -142,3 +143,28 @@ def test_no_journal(ecluse, is_running):
     one_line(ecluse.ecluse("audit", "show"), 69, "there is no journal")
     one_line(ecluse.ecluse("audit", "verify"), 3, "there is no journal")
     assert ecluse.ecluse("audit", "init").status == 69
+
+
+def test_an_older_copy_of_everything(ecluse):
+    """Keys and all, put back while nobody looked: the journal alone cannot know, the anchor does."""
+    anchor = ecluse.folder / "elsewhere" / "anchor"
+    anchor.parent.mkdir(mode=0o700)
+    ecluse.set("ecluse", audit_anchor=str(anchor))
+    ecluse.ready("alice")
+    seed = new_seed(ecluse)
+    assert ecluse.stop() == 0
+    state, copy = ecluse.folder / "state", ecluse.folder / "copy"
+    shutil.copytree(state, copy)
+    for round_, to in enumerate(("bob@example.test", "carol@example.test")):
+        if round_ == 1:
+            assert "the anchor agrees" in verify(ecluse, seed, "--anchor", str(anchor))
+            shutil.rmtree(state)
+            copy.rename(state)
+            assert verify(ecluse, seed).startswith("intact\n")
+            assert "truncated" in verify(ecluse, seed, "--anchor", str(anchor), status=1)
+        ecluse.start()
+        send(ecluse, to=to)
+        assert ecluse.stop() == 0
+    assert verify(ecluse, seed).startswith("intact\n")
+    assert re.match(r"tampered: record \d+: rolled back\n",
+                    verify(ecluse, seed, "--anchor", str(anchor), status=1))
