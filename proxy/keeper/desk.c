@@ -196,7 +196,8 @@ static void add_login(struct record *record, const struct desk_session *session)
     if (grant != NULL)
         record_add_string(record, FIELD_GRANT, grant->name);
     if (account != NULL)
-        record_add_string(record, FIELD_LOGIN, account->address);
+        record_add_string(record, FIELD_LOGIN,
+                          *session->mailbox != '\0' ? session->mailbox : account->address);
 }
 
 void desk_session_note_login(const struct desk_session *session, enum why why, const char *detail)

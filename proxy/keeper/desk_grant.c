@@ -133,7 +133,7 @@ void desk_grant_approve(struct desk_session *session)
     }
     session->account = account_hold(desk, account->name);
     list_append(&session->account->sessions, &session->in_account);
-    desk_session_note_login(session, WHY_NONE, session->mailbox);
+    desk_session_note_login(session, WHY_NONE, "");
     if (grant != NULL)
         vault_grant_used(desk->parts.vault, session->grant, clock_wall_seconds());
     desk_grant_collect(session, 0);
