@@ -88,9 +88,9 @@ struct discovery *broker_discovery(struct broker *broker);
  * token, the back-off and what a request under way brings. Who waits gets a new request. */
 void broker_signed_in(struct broker *broker, const char *account);
 /* The same for a sign-in that has brought an access token, too, good for `expires_in` seconds from
- * now: it is the account's from here on, moved from. */
+ * now and for `scope`, or NULL: it is the account's from here on, moved from. */
 void broker_signed_in_with(struct broker *broker, const char *account, struct secret *access_token,
-                           int64_t expires_in);
+                           int64_t expires_in, const char *scope);
 
 /* A request that is cut off may have rotated the token at the provider, and the answer with the new
  * one be lost. `on_idle` is called once, never from within, as soon as no request is under way. */

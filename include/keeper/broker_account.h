@@ -114,7 +114,7 @@ void broker_account_refresh(struct broker_account *account);
 bool broker_account_store_next(struct broker_account *account);
 /* Takes over an access token that goes with the refresh token in the vault. */
 void broker_account_adopt(struct broker_account *account, struct secret *access_token,
-                          int64_t expires_in);
+                          int64_t expires_in, const char *scope);
 /* Who waits goes back to be looked at once more. */
 void broker_account_ask_again(struct broker_account *account);
 /* No failure counts any more. */

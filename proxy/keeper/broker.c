@@ -228,12 +228,12 @@ void broker_signed_in(struct broker *broker, const char *label)
 }
 
 void broker_signed_in_with(struct broker *broker, const char *label, struct secret *access_token,
-                           int64_t expires_in)
+                           int64_t expires_in, const char *scope)
 {
     struct broker_account *account = broker_account_of(broker, label, "");
     broker_signed_in(broker, label);
     if (account != NULL)
-        broker_account_adopt(account, access_token, expires_in);
+        broker_account_adopt(account, access_token, expires_in, scope);
     secret_wipe(access_token);
 }
 

@@ -191,10 +191,11 @@ static void account_set_next(struct broker_account *account, struct secret *acce
 }
 
 void broker_account_adopt(struct broker_account *account, struct secret *access_token,
-                          int64_t expires_in)
+                          int64_t expires_in, const char *scope)
 {
     account_set_next(account, access_token, expires_in);
     account_adopt(account);
+    account->access.scope = scope == NULL ? NULL : mem_copy_string(scope);
 }
 
 bool broker_account_store_next(struct broker_account *account)

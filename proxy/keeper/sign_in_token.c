@@ -44,8 +44,8 @@ static void tell_broker(struct sign_in *sign_in)
     if (missing_scope(sign_in->scope, granted->scope, true).size > 0)
         broker_signed_in(broker, sign_in->account);
     else
-        broker_signed_in_with(broker, sign_in->account, &granted->access_token,
-                              granted->expires_in);
+        broker_signed_in_with(broker, sign_in->account, &granted->access_token, granted->expires_in,
+                              granted->scope);
 }
 
 static bool store(struct sign_in *sign_in)

@@ -39,7 +39,7 @@ struct asker {
     struct broker_ticket *ticket;
     unsigned answers;
     enum why why;
-    char token[64];
+    char token[64], scope[64];
     char text[500];
     uint64_t generation;
     int64_t expires;
@@ -68,6 +68,7 @@ static inline void on_answer(void *owner, enum why why, const struct broker_toke
     if (token != NULL) {
         struct slice bytes = secret_bytes(token->token);
         snprintf(asker->token, sizeof(asker->token), "%.*s", SLICE_PRINT(bytes));
+        snprintf(asker->scope, sizeof(asker->scope), "%s", token->scope);
         asker->generation = token->generation;
         asker->expires = token->expires;
     }

@@ -268,16 +268,18 @@ static void sign_in_with(const char *token, int64_t expires_in)
 {
     struct secret access = {0};
     secret_set(&access, slice_of_string(token));
-    broker_signed_in_with(test.broker, "work", &access, expires_in);
+    broker_signed_in_with(test.broker, "work", &access, expires_in, "mail imap");
     assert_false(secret_is_set(&access));
 }
 
 static void test_token_of_a_sign_in_is_given(void **state)
 {
-    struct asker waiting = {0};
+    struct asker first = {0}, waiting = {0};
     (void)state;
     sign_in_with("of-sign-in", 3600);
-    assert_now_given("of-sign-in");
+    try(&first, 0);
+    assert_given(&first, "of-sign-in");
+    assert_string_equal(first.scope, "mail imap");
     assert_int_equal(script.started, 0);
     assert_true(state_of("work").has_token);
     assert_int_equal(state_of("work").expires, clock_wall_seconds() + 3600);
@@ -306,7 +308,7 @@ static void test_token_of_a_sign_in_of_nobody_is_wiped(void **state)
     struct secret access = {0};
     (void)state;
     secret_set(&access, SLICE_LITERAL("of-nobody"));
-    broker_signed_in_with(test.broker, "gone", &access, 3600);
+    broker_signed_in_with(test.broker, "gone", &access, 3600, NULL);
     assert_false(secret_is_set(&access));
 }
 
