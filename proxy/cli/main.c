@@ -28,6 +28,7 @@ int main(int argc, char **argv)
     if (arguments_read(argc, argv, &arguments, &err) != 0)
         return print_failure(EX_USAGE, "%s", err.text);
     int exit_code = dispatch(&arguments);
+    process_end();
     if (!print_flush() && exit_code == EX_OK)
         return print_failure(EX_CANTCREAT, "the output could not be written; nothing was printed");
     return exit_code;

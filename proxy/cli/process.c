@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "auth/oauth.h"
 #include "base/secret.h"
@@ -71,4 +72,9 @@ int process_prepare(struct err *err)
     secret_heap_open(SECRET_HEAP_SIZE);
     oauth_use_wiping_allocator();
     return 0;
+}
+
+void process_end(void)
+{
+    uv_library_shutdown();
 }
