@@ -88,6 +88,7 @@ void session_record_connect(const struct session *session, enum why why, const c
         record_add_number(&record.record, FIELD_SERVER_PORT, session->granted->port);
     }
     if (why == WHY_NONE) {
+        ENSURE(session->granted != NULL);
         tls_facts(stream_tls(session->upstream), &facts);
         add_tls(&record.record, &facts, session->granted->tls == TLS_MODE_STARTTLS);
     }
