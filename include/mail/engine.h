@@ -139,10 +139,9 @@ void engine_skip_client(struct engine *engine);
 struct slice engine_upstream_mechanisms(const struct engine *engine);
 
 enum engine_patience engine_patience(const struct engine *engine);
-/* After PASS: what the relay passes the bytes through; it is the caller's. The capabilities in the
- * settings are ours. */
-struct passage *engine_passage(const struct engine *engine,
-                               const struct passage_settings *settings);
+/* After PASS: what the relay passes the bytes through; it is the caller's. The capabilities are
+ * filled in here. */
+struct passage *engine_passage(const struct engine *engine, struct passage_settings *settings);
 /* After PASS: what the client said already that the upstream is to hear first; borrowed. */
 struct slice engine_said_already(const struct engine *engine);
 /* The name of the phase, for the log. */

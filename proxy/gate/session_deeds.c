@@ -181,7 +181,7 @@ static void do_pass(struct session *session)
 {
     struct gate *gate = session->gate;
     ENSURE(session->granted != NULL);
-    const struct passage_settings passage = {
+    struct passage_settings passage = {
         .rejects_bare_newline = session_configure(session)->rejects_bare_newline,
         .is_read_only = session->granted->is_read_only,
         .senders = session->granted->senders,

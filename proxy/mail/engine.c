@@ -200,12 +200,11 @@ bool engine_next(struct engine *engine, struct deed *deed_out)
 
 /* ---- what the relay gets ---- */
 
-struct passage *engine_passage(const struct engine *engine, const struct passage_settings *settings)
+struct passage *engine_passage(const struct engine *engine, struct passage_settings *settings)
 {
-    struct passage_settings completed = *settings;
     ENSURE(engine->phase == PHASE_RELAY);
-    completed.capabilities = buf_bytes(&engine->capabilities);
-    return engine->dialect->passage->open(&completed);
+    settings->capabilities = buf_bytes(&engine->capabilities);
+    return engine->dialect->passage->open(settings);
 }
 
 struct slice engine_said_already(const struct engine *engine)
