@@ -23,9 +23,9 @@ struct vault_rekeyed {
  * more. `from` may be NULL: what the vault says it is sealed with, which is enough for a keyfile
  * and a passphrase. ERR_NOT_FOUND: there is no vault; ERR_SYNTAX: `from` is missing, no source, or
  * of another kind than the vault's. A crash at any moment leaves a vault that opens with the old
- * source or with the new one. */
+ * source or with the new one. The vault is then open. */
 MUST_CHECK int vault_unlock_and_rekey(const struct state_folder *folder, const char *from,
                                       const char *to, struct vault_rekeyed *rekeyed_out,
-                                      struct err *err);
+                                      struct vault **vault_out, struct err *err);
 
 #endif

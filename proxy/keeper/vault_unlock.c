@@ -174,7 +174,8 @@ static int seal_anew(const struct state_folder *folder, struct vault *vault,
 }
 
 int vault_unlock_and_rekey(const struct state_folder *folder, const char *from, const char *to,
-                           struct vault_rekeyed *rekeyed_out, struct err *err)
+                           struct vault_rekeyed *rekeyed_out, struct vault **vault_out,
+                           struct err *err)
 {
     struct vault_key_source old_source, new_source;
     struct vault_lock lock;
@@ -190,6 +191,9 @@ int vault_unlock_and_rekey(const struct state_folder *folder, const char *from, 
         return status;
     *rekeyed_out = (struct vault_rekeyed){.from = lock.kind, .to = new_source.kind};
     status = seal_anew(folder, vault, &new_source, &rekeyed_out->left, err);
-    vault_close(vault);
+    if (status == 0)
+        *vault_out = vault;
+    else
+        vault_close(vault);
     return status;
 }

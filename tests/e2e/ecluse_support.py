@@ -286,9 +286,16 @@ class Ecluse(Place):
                 self.note_processes()
                 self.learn_access_tokens()
                 assert self.stop() == 0, self.log()
+                self.assert_intact()
         finally:
             self.close()
         self.assert_clean()
+
+    def assert_intact(self):
+        """Whatever a test has done, it has not changed the journal, and that can be shown."""
+        if any((self.folder / "state" / "audit").glob("*.jsonl")):
+            result = self.ecluse("audit", "verify")
+            assert result.status == 0, result
 
     def assert_clean(self):
         log = self.log() if (self.folder / "daemon.log").exists() else ""

@@ -168,6 +168,7 @@ def small_disk(ecluse, tmp_path):
         yield disk
         ecluse.note_processes()
         assert ecluse.stop() == 0
+        ecluse.assert_intact()
     finally:
         disk.close(tmp_path / "copy")
 

@@ -209,7 +209,9 @@ static inline int rekey(struct place *place, const char *from, const char *to,
                         struct vault_left *left_out, struct err *err)
 {
     struct vault_rekeyed rekeyed = {0};
-    int status = vault_unlock_and_rekey(place->folder, from, to, &rekeyed, err);
+    struct vault *vault = NULL;
+    int status = vault_unlock_and_rekey(place->folder, from, to, &rekeyed, &vault, err);
+    vault_close(vault);
     *left_out = rekeyed.left;
     return status;
 }
