@@ -102,9 +102,12 @@ $(OUT)/net/%: $(OUT)/tests/net/%.o $(OUT)/testlib.a $(OUT)/net.a $(OUT)/pure.a
 $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a $(OUT)/net.a $(OUT)/pure.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/bench/message.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz bench layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -136,6 +139,11 @@ T ?= 60
 fuzz: ## every fuzz target for T=60 seconds, with clang
 	@tests/deps clang
 	@tests/lib/run-fuzz $(T) $(FUZZERS)
+bench: ## what ecluse costs beside other proxies (FAST=1, EMAILPROXY=, AUDIT=, ROUNDS=)
+	@tests/deps bench
+	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream
+	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) \
+	    $(if $(EMAILPROXY),EMAILPROXY=$(EMAILPROXY)) tests/bench/bench
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
 lint: ## clang-format, clang-tidy and cppcheck find nothing
