@@ -141,8 +141,8 @@ fuzz: ## every fuzz target for T=60 seconds, with clang
 	@tests/lib/run-fuzz $(T) $(FUZZERS)
 bench: ## what ecluse costs beside other proxies (FAST=1, EMAILPROXY=, AUDIT=, ROUNDS=)
 	@tests/deps bench
-	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream
-	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) \
+	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream $(OUT)/bench/floor
+	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) BEFORE=$(BEFORE) \
 	    $(if $(EMAILPROXY),EMAILPROXY=$(EMAILPROXY)) tests/bench/bench
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')

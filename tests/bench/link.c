@@ -44,7 +44,7 @@ struct link {
     const struct link_ops *ops;
     void *owner;
     int descriptor;
-    bool is_open, is_closed, waits_to_write;
+    bool is_open, is_closed, waits_to_write, is_paused;
     SSL *ssl;
     const uint8_t *input; /* of the recv in hand */
     size_t input_size, output_size;
@@ -174,13 +174,27 @@ void mill_run(struct mill *mill)
 
 /* ---- writing ---- */
 
+static void update_events(struct link *link)
+{
+    uint32_t events =
+        (link->is_paused ? 0 : (uint32_t)EPOLLIN) | (link->waits_to_write ? (uint32_t)EPOLLOUT : 0);
+    set_events(link->mill, EPOLL_CTL_MOD, link->descriptor, events, &link->source);
+}
+
 static void want_to_write(struct link *link, bool is_wanted)
 {
     if (link->waits_to_write == is_wanted)
         return;
     link->waits_to_write = is_wanted;
-    uint32_t events = EPOLLIN | (is_wanted ? (uint32_t)EPOLLOUT : 0);
-    set_events(link->mill, EPOLL_CTL_MOD, link->descriptor, events, &link->source);
+    update_events(link);
+}
+
+void link_pause(struct link *link, bool is_paused)
+{
+    if (link->is_paused == is_paused || link->is_closed)
+        return;
+    link->is_paused = is_paused;
+    update_events(link);
 }
 
 static void keep(struct link *link, const uint8_t *bytes, size_t size)

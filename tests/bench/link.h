@@ -44,6 +44,8 @@ void link_close(struct link *link);
 void link_write(struct link *link, const void *bytes, size_t size);
 /* Something is kept: whoever has more to say waits for on_drained. */
 bool link_is_full(const struct link *link);
+/* Reads no more until it is to again. */
+void link_pause(struct link *link, bool is_paused);
 /* NULL in plaintext. */
 SSL *link_ssl(const struct link *link);
 

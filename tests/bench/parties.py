@@ -315,6 +315,16 @@ ca_file = {self.world.ca}
         return self.run("grant", name, "--name", "bench", "-c", str(config)).split()[-1]
 
 
+class EcluseBefore(Ecluse):
+    """Another build of it, at the path BEFORE, to see what a change gives."""
+    name = "ecluse before"
+    binary = Path(os.environ.get("BEFORE") or "/nonexistent")
+
+    @classmethod
+    def is_there(cls):
+        return cls.binary.exists()
+
+
 class EmailProxy(Party):
     """The program that ecluse replaces; EMAILPROXY is the path of its emailproxy.py."""
     name = "email-oauth2-proxy"
@@ -362,6 +372,25 @@ refresh_token = {token}
         return [sys.executable, os.environ["EMAILPROXY"], "--no-gui", "--config-file", config]
 
 
+class Floor(Party):
+    """A bare relay over epoll and OpenSSL: no protocol, no authentication. What is reachable."""
+    name = "bare relay"
+    is_peer = False
+
+    @staticmethod
+    def is_there():
+        return True
+
+    @staticmethod
+    def find_version():
+        return ""
+
+    def prepare(self):
+        pairs = [f"{port}:{self.world.upstream[protocol]}" for protocol, port in
+                 self.ports.items()]
+        return [self.world.build / "floor", self.world.ca, *pairs]
+
+
 class Direct(Party):
     """No proxy: the client speaks TLS itself. Its CPU is what that adds to the client's."""
     name = "direct TLS"
@@ -383,7 +412,7 @@ class Direct(Party):
 
 def all_parties(world):
     """Those that are there, ecluse last."""
-    kinds = [Nginx, Haproxy, Stunnel, Dovecot, EmailProxy, Direct]
+    kinds = [Nginx, Haproxy, Stunnel, Dovecot, EmailProxy, Direct, Floor, EcluseBefore]
     missing = [kind.name for kind in kinds[:4] if not kind.is_there()]
     if missing:
         raise Failed(f"not installed: {', '.join(missing)}; run tests/deps bench")
