@@ -9,13 +9,15 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+/* Small, since every session has several that are empty. */
 struct buf {
     uint8_t *memory;
-    size_t start, end; /* the bytes in use are memory[start..end) */
-    size_t capacity;
-    size_t maximum;
+    uint32_t start, end; /* the bytes in use are memory[start..end) */
+    uint32_t capacity;
+    uint32_t maximum;
 };
 
+/* A maximum above UINT32_MAX is that. */
 void buf_init(struct buf *buf, size_t maximum);
 void buf_fini(struct buf *buf);
 

@@ -8,7 +8,7 @@
 
 void buf_init(struct buf *buf, size_t maximum)
 {
-    *buf = (struct buf){.maximum = maximum};
+    *buf = (struct buf){.maximum = maximum < UINT32_MAX ? (uint32_t)maximum : UINT32_MAX};
 }
 
 void buf_fini(struct buf *buf)
@@ -53,10 +53,10 @@ static void make_room(struct buf *buf, size_t more)
         mem_wipe(buf->memory, buf->capacity);
         mem_free(buf->memory);
         buf->memory = memory;
-        buf->capacity = capacity;
+        buf->capacity = (uint32_t)capacity;
     }
     buf->start = 0;
-    buf->end = used;
+    buf->end = (uint32_t)used;
 }
 
 int buf_append(struct buf *buf, struct slice bytes)
@@ -68,7 +68,7 @@ int buf_append(struct buf *buf, struct slice bytes)
     if (bytes.size > buf->capacity - buf->end)
         make_room(buf, bytes.size);
     memcpy(buf->memory + buf->end, bytes.data, bytes.size);
-    buf->end += bytes.size;
+    buf->end += (uint32_t)bytes.size;
     return 0;
 }
 
@@ -93,7 +93,7 @@ int buf_append_format(struct buf *buf, const char *format, ...)
 void buf_consume(struct buf *buf, size_t count)
 {
     ENSURE(count <= buf_size(buf));
-    buf->start += count;
+    buf->start += (uint32_t)count;
     if (buf->start == buf->end)
         buf_clear(buf);
 }

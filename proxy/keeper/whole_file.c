@@ -34,7 +34,8 @@ static int read_all(int descriptor, const char *path, struct buf *out, struct er
     do {
         count = read(descriptor, bytes, sizeof(bytes));
         if (count > 0 && buf_append(out, slice_of(bytes, (size_t)count)) != 0)
-            status = err_set(err, ERR_FULL, "%s is larger than %zu KiB", path, out->maximum / 1024);
+            status = err_set(err, ERR_FULL, "%s is larger than %zu KiB", path,
+                             (size_t)out->maximum / 1024);
         else if (count < 0 && errno != EINTR)
             status = err_set_errno(err, "%s", path);
     } while (status == 0 && count != 0);

@@ -59,20 +59,20 @@ struct stream {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } socket;
-    unsigned open_handles;
-    enum phase phase;
-    enum security security;
-    enum incoming incoming;
+    uint8_t open_handles;
+    uint8_t phase;       /* enum phase */
+    uint8_t security;    /* enum security */
+    uint8_t incoming;    /* enum incoming */
     bool is_read_wanted; /* by the owner */
     bool is_reading;     /* by libuv */
     bool is_output_ended;
+    uint8_t why;          /* enum why, until on_failed is called */
     struct deferral news; /* what could not be told at once */
     struct tls *tls;
     struct flight *flight; /* NULL: nothing is kept */
     struct buf staging;
     struct buf held; /* came with the end of the handshake, before the owner wanted to read */
     struct farewell *farewell;
-    enum why why;
     char *failure; /* until on_failed is called */
 };
 
@@ -154,7 +154,7 @@ static void fail(struct stream *stream, enum why why, const char *text)
     if (stream->phase != PHASE_LIVE)
         return;
     stream->phase = PHASE_FAILED;
-    stream->why = why;
+    stream->why = (uint8_t)why;
     stream->failure = mem_copy_string(text);
     buf_clear(&stream->staging);
     buf_clear(&stream->held);
@@ -194,11 +194,13 @@ static void on_written(uv_write_t *request, int status)
         start_flight(stream);
         return;
     }
+    if (stream->phase == PHASE_LEAVING) {
+        close_politely(stream);
+        return;
+    }
     if (stream->is_output_ended)
         shut_down_output(stream);
-    if (stream->phase == PHASE_LEAVING)
-        close_politely(stream);
-    else if (stream->security != SECURITY_STARTING) /* else on_secured says that one may write */
+    if (stream->security != SECURITY_STARTING) /* else on_secured says that one may write */
         stream->ops->on_drained(stream->owner);
 }
 
@@ -288,18 +290,26 @@ size_t stream_kept(const struct stream *stream)
     return in_flight + buf_size(&stream->staging);
 }
 
-void stream_end(struct stream *stream)
+/* All but the socket's own end, which closing it says too. */
+static void end_output(struct stream *stream)
 {
     if (stream->phase != PHASE_LIVE || stream->is_output_ended)
         return;
     stream->is_output_ended = true;
-    if (stream->security == SECURITY_UP) {
-        struct buf notice;
-        buf_init(&notice, ANSWER_MAX);
-        tls_end(stream->tls, &notice);
-        send_bytes(stream, buf_bytes(&notice));
-        buf_fini(&notice);
-    }
+    if (stream->security != SECURITY_UP)
+        return;
+    struct buf notice;
+    buf_init(&notice, ANSWER_MAX);
+    tls_end(stream->tls, &notice);
+    send_bytes(stream, buf_bytes(&notice));
+    buf_fini(&notice);
+}
+
+void stream_end(struct stream *stream)
+{
+    if (stream->phase != PHASE_LIVE || stream->is_output_ended)
+        return;
+    end_output(stream);
     if (stream->phase == PHASE_LIVE && stream->flight == NULL)
         shut_down_output(stream);
 }
@@ -313,7 +323,7 @@ void stream_close_after_flush(struct stream *stream, int64_t deadline)
 {
     if (stream->phase == PHASE_LEAVING || stream->phase == PHASE_CLOSING)
         return;
-    stream_end(stream);
+    end_output(stream);
     if (stream->phase == PHASE_FAILED) {
         stream_close(stream);
         return;
