@@ -73,7 +73,7 @@ struct desk_session {
     struct resolve_ticket *lookup;
     struct secret token;
     uint64_t generation;
-    struct dial_address addresses[RESOLVE_ADDRESSES_MAX];
+    struct dial_address *addresses; /* until they are granted */
     size_t address_count;
     struct journal_ticket *record;
     bool is_recorded;
@@ -130,7 +130,7 @@ void desk_exchange_end(struct desk_session *session);
 void desk_grant_approve(struct desk_session *session);
 /* Gets a token (other than `refused_generation`) and addresses, then sends GRANTED. */
 void desk_grant_collect(struct desk_session *session, uint64_t refused_generation);
-/* Cancels tickets, wipes the token. */
+/* Cancels tickets, wipes the token, forgets the addresses. */
 void desk_grant_drop(struct desk_session *session);
 
 #endif

@@ -30,6 +30,9 @@ void desk_grant_drop(struct desk_session *session)
         journal_cancel(session->record);
     session->record = NULL;
     secret_wipe(&session->token);
+    mem_free(session->addresses);
+    session->addresses = NULL;
+    session->address_count = 0;
 }
 
 /* ---- is it allowed? ---- */
@@ -208,6 +211,7 @@ static void grant_when_complete(struct desk_session *session)
     ENSURE(account != NULL);
     desk_session_set_phase(session, DESK_GRANTED);
     send_granted(session, account);
+    desk_grant_drop(session);
 }
 
 static void on_token(void *owner, enum why why, const struct broker_token *token, const char *text)
@@ -235,6 +239,7 @@ static void on_addresses(void *owner, int status, const struct dial_address *add
         return;
     }
     ENSURE(count <= RESOLVE_ADDRESSES_MAX);
+    session->addresses = mem_new_array(count, sizeof(*addresses));
     memcpy(session->addresses, addresses, count * sizeof(*addresses));
     session->address_count = count;
     grant_when_complete(session);
