@@ -35,6 +35,9 @@ void *mem_new_array(size_t count, size_t size);
 void *mem_resize(void *memory, size_t size);
 void mem_free(void *memory);
 
+/* Gives what was freed back to the system. It walks the whole heap: for when much was freed. */
+void mem_give_back(void);
+
 /* NUL-terminated copies, freed by mem_free. */
 char *mem_copy_string(const char *string);
 char *mem_copy_bytes_as_string(const void *bytes, size_t size);

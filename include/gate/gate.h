@@ -52,6 +52,7 @@ struct gate {
     size_t listener_count;
     struct list sessions; /* all of them */
     size_t session_count;
+    size_t session_peak; /* the most there were since memory was given back */
     uint64_t next_session;
     struct list *session_table; /* by number: what the keeper's frames name */
 

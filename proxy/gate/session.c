@@ -392,17 +392,23 @@ void session_dismiss(struct session *session, enum why why, const char *text)
 
 /* ---- the beginning ---- */
 
+/* Nobody may know it beforehand. */
+static void make_timestamp(char *out, size_t capacity)
+{
+    uint64_t random[2];
+    ENSURE(RAND_bytes((unsigned char *)random, sizeof(random)) == 1);
+    snprintf(out, capacity, "<%016" PRIx64 "%016" PRIx64 "@localhost>", random[0], random[1]);
+}
+
 static struct engine *new_engine(struct session *session)
 {
     const struct message_listener *configure = session_configure(session);
     char timestamp[64];
-    uint64_t random[2];
-    /* RFC 1939 section 7: a client that sees one tries APOP. Nobody may know it beforehand. */
+    /* RFC 1939 section 7: a client that sees one tries APOP. */
     bool has_apop =
         slice_has_word(slice_of_string(configure->mechanisms), ' ', SLICE_LITERAL("APOP"));
-    ENSURE(RAND_bytes((unsigned char *)random, sizeof(random)) == 1);
-    snprintf(timestamp, sizeof(timestamp), "<%016" PRIx64 "%016" PRIx64 "@localhost>", random[0],
-             random[1]);
+    if (has_apop)
+        make_timestamp(timestamp, sizeof(timestamp));
     return engine_new(&(struct engine_settings){.dialect = session_dialect(session),
                                                 .mechanisms = configure->mechanisms,
                                                 .capabilities = configure->capabilities,
