@@ -105,6 +105,8 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(OUT)/testlib.a
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/bench/message.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
+# It counts system calls and allocations, standing before the C library.
+$(OUT)/net/test_costs: $(OUT)/tests/net/cost_counter.o
 .SECONDARY:
 
 .PHONY: demo test unit net replay e2e torture crash hardening asan fuzz bench layers format lint install help clean

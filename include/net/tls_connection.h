@@ -26,6 +26,7 @@ struct tls {
     struct tls_memory memory;
     enum tls_state state;
     bool is_peer_heard;   /* a handshake message came: it speaks TLS */
+    bool is_buffer_kept;  /* between records */
     unsigned empty_count; /* messages since the last data */
     char *why;            /* when FAILED */
 };

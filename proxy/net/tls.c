@@ -106,11 +106,26 @@ static void advance_handshake(struct tls *tls)
     }
 }
 
+/* OpenSSL's read buffer is taken and given back with each record. Here only the last one gives it
+ * back: before that one no more is left than a record may have. */
+static void keep_buffer_for_more(struct tls *tls)
+{
+    bool has_more = tls->memory.input.size > TLS_RECORD_MAX;
+    if (has_more == tls->is_buffer_kept)
+        return;
+    tls->is_buffer_kept = has_more;
+    if (has_more)
+        SSL_clear_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS);
+    else
+        SSL_set_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS);
+}
+
 /* True: the buffer is full, and there may be more. */
 static bool decrypt(struct tls *tls, uint8_t *plain, size_t capacity, size_t *size_out)
 {
     while (*size_out < capacity) {
         size_t size = 0;
+        keep_buffer_for_more(tls);
         ERR_clear_error();
         int result = SSL_read_ex(tls->ssl, plain + *size_out, capacity - *size_out, &size);
         if (result == 1) {
