@@ -115,7 +115,7 @@ PER_GIGABYTE = GIGABYTE / MESSAGE  # messages in one
 
 def all_columns(is_fast):
     """`target` is the share of the best peer's cost that ecluse is to stay within."""
-    size = 4 if is_fast else 1
+    size = 8 if is_fast else 1
     gigabyte, micro = ("{:.3f}", PER_GIGABYTE), ("{:.1f}", 1e6)
     return [
         Column("IMAP download, CPU s/GB", "download", "imap", 512 // size, 1, *gigabyte, 0.68),
@@ -136,7 +136,7 @@ class Idle:
     """Many sessions that idle: what each holds, what they cost in peace, what a pushed line costs."""
 
     def __init__(self, is_fast):
-        self.sessions = 1000 if is_fast else 9500
+        self.sessions = 500 if is_fast else 9500
         self.pushes = 3 if is_fast else 5
         self.peace = 1 if is_fast else 5  # seconds
         self.results = {}
