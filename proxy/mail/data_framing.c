@@ -1,6 +1,7 @@
 /*
  * Happy path: lines are found by memchr, and the piece is passed on as it is, in one.
  *
+ *   nothing but whole lines   1 KiB at a time, without finding any of them
  *   a bare CR or LF           CRLF in its place; short runs between such are passed together
  *   a dot, or a CR, last      held back (`place` says which) until it is known what follows
  *   cut anywhere              the same output
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define GATHERED_MAX 4096u
+#define BLOCK_SIZE   1024u
 
 /* Who writes short pieces pays for each of them: a message of bare LFs would be two a line. */
 struct outlet {
@@ -43,6 +45,7 @@ struct piece {
     struct slice input;
     size_t run_start;
     size_t line_feed; /* the first one that was not come to yet: each octet is looked at once */
+    size_t strange;   /* before here something is that has to be looked at line by line */
     struct outlet *outlet;
 };
 
@@ -131,6 +134,42 @@ static size_t go_on(struct data_framing *framing, struct piece *piece, size_t at
     return piece->input.size;
 }
 
+/* True: in these BLOCK_SIZE octets and the next one CR and LF come together alone, and no line
+ * starts with a dot. Without a branch, so that the compiler makes it a loop over vectors. */
+static bool is_plain(const uint8_t *octets)
+{
+    uint8_t strange = 0;
+    for (size_t i = 0; i < BLOCK_SIZE; i++) {
+        uint8_t is_cr = octets[i] == '\r', is_before_lf = octets[i + 1] == '\n';
+        uint8_t is_lf = octets[i] == '\n', is_before_dot = octets[i + 1] == '.';
+        strange |= (uint8_t)((is_cr ^ is_before_lf) | (is_lf & is_before_dot));
+    }
+    return strange == 0;
+}
+
+/* Passes over what needs no look; returns where to go on. */
+static size_t skip_plain(struct data_framing *framing, struct piece *piece, size_t at)
+{
+    bool is_start = framing->place == DATA_LINE_START;
+    const uint8_t *octets = piece->input.data;
+    if (at < piece->strange || (!is_start && framing->place != DATA_WITHIN_LINE))
+        return at;
+    while (piece->input.size - at > BLOCK_SIZE) {
+        if (octets[at] == '\n' || (is_start && octets[at] == '.') || !is_plain(octets + at)) {
+            piece->strange = at + BLOCK_SIZE;
+            return at;
+        }
+        at += BLOCK_SIZE;
+        is_start = octets[at - 1] == '\n';
+        framing->place = is_start                 ? DATA_LINE_START
+                         : octets[at - 1] == '\r' ? DATA_CR
+                                                  : DATA_WITHIN_LINE;
+        if (framing->place == DATA_CR)
+            break;
+    }
+    return at;
+}
+
 static struct slice held_in(enum data_place place)
 {
     switch (place) {
@@ -154,7 +193,7 @@ static size_t feed_piece(struct data_framing *framing, struct piece *piece)
     size_t at = 0;
     piece->line_feed = slice_find(piece->input, '\n');
     while (at < piece->input.size && framing->place != DATA_OVER)
-        at = go_on(framing, piece, at);
+        at = go_on(framing, piece, skip_plain(framing, piece, at));
     put_run(piece, at - held_in(framing->place).size);
     return at;
 }

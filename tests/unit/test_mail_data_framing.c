@@ -224,6 +224,34 @@ static void test_random_contents(void **state)
     close_buffers();
 }
 
+#define EDGES_SIZE  2600u /* more than two blocks of 1 KiB */
+#define EDGES_REACH 4u
+
+/* Whatever octets stand where a block that is passed over ends, or the next one begins. */
+static void test_edges_of_blocks(void **state)
+{
+    static const char alphabet[] = {'\r', '\n', '.', 'x'};
+    static const size_t edges[] = {0, 78, 1024, 2048}, firsts[] = {0, 1, 2, 78, 1023, 1025};
+    static uint8_t input[EDGES_SIZE + sizeof(MESSAGE_END)];
+    (void)state;
+    open_buffers();
+    for (unsigned number = 0; number < 64; number++)
+        for (size_t i = 0; i < LENGTH_OF(edges) * 2 * EDGES_REACH; i++) {
+            for (size_t at = 0; at < EDGES_SIZE; at++)
+                input[at] = (uint8_t)(at % 78 == 76 ? '\r' : at % 78 == 77 ? '\n' : 'l');
+            size_t place = edges[i / (2 * EDGES_REACH)] + i % (2 * EDGES_REACH);
+            for (unsigned j = 0; j < 3; j++)
+                if (place + j >= EDGES_REACH)
+                    input[place + j - EDGES_REACH] = (uint8_t)alphabet[number >> 2 * j & 3];
+            memcpy(input + EDGES_SIZE, MESSAGE_END, sizeof(MESSAGE_END) - 1);
+            struct slice whole = slice_of(input, EDGES_SIZE + sizeof(MESSAGE_END) - 1);
+            size_t size = look_up(whole);
+            for (size_t j = 0; j < LENGTH_OF(firsts); j++)
+                assert_framed(whole, firsts[j], 0, buf_bytes(&wire), size);
+        }
+    close_buffers();
+}
+
 /* ---- by name ---- */
 
 struct known {
@@ -401,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_tells_of_bare_newlines),
         cmocka_unit_test(test_every_short_content),
         cmocka_unit_test(test_random_contents),
+        cmocka_unit_test(test_edges_of_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
