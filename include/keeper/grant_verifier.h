@@ -1,6 +1,6 @@
 /*
- * What is kept of a local password, and how it is made again from a password that is typed. Pure
- * and thread safe.
+ * What is kept of a local password, and how it is made again from a password that is typed. Pure,
+ * and but for grant_hash thread safe.
  *
  *   generated   HMAC-SHA256(grant key, account 0x00 password): the password has 128 random bits, so
  *               one hash is enough
@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/secret.h"
+#include "keeper/keyed_hash.h"
 
 #define GRANT_HASH_SIZE    32
 #define GRANT_SALT_SIZE    16
@@ -18,7 +19,7 @@
 #define GRANT_PASSWORD_MAX 255 /* octets: what clients take; longer ones match nothing */
 
 /* All: ERR_CRYPTO, or ERR_SYNTAX for a password that is too long or empty. */
-MUST_CHECK int grant_hash(const struct secret *key, const char *account, struct slice password,
+MUST_CHECK int grant_hash(struct keyed_hash *key, const char *account, struct slice password,
                           uint8_t hash_out[GRANT_HASH_SIZE]);
 MUST_CHECK int grant_derive(const uint8_t salt[GRANT_SALT_SIZE], struct slice password,
                             uint8_t hash_out[GRANT_HASH_SIZE]);

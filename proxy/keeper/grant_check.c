@@ -39,8 +39,9 @@ struct grant_check {
     struct loop *loop;
     struct vault *vault;
     struct table table;
-    struct grant_heirs heirs; /* all zero: none */
-    struct secret process_key;
+    struct grant_heirs heirs;         /* all zero: none */
+    struct keyed_hash *vault_key;     /* of generated ones */
+    struct keyed_hash *process_key;   /* of chosen ones that were derived */
     uint8_t decoy[GRANT_CHOSEN_SIZE]; /* stands where there is nothing to compare with */
     struct list jobs;                 /* the first one is the one that runs */
     size_t job_count;
@@ -236,8 +237,8 @@ enum grant_verdict grant_check_password(struct grant_check *check, const char *a
     uint8_t of_generated[GRANT_HASH_SIZE], of_chosen[GRANT_HASH_SIZE];
     int64_t number = 0;
     *grant_out = 0;
-    if (grant_hash(vault_grant_key(check->vault), label, password, of_generated) != 0 ||
-        grant_hash(&check->process_key, label, password, of_chosen) != 0)
+    if (grant_hash(check->vault_key, label, password, of_generated) != 0 ||
+        grant_hash(check->process_key, label, password, of_chosen) != 0)
         return GRANT_MISMATCH;
     for (size_t i = 0; i < check->table.count; i++) {
         const struct entry *entry = &check->table.entries[i];
@@ -346,7 +347,7 @@ static int64_t remember(const struct job *job)
     if (entry == NULL)
         return 0;
     uint8_t hash[GRANT_HASH_SIZE];
-    if (grant_hash(&check->process_key, job->account, secret_bytes(&job->password), hash) == 0)
+    if (grant_hash(check->process_key, job->account, secret_bytes(&job->password), hash) == 0)
         secret_set(&entry->remembered, slice_of(hash, sizeof(hash)));
     mem_wipe(hash, sizeof(hash));
     return entry->grant->number;
@@ -367,7 +368,8 @@ static void finish_close(struct grant_check *check)
     void (*on_closed)(void *owner) = check->on_closed;
     void *owner = check->closed_owner;
     table_clear(&check->table);
-    secret_wipe(&check->process_key);
+    keyed_hash_free(check->vault_key);
+    keyed_hash_free(check->process_key);
     mem_free(check);
     on_closed(owner);
 }
@@ -504,7 +506,8 @@ int grant_check_open(struct loop *loop, struct vault *vault, struct grant_check 
         mem_free(check);
         return err_set(err, ERR_CRYPTO, "no random numbers");
     }
-    secret_set(&check->process_key, slice_of(key, sizeof(key)));
+    check->vault_key = keyed_hash_new(secret_bytes(vault_grant_key(vault)));
+    check->process_key = keyed_hash_new(slice_of(key, sizeof(key)));
     mem_wipe(key, sizeof(key));
     check->loop = loop;
     check->vault = vault;

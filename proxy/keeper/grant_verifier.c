@@ -18,23 +18,14 @@ static bool is_acceptable(struct slice password)
     return password.size > 0 && password.size <= GRANT_PASSWORD_MAX;
 }
 
-int grant_hash(const struct secret *key, const char *account, struct slice password,
+int grant_hash(struct keyed_hash *key, const char *account, struct slice password,
                uint8_t hash_out[GRANT_HASH_SIZE])
 {
     if (!is_acceptable(password))
         return ERR_SYNTAX;
-    size_t account_size = strlen(account) + 1;
-    size_t size = account_size + password.size;
-    uint8_t *text = mem_new(size);
-    memcpy(text, account, account_size);
-    memcpy(text + account_size, password.data, password.size);
-    size_t hash_size = 0;
-    bool done = EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key->bytes, key->size, text, size,
-                          hash_out, GRANT_HASH_SIZE, &hash_size) != NULL &&
-                hash_size == GRANT_HASH_SIZE;
-    mem_wipe(text, size);
-    mem_free(text);
-    return done ? 0 : ERR_CRYPTO;
+    const struct slice parts[] = {slice_of(account, strlen(account) + 1), password};
+    keyed_hash_of(key, parts, LENGTH_OF(parts), hash_out);
+    return 0;
 }
 
 int grant_derive(const uint8_t salt[GRANT_SALT_SIZE], struct slice password,
@@ -52,7 +43,9 @@ int grant_verifier_of_generated(const struct secret *key, const char *account,
                                 struct slice password, struct secret *verifier_out)
 {
     uint8_t hash[GRANT_HASH_SIZE];
-    int status = grant_hash(key, account, password, hash);
+    struct keyed_hash *keyed = keyed_hash_new(secret_bytes(key));
+    int status = grant_hash(keyed, account, password, hash);
+    keyed_hash_free(keyed);
     if (status == 0)
         secret_set(verifier_out, slice_of(hash, sizeof(hash)));
     mem_wipe(hash, sizeof(hash));

@@ -1,9 +1,9 @@
 #include "keeper/throttle.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
+
+#include "keeper/keyed_hash.h"
 
 #define SETS 128
 #define WAYS 8
@@ -15,14 +15,17 @@ struct entry {
 };
 
 struct throttle {
-    uint8_t secret[16]; /* so that nobody can choose names that fall into one set */
+    struct keyed_hash *secret; /* so that nobody can choose names that fall into one set */
     struct entry entries[SETS][WAYS];
 };
 
 struct throttle *throttle_new(void)
 {
     struct throttle *throttle = mem_new(sizeof(*throttle));
-    ENSURE(RAND_bytes(throttle->secret, sizeof(throttle->secret)) == 1);
+    uint8_t secret[16];
+    ENSURE(RAND_bytes(secret, sizeof(secret)) == 1);
+    throttle->secret = keyed_hash_new(slice_of(secret, sizeof(secret)));
+    mem_wipe(secret, sizeof(secret));
     return throttle;
 }
 
@@ -30,18 +33,16 @@ void throttle_free(struct throttle *throttle)
 {
     if (throttle == NULL)
         return;
+    keyed_hash_free(throttle->secret);
     mem_wipe(throttle, sizeof(*throttle));
     mem_free(throttle);
 }
 
 uint64_t throttle_key(const struct throttle *throttle, struct slice name)
 {
-    uint8_t hash[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
+    uint8_t hash[KEYED_HASH_SIZE];
     uint64_t key;
-    ENSURE(HMAC(EVP_sha256(), throttle->secret, sizeof(throttle->secret), name.data, name.size,
-                hash, &size) != NULL &&
-           size >= sizeof(key));
+    keyed_hash_of(throttle->secret, &name, 1, hash);
     memcpy(&key, hash, sizeof(key));
     return key;
 }

@@ -115,19 +115,19 @@ PER_GIGABYTE = GIGABYTE / MESSAGE  # messages in one
 
 def all_columns(is_fast):
     """`target` is the share of the best peer's cost that ecluse is to stay within."""
-    size = 8 if is_fast else 1
+    size = 4 if is_fast else 1
     gigabyte, micro = ("{:.3f}", PER_GIGABYTE), ("{:.1f}", 1e6)
     return [
-        Column("IMAP download, CPU s/GB", "download", "imap", 512 // size, 1, *gigabyte, 0.68),
-        Column("16 downloads at once, CPU s/GB", "download", "imap", 512 // size, 16, *gigabyte,
+        Column("IMAP download, CPU s/GB", "download", "imap", 256 // size, 1, *gigabyte, 0.68),
+        Column("16 downloads at once, CPU s/GB", "download", "imap", 256 // size, 16, *gigabyte,
                0.68),
-        Column("IMAP APPEND upload, CPU s/GB", "upload", "imap", 512 // size, 1, *gigabyte, 0.67),
-        Column("POP3 download, CPU s/GB", "download", "pop3", 512 // size, 1, *gigabyte, 0.73),
-        Column("SMTP upload, CPU s/GB", "upload", "smtp", 512 // size, 1, *gigabyte, 0.66),
-        Column("IMAP login, CPU µs", "login", "imap", 1600 // size, 8, *micro, 0.93),
-        Column("POP3 login, CPU µs", "login", "pop3", 1600 // size, 8, *micro, 0.93),
-        Column("SMTP login, CPU µs", "login", "smtp", 1600 // size, 8, *micro, 0.93),
-        Column("command at 100 sessions, CPU µs", "command", "imap", 50000 // size, 100, *micro,
+        Column("IMAP APPEND upload, CPU s/GB", "upload", "imap", 256 // size, 1, *gigabyte, 0.67),
+        Column("POP3 download, CPU s/GB", "download", "pop3", 256 // size, 1, *gigabyte, 0.73),
+        Column("SMTP upload, CPU s/GB", "upload", "smtp", 256 // size, 1, *gigabyte, 0.66),
+        Column("IMAP login, CPU µs", "login", "imap", 800 // size, 8, *micro, 0.93),
+        Column("POP3 login, CPU µs", "login", "pop3", 800 // size, 8, *micro, 0.93),
+        Column("SMTP login, CPU µs", "login", "smtp", 800 // size, 8, *micro, 0.93),
+        Column("command at 100 sessions, CPU µs", "command", "imap", 25000 // size, 100, *micro,
                0.88),
     ]
 
