@@ -22,6 +22,7 @@ BOB = "bob@example.test"
 CAROL = "carol@example.test"
 WRONG = "NO [AUTHENTICATIONFAILED] wrong user name or password"
 IS_SANITIZED = b"__asan_init" in BINARY.read_bytes() if BINARY.exists() else False
+SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")  # what they may be told
 SLOWNESS = 5 if IS_SANITIZED else 1
 ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|broken invariant|"
                     r"SUMMARY: \w+Sanitizer")
@@ -89,8 +90,7 @@ class Ecluse(Place):
         self.add_account(name, provider=f"of-{name}")
 
     def environment(self, **more):
-        sanitizers = {name: os.environ[name] for name in os.environ
-                      if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
+        sanitizers = {name: os.environ[name] for name in SANITIZERS if name in os.environ}
         return super().environment(**sanitizers, **more)
 
     # ---- the daemon ----

@@ -14,7 +14,7 @@ import tempfile
 import threading
 
 from cli_support import BINARY, PATIENCE, Result, free_port
-from ecluse_support import Ecluse
+from ecluse_support import SANITIZERS, Ecluse
 from terminal import Terminal
 from waiting import wait_until
 
@@ -105,8 +105,9 @@ class Newcomer:
 
     def environment(self, **more):
         display = {"DISPLAY": ":99"} if self.has_display else {}
+        sanitizers = {name: os.environ[name] for name in SANITIZERS if name in os.environ}
         return {"PATH": f"{self.tools}:{os.environ['PATH']}", "HOME": str(self.home),
-                **display, **more}
+                **display, **sanitizers, **more}
 
     def command(self, *arguments):
         return ["unshare", "-m", "--", "sh", "-c", NAMESPACE, "sh", self.rig.state["ca"],
