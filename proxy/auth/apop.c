@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "auth/credential.h"
+#include "base/hex.h"
 
 static bool is_timestamp(struct slice text)
 {
@@ -11,25 +12,9 @@ static bool is_timestamp(struct slice text)
            text.data[text.size - 1] == '>' && credential_is_printable(text);
 }
 
-/* The value of a lower-case hexadecimal digit, or 16. */
-static unsigned digit_value(uint8_t digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10u : 16u;
-}
-
 static bool read_digest(struct slice text, uint8_t digest_out[APOP_DIGEST_SIZE])
 {
-    if (text.size != 2 * APOP_DIGEST_SIZE)
-        return false;
-    for (size_t i = 0; i < APOP_DIGEST_SIZE; i++) {
-        unsigned high = digit_value(text.data[2 * i]), low = digit_value(text.data[2 * i + 1]);
-        if (high > 15 || low > 15)
-            return false;
-        digest_out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return text.size == (size_t)2 * APOP_DIGEST_SIZE && hex_read(text, digest_out);
 }
 
 int apop_read(struct slice bytes, struct apop *apop_out)

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "auth/sasl_library.h"
+#include "base/hex.h"
 
 static void remember(struct sasl_lookup *lookup, const char *user, enum sasl_lookup_outcome outcome)
 {
@@ -118,13 +119,10 @@ static bool password_is_requested(const sasl_server_params_t *parameters, unsign
 static void set_decoy(struct secret *password)
 {
     uint8_t random[16];
-    char text[2 * sizeof(random) + 1];
+    char text[2 * sizeof(random)];
     ENSURE(RAND_bytes(random, sizeof(random)) == 1);
-    for (size_t i = 0; i < sizeof(random); i++) {
-        text[2 * i] = "0123456789abcdef"[random[i] >> 4];
-        text[2 * i + 1] = "0123456789abcdef"[random[i] & 15];
-    }
-    secret_set(password, slice_of(text, 2 * sizeof(random)));
+    hex_write(slice_of(random, sizeof(random)), text);
+    secret_set(password, slice_of(text, sizeof(text)));
     mem_wipe(text, sizeof(text));
     mem_wipe(random, sizeof(random));
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/hex.h"
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
 
@@ -32,8 +33,8 @@ static void make_path(const char *host, bool is_registered, const uint8_t random
     path[1] = '\0';
     if (is_registered || strcmp(host, "localhost") == 0)
         return;
-    for (size_t i = 0; i < PATH_OCTETS; i++)
-        snprintf(path + 1 + 2 * i, 3, "%02x", random[i]);
+    hex_write(slice_of(random, PATH_OCTETS), path + 1);
+    path[1 + 2 * PATH_OCTETS] = '\0';
 }
 
 static bool on_redirect(void *owner, struct slice query)

@@ -7,10 +7,10 @@
 #include "keeper/token_assertion.h"
 
 #include <openssl/rand.h>
-#include <stdio.h>
 
 #include "auth/jwt.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "keeper/whole_file.h"
 
 #define LIFE_SECONDS    300
@@ -59,8 +59,8 @@ static void fill_identifier(char identifier_out[2 * IDENTIFIER_SIZE + 1])
 {
     unsigned char random[IDENTIFIER_SIZE];
     ENSURE(RAND_bytes(random, sizeof(random)) == 1);
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(identifier_out + 2 * i, 3, "%02x", random[i]);
+    hex_write(slice_of(random, sizeof(random)), identifier_out);
+    identifier_out[2 * sizeof(random)] = '\0';
 }
 
 /* Fills in what all of them have. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/pack.h"
 
 #define KEY_NAME   "vault.key"
@@ -99,32 +100,14 @@ int vault_lock_derive(const struct vault_lock *lock, const struct secret *octets
 
 /* ---- the key file ---- */
 
-static int digit_value(uint8_t digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
-}
-
 static bool decode(const uint8_t text[TEXT_SIZE], uint8_t key_out[VAULT_KEY_SIZE])
 {
-    for (size_t i = 0; i < VAULT_KEY_SIZE; i++) {
-        int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        key_out[i] = (uint8_t)(high << 4 | low);
-    }
-    return text[TEXT_SIZE - 1] == '\n';
+    return hex_read(slice_of(text, TEXT_SIZE - 1), key_out) && text[TEXT_SIZE - 1] == '\n';
 }
 
 static void encode(const uint8_t key[VAULT_KEY_SIZE], uint8_t text_out[TEXT_SIZE])
 {
-    for (size_t i = 0; i < VAULT_KEY_SIZE; i++) {
-        text_out[2 * i] = (uint8_t) "0123456789abcdef"[key[i] >> 4];
-        text_out[2 * i + 1] = (uint8_t) "0123456789abcdef"[key[i] & 15];
-    }
+    hex_write(slice_of(key, VAULT_KEY_SIZE), (char *)text_out);
     text_out[TEXT_SIZE - 1] = '\n';
 }
 

@@ -10,12 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "net/tls_connection.h"
 
 static void write_hash(const uint8_t hash[SHA256_DIGEST_LENGTH], char out[TLS_FACTS_HASH_SIZE])
 {
-    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
-        snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    hex_write(slice_of(hash, SHA256_DIGEST_LENGTH), out);
+    out[TLS_FACTS_HASH_SIZE - 1] = '\0';
 }
 
 static void hash_key(X509 *certificate, char out[TLS_FACTS_HASH_SIZE])
