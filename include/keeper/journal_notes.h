@@ -24,6 +24,11 @@ struct journal_refresh {
 /* Of a token request. Before the answer's tokens are moved from. */
 void journal_note_refresh(struct journal *journal, const struct journal_refresh *refresh);
 
+/* A command was run for a token or a password. `token` NULL: it is a password, of which nothing is
+ * told. */
+void journal_note_command(struct journal *journal, enum why why, const char *account,
+                          const char *option, const struct secret *token);
+
 /* A token was wiped here, or given back there. */
 void journal_note_revoked(struct journal *journal, enum why why, const char *account,
                           const char *text);

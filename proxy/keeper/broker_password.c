@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "keeper/broker_account.h"
 #include "keeper/endpoint.h"
+#include "keeper/journal_notes.h"
 
 #define PASSWORD_SECONDS     3600
 #define TOKEN_SECONDS        2400
@@ -139,6 +140,8 @@ static void on_command_done(void *owner, int status, struct secret *output, cons
     struct broker *broker = account->broker;
     bool is_token = options_of(account)->flow == FLOW_COMMAND, is_fresh = false;
     account->command = NULL;
+    journal_note_command(broker->journal, status == 0 ? WHY_NONE : WHY_UNREACHABLE, account->label,
+                         is_token ? "token_command" : "password_command", is_token ? output : NULL);
     if (status == 0 && is_token && !credential_token_is_valid(secret_bytes(output)))
         account_command_failed(account, "printed what cannot stand in a token");
     else if (status == 0)

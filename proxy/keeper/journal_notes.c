@@ -70,6 +70,21 @@ void journal_note_refresh(struct journal *journal, const struct journal_refresh 
     journal_write(journal, NULL, &record);
 }
 
+void journal_note_command(struct journal *journal, enum why why, const char *account,
+                          const char *option, const struct secret *token)
+{
+    char fingerprint[JOURNAL_FINGERPRINT] = "";
+    struct record record;
+    if (journal == NULL)
+        return;
+    begin(&record, ACTION_TOKEN_REFRESH, why, account);
+    record_add_string(&record, FIELD_OAUTH_GRANT, option);
+    if (token != NULL && why == WHY_NONE)
+        journal_fingerprint(journal, token, fingerprint);
+    record_add_string(&record, FIELD_OAUTH_TOKEN, fingerprint);
+    journal_write(journal, NULL, &record);
+}
+
 void journal_note_revoked(struct journal *journal, enum why why, const char *account,
                           const char *text)
 {

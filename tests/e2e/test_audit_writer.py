@@ -95,6 +95,20 @@ def test_without_a_daemon(ecluse):
     assert_in_order(ecluse)
 
 
+def test_another_key_of_the_vault(ecluse):
+    """The chain goes on behind it, though what it goes on from is sealed by the vault."""
+    ecluse.ready("alice")
+    assert ecluse.stop() == 0
+    ecluse.set("ecluse", vault_key="command:echo a line of the keyring")
+    assert ecluse.ecluse("vault", "rekey").status == 0
+    told, = find(ecluse, "key-rotate")
+    assert told["event"]["reason"] == "the vault is sealed with a command; before, with a keyfile"
+    ecluse.start()
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert not find(ecluse, "audit-recovered")
+    assert_in_order(ecluse)
+
+
 def test_another_level_after_a_reload(ecluse):
     ecluse.set("ecluse", audit="minimal")
     ecluse.ready("alice")
