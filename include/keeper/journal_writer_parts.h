@@ -35,6 +35,7 @@ struct journal_writer {
     struct chain *chain;        /* NULL: it must be found out first where it stands */
     bool is_new;                /* it has no state on disk */
     uint64_t synced;            /* number of the last line on disk */
+    uint64_t synced_offset;     /* its end in the segment that is open */
     int descriptor;             /* of the segment that is open, or -1 */
     struct journal_position at; /* its end, without what is in `lines` */
     struct journal_opening opening;

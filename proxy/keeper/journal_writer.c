@@ -5,8 +5,9 @@
  * segment that is full or a day old, ends with a checkpoint.
  *
  * Failure modes:
- *   a write or sync that fails     the segment is closed and never written to again; a new one
- *                                  begins by a gap record, alone, until that one is on disk
+ *   a write or sync that fails     what is not synced is cut off, and the segment never written to
+ *                                  again; a new one begins by a gap record, alone, until that one
+ *                                  is on disk
  *   the state cannot be stored     an older one is there, from which the chain can be followed
  *   the anchor fails               said, and forgotten
  *   a key cannot be used           the chain is dropped, and found anew from what is on disk
@@ -58,6 +59,16 @@ static void open_gap(struct journal_writer *writer, const struct err *err)
         snprintf(opening->reason, sizeof(opening->reason), "%s", err->text);
 }
 
+/* What does not count does not stay, if the disk lets it go: else whoever verifies the journal
+ * finds a line that is cut off, and the gap that explains it. */
+static void take_back(struct journal_writer *writer)
+{
+    bool is_cut = ftruncate(writer->descriptor, (off_t)writer->synced_offset) == 0;
+    (void)close(writer->descriptor);
+    if (writer->synced_offset == 0 && (is_cut || writer->at.offset == 0))
+        (void)!journal_files_remove(writer->files, writer->at.segment, NULL);
+}
+
 /* Nothing of what is not synced counts any more; `status` and the text are those of the failure. */
 static int fail(struct journal_writer *writer, int status, const struct err *err)
 {
@@ -67,11 +78,8 @@ static int fail(struct journal_writer *writer, int status, const struct err *err
     writer->epochs = 0;
     if (writer->chain != NULL)
         open_gap(writer, err);
-    if (writer->descriptor >= 0) {
-        (void)close(writer->descriptor);
-        if (writer->at.offset == 0)
-            (void)!journal_files_remove(writer->files, writer->at.segment, NULL);
-    }
+    if (writer->descriptor >= 0)
+        take_back(writer);
     writer->descriptor = -1;
     if (status == ERR_CRYPTO) {
         chain_free(writer->chain);
@@ -148,6 +156,7 @@ int journal_writer_sync(struct journal_writer *writer, struct journal_result *re
     if (status != 0)
         return status;
     writer->synced = chain_sequence(writer->chain) - 1;
+    writer->synced_offset = writer->at.offset;
     writer->epochs = 0;
     result->consumed = writer->consumed;
     result->count = writer->count;
@@ -256,6 +265,7 @@ static int begin_segment(struct journal_writer *writer, const struct journal_wor
         return status;
     writer->at =
         (struct journal_position){.segment = first, .opened = (int64_t)(work->now / SECOND)};
+    writer->synced_offset = 0;
     journal_segment_name(first, name);
     describe_opening(writer, work, name, &record);
     status = chain_write(writer->chain, &place, &record, &writer->lines);

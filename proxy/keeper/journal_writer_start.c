@@ -170,7 +170,7 @@ static int go_on_in(struct journal_writer *writer, const struct journal_work *wo
     if (status != 0)
         return status;
     writer->at = *position;
-    writer->at.offset = walk->offset;
+    writer->at.offset = writer->synced_offset = walk->offset;
     return *aside == '\0' ? 0 : add_recovered(writer, work, aside, err);
 }
 
