@@ -193,9 +193,9 @@ delivery mda {customer.deliver}
 
 # ---- readers ----
 
-def by_mutt(customer, protocol, program, mechanism):
+def press_in_mutt(customer, protocol, program, mechanism, keys):
+    """Opens the INBOX and presses the keys, of which the last ones leave."""
     (customer.home / "Mail").mkdir()
-    copy = customer.home / "copy"
     place = f"{protocol.removesuffix('3')}://127.0.0.1:{customer.ports[protocol]}/"
     kind = protocol.removesuffix("3")
     settings = customer.file("muttrc", f"""\
@@ -211,9 +211,15 @@ set mbox_type = mbox
 set move = no
 set quit = yes
 set wait_key = no
+set delete = yes
 """)
-    keys = f"<tag-pattern>~A<enter><tag-prefix><copy-message>{copy}<enter><quit>"
     customer.run_in_terminal(program, "-n", "-F", str(settings), "-e", f'push "{keys}"')
+
+
+def by_mutt(customer, protocol, program, mechanism):
+    copy = customer.home / "copy"
+    press_in_mutt(customer, protocol, program, mechanism,
+                  f"<tag-pattern>~A<enter><tag-prefix><copy-message>{copy}<enter><quit>")
     return mails_in_mbox(copy)
 
 
