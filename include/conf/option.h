@@ -109,6 +109,7 @@
     X(text, scope_smtp, "", "scopes added for SMTP")                                               \
     X(text, authorize_params, "", "parameters added to the authorization request")                 \
     X(text, redirect_host, "127.0.0.1", "host part of the loopback redirect")                      \
+    X(number, redirect_port, "0", "its port, where the provider compares it; 0: any that is free") \
     X(path, ca_file, "", "certificate authorities for this provider alone")                        \
     X(text, pin_sha256, "", "SPKI hashes, base64, of which one must match")                        \
     X(choice_confidence, confidence, "unknown", "how sure the row is: unknown low medium high")    \

@@ -1,6 +1,6 @@
 /*
  * Where the browser comes back to at the end of a sign-in (RFC 8252 section 7.3): a web server on
- * 127.0.0.1 and [::1], both at the same port, which the kernel chooses, for this one path. Plain
+ * 127.0.0.1 and [::1], both at the same port, for this one path. Plain
  * HTTP, GET alone, a constant page for an answer, nothing of the request in it. It is
  * libmicrohttpd's, on our loop, without threads.
  *
@@ -23,6 +23,7 @@ struct redirect_catcher;
 
 struct redirect_catcher_options {
     const char *host; /* of the redirect URI: 127.0.0.1, [::1] or localhost */
+    uint16_t port;    /* 0: the kernel chooses */
     const char *path; /* begins with '/' */
     bool owner_only;
     const struct log *log; /* borrowed */

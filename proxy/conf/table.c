@@ -97,6 +97,7 @@ static const struct number_range ranges[] = {
     {"workers", 1, 64, "auto", ""},        {"drain", 0, 3600, NULL, ""},
     {"audit_keep", 1, 36500, NULL, "d"},   {"audit_segment", 1, 65536, NULL, "M"},
     {"max_sessions", 1, 100000, NULL, ""}, {"max_sessions_per_account", 1, 100000, NULL, ""},
+    {"redirect_port", 0, 65535, NULL, ""},
 };
 
 const struct option_table *option_table(enum section_kind kind)

@@ -366,6 +366,9 @@ static int listen_on(enum family family, uint16_t port)
         socket(family == IPV4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (descriptor < 0)
         return -1;
+    /* A port of the user's choice was perhaps ours a moment ago. */
+    if (port != 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (family == IPV6)
         setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     int status = family == IPV4 ? bind(descriptor, (const struct sockaddr *)&v4, sizeof(v4))
@@ -387,12 +390,15 @@ static uint16_t port_of(int descriptor)
 }
 
 /* 127.0.0.1 is there always; [::1] may be missing on a machine without IPv6. */
-static int listen_on_both(const char *host, int descriptors[FAMILIES], struct err *err)
+static int listen_on_both(const char *host, uint16_t port, int descriptors[FAMILIES],
+                          struct err *err)
 {
-    for (unsigned i = 0; i < PORT_TRIES; i++) {
-        descriptors[IPV4] = listen_on(IPV4, 0);
-        if (descriptors[IPV4] < 0)
+    for (unsigned i = 0; i < (port == 0 ? PORT_TRIES : 1); i++) {
+        descriptors[IPV4] = listen_on(IPV4, port);
+        if (descriptors[IPV4] < 0 && port == 0)
             return err_set_errno(err, "127.0.0.1");
+        if (descriptors[IPV4] < 0)
+            break;
         descriptors[IPV6] = listen_on(IPV6, port_of(descriptors[IPV4]));
         if (descriptors[IPV6] >= 0 || (errno != EADDRINUSE && strcmp(host, "[::1]") != 0))
             return 0;
@@ -402,6 +408,11 @@ static int listen_on_both(const char *host, int descriptors[FAMILIES], struct er
         if (reason != EADDRINUSE)
             return err_set_errno(err, "[::1]");
     }
+    if (port != 0)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "redirect_port %u is taken by another program; stop that one, or choose "
+                       "another port",
+                       (unsigned)port);
     return err_set(err, ERR_UNAVAILABLE, "no port is free on both 127.0.0.1 and [::1]");
 }
 
@@ -436,7 +447,7 @@ int redirect_catcher_open(struct loop *loop, const struct redirect_catcher_optio
     struct peer_lookup *peers = NULL;
     int status = options->owner_only ? peer_lookup_open(&peers, err) : 0;
     if (status == 0)
-        status = listen_on_both(options->host, descriptors, err);
+        status = listen_on_both(options->host, options->port, descriptors, err);
     if (status != 0) {
         peer_lookup_close(peers);
         return status;

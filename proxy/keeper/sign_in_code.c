@@ -25,13 +25,14 @@
 
 /* Providers that allow any loopback address by its number compare no path (RFC 8252 section 7.3);
  * those that want "localhost" compare all but the port with what was registered; so may one
- * with which we have registered ourselves. */
-static void make_path(const char *host, bool is_registered, const uint8_t random[PATH_OCTETS],
-                      char path[PATH_TEXT])
+ * with which we have registered ourselves, and one to which the port matters. */
+static void make_path(const struct provider_config *provider, bool is_registered,
+                      const uint8_t random[PATH_OCTETS], char path[PATH_TEXT])
 {
     path[0] = '/';
     path[1] = '\0';
-    if (is_registered || strcmp(host, "localhost") == 0)
+    if (is_registered || provider->redirect_port != 0 ||
+        strcmp(provider->redirect_host, "localhost") == 0)
         return;
     hex_write(slice_of(random, PATH_OCTETS), path + 1);
     path[1 + 2 * PATH_OCTETS] = '\0';
@@ -42,13 +43,16 @@ static bool on_redirect(void *owner, struct slice query)
     return sign_in_take_redirect(owner, query);
 }
 
-/* For PASTE nobody listens: port 80 of the machine where the browser is, which shows an error page
- * and the address that is to be pasted. */
-static int open_redirect(struct sign_in *sign_in, const char *host, const char *path,
-                         struct err *err)
+/* For PASTE nobody listens: a port of the machine where the browser is, 80 unless one is
+ * configured; it shows an error page and the address that is to be pasted. */
+static int open_redirect(struct sign_in *sign_in, const struct provider_config *provider,
+                         const char *path, struct err *err)
 {
+    const char *host = provider->redirect_host;
+    uint16_t port = (uint16_t)provider->redirect_port;
     const struct redirect_catcher_options options = {
         .host = host,
+        .port = port,
         .path = path,
         .owner_only = sign_in->all->config->peer == PEER_OWNER,
         .log = sign_in->all->parts.log,
@@ -56,9 +60,12 @@ static int open_redirect(struct sign_in *sign_in, const char *host, const char *
         .owner = sign_in,
     };
     if (sign_in->way == SIGN_IN_PASTE) {
-        size_t size = strlen("http://") + strlen(host) + strlen(path) + 1;
+        char colon[8] = "";
+        size_t size = strlen("http://") + strlen(host) + sizeof(colon) + strlen(path) + 1;
         sign_in->redirect_uri = mem_new(size);
-        snprintf(sign_in->redirect_uri, size, "http://%s%s", host, path);
+        if (port != 0)
+            snprintf(colon, sizeof(colon), ":%u", (unsigned)port);
+        snprintf(sign_in->redirect_uri, size, "http://%s%s%s", host, colon, path);
         return 0;
     }
     int status = redirect_catcher_open(sign_in->all->parts.loop, &options, &sign_in->catcher, err);
@@ -114,9 +121,8 @@ int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *acc
         status = err_set(err, ERR_CRYPTO, "no random numbers");
     if (status == 0) {
         oauth_proof_make(random, &sign_in->proof);
-        make_path(provider->redirect_host, sign_in->is_registered, random + OAUTH_PROOF_RANDOM,
-                  path);
-        status = open_redirect(sign_in, provider->redirect_host, path, err);
+        make_path(provider, sign_in->is_registered, random + OAUTH_PROOF_RANDOM, path);
+        status = open_redirect(sign_in, provider, path, err);
     }
     if (status == 0)
         status = make_url(sign_in, account, endpoint, err);

@@ -14,7 +14,8 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, by_chromium, visit
-from cli_support import BINARY, PATIENCE, accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
+from cli_support import (BINARY, PATIENCE, accounts, endpoint, free_port, one_line,  # noqa: F401
+                         place)  # (fixtures)
 from ecluse_support import ALICE, BOB
 from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed,  # noqa: F401
                              human, id_token, waiting)
@@ -56,6 +57,25 @@ def test_both_loopback_addresses(waiting, ecluse, rig):
     final = Browser(rig).sign_in(waiting.url(), ALICE)
     place = urllib.parse.urlsplit(final)
     assert_completes(waiting, ecluse, place._replace(netloc=f"[::1]:{place.port}").geturl())
+
+
+def test_a_port_of_ones_own(human, ecluse, rig):
+    port = free_port()
+    ecluse.set("provider local", redirect_port=port)
+    ecluse.start()
+    for _ in range(2):
+        login = human("alice")
+        assert login.redirect_uri() == f"http://127.0.0.1:{port}/"
+        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
+def test_a_port_that_is_taken(human, ecluse):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ecluse.set("provider local", redirect_port=port)
+        ecluse.start()
+        status, _, err = human("alice").end()
+    assert status == 69 and f"redirect_port {port} is taken by another program" in err
 
 
 def test_the_user_declines(waiting, ecluse, rig):
