@@ -108,8 +108,15 @@ void desk_session_refuse(struct desk_session *session, enum why why, const char 
 /* Cancels what is under way and frees it. */
 void desk_session_free(struct desk_session *session);
 void desk_session_set_phase(struct desk_session *session, enum desk_phase phase);
+
+/* ---- desk_send.c ---- */
+
 /* Sends and wipes what was written, unless `status` says that it did not fit. */
 void desk_send(struct desk *desk, unsigned gate, struct buf *message, int status);
+/* Without a session of ours, or for one that is gone. */
+void desk_send_refused(struct desk *desk, unsigned gate, uint64_t session, enum why why,
+                       const char *text);
+void desk_send_end_grant(struct desk *desk, unsigned gate, int64_t grant);
 
 /* ---- desk_exchange.c: until the client is approved ---- */
 

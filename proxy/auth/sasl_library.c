@@ -5,9 +5,33 @@
 
 #include "auth/wiping_memory.h"
 
+/* Not everywhere does libsasl2 look whether it has got memory. Without any the process ends here,
+ * as it does where ours is out (base/mem.h); what a peer can make it ask for is bounded. */
+static void *not_null(void *memory)
+{
+    if (memory == NULL)
+        mem_broken("libsasl2 has no memory", __FILE__, __LINE__);
+    return memory;
+}
+
+static void *some_malloc(size_t size)
+{
+    return not_null(wiping_malloc(size));
+}
+
+static void *some_calloc(size_t count, size_t size)
+{
+    return not_null(wiping_calloc(count, size));
+}
+
+static void *some_realloc(void *memory, size_t size)
+{
+    return not_null(wiping_realloc(memory, size));
+}
+
 void sasl_library_prepare(void)
 {
-    sasl_set_alloc(wiping_malloc, wiping_calloc, wiping_realloc, wiping_free);
+    sasl_set_alloc(some_malloc, some_calloc, some_realloc, wiping_free);
     /* A mask of 0 would only ask; libsasl2 never writes with the priority that is left. */
     setlogmask(LOG_MASK(LOG_EMERG));
 }

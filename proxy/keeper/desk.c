@@ -20,35 +20,6 @@
 #define MECHANISMS  "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256"
 #define LEARNED_MAX 4 /* of one session; each may be written to disk */
 
-/* ---- sending ---- */
-
-void desk_send(struct desk *desk, unsigned gate, struct buf *message, int status)
-{
-    if (status == 0)
-        desk->parts.send(desk->parts.owner, gate, buf_bytes(message));
-    else
-        log_error(desk->parts.log, "a message to gate %u does not fit", gate);
-    buf_fini(message);
-}
-
-static void send_refused(struct desk *desk, unsigned gate, uint64_t session, enum why why,
-                         const char *text)
-{
-    const struct message_refused refused = {.why = why, .text = text};
-    struct buf message;
-    buf_init(&message, MESSAGE_SIZE_MAX);
-    int status = message_write_refused(&message, session, &refused);
-    desk_send(desk, gate, &message, status);
-}
-
-static void send_end_grant(struct desk *desk, unsigned gate, int64_t grant)
-{
-    struct buf message;
-    buf_init(&message, MESSAGE_SIZE_MAX);
-    int status = message_write_number(&message, MESSAGE_END_GRANT, 0, (uint64_t)grant);
-    desk_send(desk, gate, &message, status);
-}
-
 /* ---- the table ---- */
 
 static struct list *bucket_of(struct desk *desk, unsigned gate, uint64_t number)
@@ -219,7 +190,7 @@ static void tell_refused(struct desk_session *session, enum why why, const char 
     unsigned gate = session->gate->number;
     uint64_t number = session->number;
     desk_session_free(session);
-    send_refused(desk, gate, number, why, text);
+    desk_send_refused(desk, gate, number, why, text);
 }
 
 static void on_refusal_recorded(void *owner, int status)
@@ -269,7 +240,8 @@ static const struct listener_config *listener_of(const struct desk *desk, unsign
 
 static int refuse_retired(struct desk *desk, unsigned gate, uint64_t number)
 {
-    send_refused(desk, gate, number, WHY_SHUTDOWN, "the configuration has changed; log in again");
+    desk_send_refused(desk, gate, number, WHY_SHUTDOWN,
+                      "the configuration has changed; log in again");
     return 0;
 }
 
@@ -281,7 +253,7 @@ static int begin(struct desk *desk, unsigned gate, uint64_t number, const struct
     if (gate < desk->first_gate)
         return refuse_retired(desk, gate, number);
     if (journal_refuses(desk->parts.journal)) {
-        send_refused(desk, gate, number, WHY_UNREACHABLE, JOURNAL_REFUSAL);
+        desk_send_refused(desk, gate, number, WHY_UNREACHABLE, JOURNAL_REFUSAL);
         return 0;
     }
     const struct listener_config *options = listener_of(desk, gate, ask->listener);
@@ -289,7 +261,7 @@ static int begin(struct desk *desk, unsigned gate, uint64_t number, const struct
         return ERR_SYNTAX;
     struct desk_gate *holder = gate_hold(desk, gate);
     if (holder->count >= DESK_SESSIONS_PER_GATE_MAX) {
-        send_refused(desk, gate, number, WHY_LIMIT, "too many sessions");
+        desk_send_refused(desk, gate, number, WHY_LIMIT, "too many sessions");
         return 0;
     }
     desk_exchange_start(session_new(desk, holder, number, options, ask), ask);
@@ -480,7 +452,7 @@ static void end_grant_at(struct desk *desk, struct desk_gate *gate, int64_t gran
         if (session->phase != DESK_GRANTED) {
             desk_session_refuse(session, WHY_AUTH_REJECTED, "the password was taken away");
         } else if (!told) {
-            send_end_grant(desk, number, grant);
+            desk_send_end_grant(desk, number, grant);
             told = true;
         }
     }
@@ -542,7 +514,7 @@ static void end_account(struct desk *desk, const struct desk_account *account)
 {
     LIST_FOREACH (node, &account->sessions) {
         const struct desk_session *session = CONTAINER_OF(node, struct desk_session, in_account);
-        send_end_grant(desk, session->gate->number, session->grant);
+        desk_send_end_grant(desk, session->gate->number, session->grant);
     }
 }
 

@@ -53,76 +53,77 @@ static void check_all(const struct expectation *expectations, size_t count)
 #define USER          DIAGNOSIS_REMEDY_USER
 #define CONFIGURATION DIAGNOSIS_REMEDY_CONFIGURATION
 
-static void the_login(void **state)
-{
-    (void)state;
 #define SAID(protocol_, why_, words_)                                                              \
     {                                                                                              \
         .step = DIAGNOSIS_LOGIN, .why = why_, .protocol = protocol_, .words = words_               \
     }
-    static const struct expectation expectations[] = {
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for "
-              "the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. "
-              "[MN2PR05CA0004.namprd05.prod.outlook.com]"),
-         USER, "SMTP AUTH is disabled", "Set-CASMailbox"},
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for "
-              "the Mailbox."),
-         USER, "SMTP AUTH is disabled", "alice@example.test"},
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to "
-              "be authenticated successfully. Contact your administrator."),
-         USER, "a rule of the organisation", "administrator"},
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.139 Authentication unsuccessful, basic authentication is disabled."),
-         CONFIGURATION, "no passwords any more", "a flow with a token"},
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect."),
-         USER, "Microsoft refuses", "licence"},
-        {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
-              "535 5.7.3 Authentication unsuccessful [BN3PR03CA0067.namprd03.prod.outlook.com]"),
-         USER, "does not take the token", "primary address"},
-        {SAID(PROTOCOL_IMAP, WHY_UPSTREAM_PROTOCOL,
-              "the mail server took the login and refuses what follows: v1 BAD User is "
-              "authenticated but not connected."),
-         USER, "opens no mailbox", "Full Access"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
-              "[ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings "
-              "page and enable your account for IMAP access. (Failure)"),
-         USER, "IMAP is switched off", "Gmail's settings"},
-        {SAID(PROTOCOL_POP3, WHY_TOKEN_REJECTED,
-              "[SYS/PERM] Your account is not enabled for POP access."),
-         USER, "POP is switched off", "Gmail's settings"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED, "AUTHENTICATE failed."), USER,
-         "does not take the token", "ecluse login work"},
-        {SAID(PROTOCOL_POP3, WHY_TOKEN_REJECTED,
-              "Authentication failure: unknown user name or bad password."),
-         USER, "does not take the token", "POP is enabled"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
-              "[ALERT] Too many simultaneous connections. (Failure)"),
-         LATER, "too many connections", "max_sessions_per_account"},
-        {SAID(PROTOCOL_SMTP, WHY_UNREACHABLE, "432 4.3.2 Concurrent connections limit exceeded."),
-         LATER, "too many connections", ""},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
-              "Request is throttled. Suggested Backoff Time: 299000 milliseconds"),
-         LATER, "slows", "wait"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
-              "[ALERT] Please log in via your web browser: https://support.google.com/x (Failure)"),
-         USER, "with a browser", "log in there"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
-              "[AUTHENTICATIONFAILED] This user does not have access rights to this service"),
-         USER, "Yandex", "allow imap"},
-        {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED, "[AUTHENTICATIONFAILED] Authentication failed."),
-         USER, "does not take the token for alice@example.test", "ecluse login work"},
-        {SAID(PROTOCOL_IMAP, WHY_TIMEOUT, "no answer within 30 s"), LATER, "does not answer", ""},
-        {SAID(PROTOCOL_IMAP, WHY_UNREACHABLE, "the mail server closed the connection"), LATER,
-         "ends the connection", "too long"},
-        {SAID(PROTOCOL_IMAP, WHY_INTERNAL, "the user name or token cannot be sent"), CONFIGURATION,
-         "cannot be sent", "check user"},
-    };
-    check_all(expectations, LENGTH_OF(expectations));
+static const struct expectation of_the_login[] = {
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for "
+          "the Tenant. Visit https://aka.ms/smtp_auth_disabled for more information. "
+          "[MN2PR05CA0004.namprd05.prod.outlook.com]"),
+     USER, "SMTP AUTH is disabled", "Set-CASMailbox"},
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for "
+          "the Mailbox."),
+     USER, "SMTP AUTH is disabled", "alice@example.test"},
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to "
+          "be authenticated successfully. Contact your administrator."),
+     USER, "a rule of the organisation", "administrator"},
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.139 Authentication unsuccessful, basic authentication is disabled."),
+     CONFIGURATION, "no passwords any more", "a flow with a token"},
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect."),
+     USER, "Microsoft refuses", "licence"},
+    {SAID(PROTOCOL_SMTP, WHY_TOKEN_REJECTED,
+          "535 5.7.3 Authentication unsuccessful [BN3PR03CA0067.namprd03.prod.outlook.com]"),
+     USER, "does not take the token", "primary address"},
+    {SAID(PROTOCOL_IMAP, WHY_UPSTREAM_PROTOCOL,
+          "the mail server took the login and refuses what follows: v1 BAD User is "
+          "authenticated but not connected."),
+     USER, "opens no mailbox", "Full Access"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
+          "[ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings "
+          "page and enable your account for IMAP access. (Failure)"),
+     USER, "IMAP is switched off", "Gmail's settings"},
+    {SAID(PROTOCOL_POP3, WHY_TOKEN_REJECTED,
+          "[SYS/PERM] Your account is not enabled for POP access."),
+     USER, "POP is switched off", "Gmail's settings"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED, "AUTHENTICATE failed."), USER,
+     "does not take the token", "ecluse login work"},
+    {SAID(PROTOCOL_POP3, WHY_TOKEN_REJECTED,
+          "Authentication failure: unknown user name or bad password."),
+     USER, "does not take the token", "POP is enabled"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
+          "[ALERT] Too many simultaneous connections. (Failure)"),
+     LATER, "too many connections", "max_sessions_per_account"},
+    {SAID(PROTOCOL_SMTP, WHY_UNREACHABLE, "432 4.3.2 Concurrent connections limit exceeded."),
+     LATER, "too many connections", ""},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
+          "Request is throttled. Suggested Backoff Time: 299000 milliseconds"),
+     LATER, "slows", "wait"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
+          "[ALERT] Please log in via your web browser: https://support.google.com/x (Failure)"),
+     USER, "with a browser", "log in there"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED,
+          "[AUTHENTICATIONFAILED] This user does not have access rights to this service"),
+     USER, "Yandex", "allow imap"},
+    {SAID(PROTOCOL_IMAP, WHY_TOKEN_REJECTED, "[AUTHENTICATIONFAILED] Authentication failed."), USER,
+     "does not take the token for alice@example.test", "ecluse login work"},
+    {SAID(PROTOCOL_IMAP, WHY_TIMEOUT, "no answer within 30 s"), LATER, "does not answer", ""},
+    {SAID(PROTOCOL_IMAP, WHY_UNREACHABLE, "the mail server closed the connection"), LATER,
+     "ends the connection", "too long"},
+    {SAID(PROTOCOL_IMAP, WHY_INTERNAL, "the user name or token cannot be sent"), CONFIGURATION,
+     "cannot be sent", "check user"},
+};
 #undef SAID
+
+static void the_login(void **state)
+{
+    (void)state;
+    check_all(of_the_login, LENGTH_OF(of_the_login));
 }
 
 static void the_login_with_a_password(void **state)
