@@ -101,8 +101,10 @@ struct broker_state {
     int64_t expires;  /* wall seconds, 0 without */
     int64_t retry_at; /* wall seconds, 0 when not backing off */
     unsigned waiting;
-    const char *failure; /* why there is no token, in a sentence; borrowed; "": there is one, or
-                          * nobody has asked for one */
+    const char *failure;  /* why there is no token, in a sentence; borrowed; "": there is one, or
+                           * nobody has asked for one */
+    const char *stranger; /* whose the last token is by the id_token that came with it, when that is
+                           * not the account's user; borrowed; "": not known to be anybody else's */
     uint64_t
         requests; /* token requests, and runs of token_command and password_command, since start */
 };

@@ -51,6 +51,7 @@ struct broker_account {
     unsigned failures; /* in a row */
     int64_t retry_at;  /* steady milliseconds */
     uint64_t requests;
+    char *stranger; /* see broker_state */
 
     bool is_noticed; /* its user was told of the failure */
     struct secret_command *notice;

@@ -5,6 +5,7 @@
 #ifndef ECLUSE_KEEPER_ENDPOINT_H
 #define ECLUSE_KEEPER_ENDPOINT_H
 
+#include "auth/oauth_identity.h"
 #include "auth/oauth_metadata.h"
 #include "conf/config.h"
 
@@ -29,6 +30,11 @@ bool endpoint_needs_discovery(const struct account_config *account, enum oauth_e
 /* The account's scope, else all that the provider's rows name, each word once. May be "". For
  * mem_free. */
 char *endpoint_scope(const struct account_config *account);
+/* Who is to have signed in: login_hint, where the mailbox is another's; else the account's own
+ * user, under either of the names that it may have. `client_id` is that of the request; borrowed,
+ * as all of it. */
+struct oauth_identity_question endpoint_identity_question(const struct account_config *account,
+                                                          const char *client_id);
 /* The bundle of certificate authorities for the provider, a path. Borrowed. */
 const char *endpoint_ca_file(const struct config *config, const struct account_config *account);
 

@@ -291,13 +291,15 @@ static void add_state(const struct broker_account *account, struct broker_state 
         state->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
     if (account->failure != WHY_NONE)
         state->failure = account->failure_text;
+    if (account->stranger != NULL)
+        state->stranger = account->stranger;
     state->waiting += list_length(&account->waiting);
     state->requests += account->requests;
 }
 
 int broker_state(const struct broker *broker, const char *label, struct broker_state *state_out)
 {
-    *state_out = (struct broker_state){.failure = ""};
+    *state_out = (struct broker_state){.failure = "", .stranger = ""};
     if (config_account(broker->config, label) == NULL)
         return ERR_NOT_FOUND;
     LIST_FOREACH (node, &broker->accounts) {

@@ -59,6 +59,7 @@ void broker_account_free(struct broker_account *account)
     secret_wipe(&account->next_refresh);
     secret_wipe(&account->password);
     secret_wipe(&account->refused);
+    mem_free(account->stranger);
     mem_free(account->issuer);
     mem_free(account->label);
     mem_free(account->mailbox);
@@ -285,6 +286,23 @@ static void account_write_down(const struct broker_account *account,
     journal_note_refresh(account->broker->journal, &refresh);
 }
 
+/* By the id_token that may come with a token. At a sign-in of ours it was looked at; a refresh
+ * token that was brought by hand can be anybody's. */
+static void account_note_stranger(struct broker_account *account, struct slice body)
+{
+    const struct account_config *options = config_account(account->broker->config, account->label);
+    char who[OAUTH_IDENTITY_TEXT], *subject = NULL;
+    mem_free(account->stranger);
+    account->stranger = NULL;
+    if (options == NULL || !account->keeps_refresh_token)
+        return;
+    const struct oauth_identity_question question =
+        endpoint_identity_question(options, options->client_id);
+    if (oauth_identify(body, &question, who, &subject) == OAUTH_IDENTITY_OTHER)
+        account->stranger = mem_copy_string(who);
+    mem_free(subject);
+}
+
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
@@ -299,6 +317,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
     account_write_down(account, answer, &read);
     switch (read.outcome) {
     case OAUTH_GRANTED:
+        account_note_stranger(account, answer->body);
         is_fresh = account_take_grant(account, &read);
         break;
     case OAUTH_SIGNED_OUT:

@@ -138,6 +138,31 @@ static bool put_back(struct command *command, const struct account_config *accou
     return secret_is_set(before) && store(command, account, before, NULL) == 0;
 }
 
+/* It works, and is somebody else's. */
+static void give_up_strangers(struct command *command, const struct account_config *account,
+                              const char *stranger)
+{
+    const struct oauth_identity_question question =
+        endpoint_identity_question(account, account->client_id);
+    struct keeper *keeper = command_keeper(command);
+    char who[OAUTH_IDENTITY_TEXT];
+    struct err err;
+    snprintf(who, sizeof(who), "%s", stranger);
+    if (!put_back(command, account)) {
+        int status = vault_token_sign_out(keeper_vault(keeper), account->name,
+                                          "the token that was brought is somebody else's", &err);
+        broker_signed_in(keeper_broker(keeper), account->name);
+        if (status != 0) {
+            command_fail_error(command, &err);
+            return;
+        }
+    }
+    command_fail(command, EX_NOPERM,
+                 "%s: the token is that of %s, but the account is %s; it is not kept. Bring one of "
+                 "%s, or set login_hint = %s if that user may read the mailbox",
+                 account->name, who, question.expected[0], question.expected[0], who);
+}
+
 static void on_sign_in_tried(struct command *command, enum why why,
                              const struct broker_token *token, const char *text)
 {
@@ -147,7 +172,11 @@ static void on_sign_in_tried(struct command *command, enum why why,
         config_account(keeper_config(command_keeper(command)), name);
     bool is_refused =
         why == WHY_TOKEN_NEEDS_USER && account != NULL && !is_stored(command, account);
-    if (why == WHY_NONE)
+    struct broker_state state;
+    bool is_known = broker_state(keeper_broker(command_keeper(command)), name, &state) == 0;
+    if (why == WHY_NONE && account != NULL && is_known && *state.stranger != '\0')
+        give_up_strangers(command, account, state.stranger);
+    else if (why == WHY_NONE)
         command_succeed(command, json_pack("{s:I}", "expires", (json_int_t)token->expires));
     else if (is_refused && put_back(command, account))
         command_fail(command, EX_NOPERM,

@@ -131,3 +131,16 @@ const char *endpoint_ca_file(const struct config *config, const struct account_c
     const char *own = account->provider_row->ca_file;
     return *own != '\0' ? own : config->ca_file;
 }
+
+struct oauth_identity_question endpoint_identity_question(const struct account_config *account,
+                                                          const char *client_id)
+{
+    const char *issuer = account->provider_row->issuer;
+    bool has_hint = *account->login_hint != '\0';
+    return (struct oauth_identity_question){
+        .client_id = client_id,
+        .issuer = strchr(issuer, '{') == NULL ? issuer : "",
+        .expected = {has_hint ? account->login_hint : account->address,
+                     has_hint || *account->user == '\0' ? NULL : account->user},
+    };
+}

@@ -18,25 +18,11 @@
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
 
-/* Who is to sign in: login_hint, where the mailbox is another's. Else the account's own user, under
- * either of the names that it may have. */
-static struct oauth_identity_question question_of(const struct sign_in *sign_in,
-                                                  const struct account_config *account)
-{
-    const char *issuer = account->provider_row->issuer;
-    bool has_hint = *account->login_hint != '\0';
-    return (struct oauth_identity_question){
-        .client_id = sign_in->client_id,
-        .issuer = strchr(issuer, '{') == NULL ? issuer : "",
-        .expected = {has_hint ? account->login_hint : account->address,
-                     has_hint || *account->user == '\0' ? NULL : account->user},
-    };
-}
-
 static void refuse(struct sign_in *sign_in, const struct account_config *account,
                    enum oauth_identity identity, const char *who)
 {
-    const struct oauth_identity_question question = question_of(sign_in, account);
+    const struct oauth_identity_question question =
+        endpoint_identity_question(account, sign_in->client_id);
     if (identity == OAUTH_IDENTITY_OTHER)
         sign_in_refuse_token(sign_in, account, who,
                              "signed in as %s, but the account is %s; that token is not kept. Sign "
@@ -66,7 +52,8 @@ static void on_tried(void *owner, enum trial_verdict verdict, const char *text)
                              "the provider does not tell who has signed in, and the token does not "
                              "open the mailbox of %s (%s); it is not kept. Sign in as %s, and see "
                              "that mail programs may use the mailbox",
-                             account->name, text, question_of(sign_in, account).expected[0]);
+                             account->name, text,
+                             endpoint_identity_question(account, sign_in->client_id).expected[0]);
         return;
     case TRIAL_UNKNOWN:
         sign_in_end(sign_in, EX_TEMPFAIL,
@@ -97,7 +84,8 @@ static void on_userinfo(void *owner, const struct fetch_answer *answer)
     sign_in->fetch = NULL;
     if (account == NULL)
         return;
-    const struct oauth_identity_question question = question_of(sign_in, account);
+    const struct oauth_identity_question question =
+        endpoint_identity_question(account, sign_in->client_id);
     if (answer->status == 200)
         identity = oauth_identify_userinfo(answer->body, sign_in->subject, &question, who);
     else
@@ -129,7 +117,8 @@ static void ask_userinfo(struct sign_in *sign_in, const struct account_config *a
 void sign_in_identify(struct sign_in *sign_in, const struct account_config *account,
                       struct slice body)
 {
-    const struct oauth_identity_question question = question_of(sign_in, account);
+    const struct oauth_identity_question question =
+        endpoint_identity_question(account, sign_in->client_id);
     char who[OAUTH_IDENTITY_TEXT];
     enum oauth_identity identity = oauth_identify(body, &question, who, &sign_in->subject);
     if (identity == OAUTH_IDENTITY_OTHER || identity == OAUTH_IDENTITY_UNSOUND)

@@ -197,7 +197,8 @@ def test_a_server_without_a_login_by_token(ecluse, rig):
 
 
 def test_a_token_that_the_server_does_not_take(ecluse, rig):
-    """Bob's, for Alice's mailbox."""
+    """Bob's, for Alice's mailbox; her mail is said to be his to read."""
+    ecluse.set("account alice", login_hint="bob@example.test")
     ecluse.sign_in("alice", user="bob@example.test")
     walk = Walk(ecluse, "alice")
     assert walk.status == 77, walk.steps

@@ -318,3 +318,21 @@ def test_try_is_of_no_use_by_hand(ecluse):
         one_line(ecluse.ecluse("try", stdin=text), 64, "try: ")
     assert ecluse.ecluse("try", stdin=b"{}\n").out.startswith("unknown ")
     assert not re.search(r"(?m)^\s*try\b", ecluse.ecluse("help").out)
+
+
+# ---- a token that is brought ----
+
+def test_a_brought_token_of_somebody_else(ecluse, rig):
+    """Where the provider tells with the access token; the one from before stays."""
+    ecluse.start()
+    for signed_in in ("never", "in"):
+        token = rig.refresh_token(BOB)
+        ecluse.secrets[f"a token of bob ({signed_in})"] = token
+        result = ecluse.ecluse("login", "alice", "--refresh-token-stdin", stdin=token.encode())
+        assert result.status == 77 and f"the token is that of {BOB}, but the account is {ALICE}; " \
+            "it is not kept" in result.err, result
+        row = ecluse.accounts()["alice"]
+        assert (row["signed_in"] == "in") == (signed_in == "in"), row
+        if signed_in == "never":
+            ecluse.ready("alice")
+    assert ecluse.try_login("alice").startswith("OK ")
