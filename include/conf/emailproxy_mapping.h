@@ -23,6 +23,7 @@ struct mapping_upstream {
     const char *token_url, *permission_url;               /* or "" */
     bool is_device;
     const char *redirect_host;
+    uint64_t redirect_port; /* 0: any */
     const char *label; /* of its section */
 };
 

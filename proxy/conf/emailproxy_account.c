@@ -145,7 +145,7 @@ static bool is_same_upstream(const struct mapping_upstream *a, const struct mapp
             return false;
     return a->is_device == b->is_device && strcmp(a->token_url, b->token_url) == 0 &&
            strcmp(a->permission_url, b->permission_url) == 0 &&
-           strcmp(a->redirect_host, b->redirect_host) == 0;
+           strcmp(a->redirect_host, b->redirect_host) == 0 && a->redirect_port == b->redirect_port;
 }
 
 static void put_endpoint(struct mapping *mapping, struct draft_section *provider,
@@ -160,14 +160,29 @@ static void put_endpoint(struct mapping *mapping, struct draft_section *provider
     mapping_put(mapping, provider, protocol_name(server->protocol), text, server->address->line);
 }
 
-/* The loopback redirect of ours has a port of its own. */
-static const char *redirect_host(struct mapping *mapping, const struct emailproxy_section *section)
+/* What stands behind the host: ":8080", a path of "/" or none. False: more. */
+static bool read_redirect_port(struct slice rest, uint64_t *port_out)
+{
+    *port_out = 0;
+    if (rest.size > 0 && rest.data[0] == ':') {
+        rest = slice_skip(rest, 1);
+        struct slice digits = slice_take(rest, slice_find(rest, '/'));
+        if (!slice_read_number(digits, UINT16_MAX, port_out))
+            return false;
+        rest = slice_skip(rest, digits.size);
+    }
+    return rest.size == 0 || slice_is(rest, "/");
+}
+
+static void read_redirect(struct mapping *mapping, const struct emailproxy_section *section,
+                          struct mapping_upstream *upstream)
 {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
     const struct emailproxy_pair *pair = mapping_find(mapping, section, "redirect_uri");
 
+    upstream->redirect_host = "";
     if (pair == NULL)
-        return "";
+        return;
     for (size_t i = 0; i < LENGTH_OF(hosts); i++) {
         struct slice rest = slice_of_string(pair->value);
         struct slice host = slice_of_string(hosts[i]);
@@ -176,17 +191,16 @@ static const char *redirect_host(struct mapping *mapping, const struct emailprox
         rest = slice_skip(rest, strlen("http://"));
         if (!slice_equal(slice_take(rest, host.size), host))
             continue;
-        rest = slice_skip(rest, host.size);
-        if (rest.size > 1)
+        if (!read_redirect_port(slice_skip(rest, host.size), &upstream->redirect_port))
             problems_warn(mapping->draft->problems, pair->line,
-                          "redirect_uri: its host is kept, its port and path are not: a sign-in "
-                          "opens a port of its own");
-        return hosts[i];
+                          "redirect_uri: its host and port are kept, its path is not: a sign-in "
+                          "ends at one of its own");
+        upstream->redirect_host = hosts[i];
+        return;
     }
     problems_warn(mapping->draft->problems, pair->line,
                   "redirect_uri: only http://localhost, http://127.0.0.1 and http://[::1] are "
                   "served; a sign-in uses http://127.0.0.1");
-    return "";
 }
 
 static bool provider_is_taken(const struct mapping *mapping, const char *label)
@@ -235,6 +249,11 @@ static const char *put_provider(struct mapping *mapping, const struct emailproxy
                      permission);
     if (*upstream->redirect_host != '\0')
         mapping_put(mapping, provider, "redirect_host", upstream->redirect_host, section->line);
+    if (upstream->redirect_port != 0) {
+        char port[6];
+        (void)snprintf(port, sizeof(port), "%u", (unsigned)upstream->redirect_port);
+        mapping_put(mapping, provider, "redirect_port", port, section->line);
+    }
     upstream->label = ((const struct provider_config *)provider->target)->name;
     mapping->upstreams = mem_resize(mapping->upstreams, (mapping->upstream_count + 1) *
                                                             sizeof(struct mapping_upstream));
@@ -445,8 +464,8 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
         .token_url = token == NULL ? "" : token->value,
         .permission_url = permission == NULL ? "" : permission->value,
         .is_device = strcmp(flow, "device") == 0,
-        .redirect_host = redirect_host(mapping, section),
     };
+    read_redirect(mapping, section, &upstream);
     for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
         upstream.servers[protocol] = choose_server(mapping, protocol, section, upstream.token_url);
     label_make(section->name, label_is_taken, mapping, label);

@@ -87,7 +87,7 @@ static const char everything[] =
     "permission_url = https://login.microsoftonline.com/c/authorize\n"
     "token_url = https://login.microsoftonline.com/c/token\n"
     "oauth2_scope = https://outlook.office365.com/IMAP offline_access\n"
-    "redirect_uri = http://localhost\n"
+    "redirect_uri = http://localhost:8080/\n"
     "client_id = id\n"
     "client_secret = x~y\n"
     "use_pkce = False\n"
@@ -122,6 +122,7 @@ static void test_everything(void **state)
                     "authorization_endpoint = https://login.microsoftonline.com/c/authorize\n"
                     "token_endpoint = https://login.microsoftonline.com/c/token\n"
                     "redirect_host = localhost\n"
+                    "redirect_port = 8080\n"
                     "\n[account bob.smith]\n"
                     "address = Bob.Smith@contoso.test\n"
                     "provider = emailproxy\n"
@@ -510,7 +511,8 @@ static void test_warnings(void **state)
         {"[POP-1995]\nserver_address = pop.mail.test\nserver_port = 995\nlocal_address = "
          "host\n" WHOLE,
          4, "alone; this local_address"},
-        {WHOLE "redirect_uri = http://localhost:8080/\n", 10, "its port and path are not"},
+        {WHOLE "redirect_uri = http://localhost:8080/a\n", 10, "its path is not"},
+        {WHOLE "redirect_uri = http://localhost:65536/\n", 10, "its path is not"},
         {WHOLE "redirect_uri = https://proxy.test/\n", 10, "only http://localhost"},
         {WHOLE "client_secret_encrypted = gAAAA\n", 10, "client_secret_encrypted opens with"},
         {"[POP-1995]\nserver_address = pop.mail.test\nserver_port = 995\nlocal_address = ::1\n"
