@@ -34,9 +34,10 @@ def test_a_day_in_the_life(ecluse, rig, tmp_path):
     ecluse.ready("alice", "bob")
     alice, bob = (Customer(ecluse, name, tmp_path / name) for name in ("alice", "bob"))
     begun = len(story(ecluse))
+    rig.put_mail(ALICE, b"Subject: to be deleted\n\nnothing\n")  # the others are for other tests
 
     press_in_mutt(alice, "imap", "mutt", "login",
-                  "<display-message><exit><delete-message><sync-mailbox><quit>")
+                  "<last-entry><display-message><exit><delete-message><sync-mailbox><quit>")
     letter = Letter(alice.user, bob.user)
     SENDERS["msmtp-plain"].send(alice, letter)
     IMAP["mbsync-plain"].check(bob, [letter.arrived(rig)])
@@ -64,7 +65,7 @@ def test_a_day_in_the_life(ecluse, rig, tmp_path):
     assert field(sent, "ecluse.smtp.rcpt") == letter.recipient
     headers, body = [record for record in records(ecluse, "message-fetch")
                      if field(record, "user.name") == "alice"]
-    assert field(headers, "ecluse.message.count") == 3
+    assert field(headers, "ecluse.message.count") == 4
     assert field(body, "ecluse.message.count") == 1
     deleted, = records(ecluse, "message-delete")
     assert field(deleted, "ecluse.mailbox") == "INBOX"
