@@ -24,7 +24,7 @@ struct mapping_upstream {
     bool is_device;
     const char *redirect_host;
     uint64_t redirect_port; /* 0: any */
-    const char *label; /* of its section */
+    const char *label;      /* of its section */
 };
 
 struct mapping {

@@ -100,8 +100,8 @@ static int open_present(const struct state_folder *folder, const struct vault_ke
 int vault_unlock(const struct state_folder *folder, const char *source_text,
                  struct vault **vault_out, struct err *err)
 {
-    struct vault_key_source source;
-    struct vault_lock lock;
+    struct vault_key_source source = {0};
+    struct vault_lock lock = {0};
     *vault_out = NULL;
     int status = vault_key_source_read(source_text, &source, err);
     if (status != 0)
@@ -177,7 +177,7 @@ int vault_unlock_and_rekey(const struct state_folder *folder, const char *from, 
                            struct vault_rekeyed *rekeyed_out, struct vault **vault_out,
                            struct err *err)
 {
-    struct vault_key_source old_source, new_source;
+    struct vault_key_source old_source = {0}, new_source = {0};
     struct vault_lock lock;
     struct vault *vault = NULL;
     int status = vault_key_source_read(to, &new_source, err);
