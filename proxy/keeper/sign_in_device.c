@@ -16,8 +16,10 @@
 
 static void on_poll(uv_timer_t *timer);
 
+/* Never early: the loop's time is that of the turn's beginning. */
 static void poll_later(struct sign_in *sign_in)
 {
+    uv_update_time(sign_in->poll.loop);
     ENSURE(uv_timer_start(&sign_in->poll, on_poll, (uint64_t)sign_in->device.interval * 1000, 0) ==
            0);
 }
