@@ -1,12 +1,10 @@
 #include "audit/seed.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "base/derive.h"
 #include "base/err.h"
 #include "base/hex.h"
 
@@ -41,30 +39,10 @@ int seed_parse(struct slice text, struct secret *seed_out)
     return is_seed ? 0 : ERR_SYNTAX;
 }
 
-/* HKDF with SHA-256 and no salt. */
-static int derive(const struct secret *key, const char *purpose, uint8_t *derived_out, size_t size)
-{
-    struct slice info = slice_of_string(purpose);
-    OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key->bytes, key->size),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.data,
-                                          info.size),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_KDF *algorithm = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *derivation = algorithm == NULL ? NULL : EVP_KDF_CTX_new(algorithm);
-    bool done =
-        derivation != NULL && EVP_KDF_derive(derivation, derived_out, size, parameters) == 1;
-    EVP_KDF_CTX_free(derivation);
-    EVP_KDF_free(algorithm);
-    return done ? 0 : ERR_CRYPTO;
-}
-
 int seed_fingerprint(const struct secret *seed, char fingerprint_out[SEED_FINGERPRINT_SIZE + 1])
 {
     uint8_t fingerprint[SEED_FINGERPRINT_SIZE / 2];
-    int status = derive(seed, "ecluse audit fingerprint", fingerprint, sizeof(fingerprint));
+    int status = derive_key(seed, "ecluse audit fingerprint", fingerprint, sizeof(fingerprint));
     if (status == 0)
         hex_write(slice_of(fingerprint, sizeof(fingerprint)), fingerprint_out);
     fingerprint_out[status == 0 ? SEED_FINGERPRINT_SIZE : 0] = '\0';
@@ -74,7 +52,7 @@ int seed_fingerprint(const struct secret *seed, char fingerprint_out[SEED_FINGER
 int seed_next_key(struct secret *key)
 {
     uint8_t next[SEED_SIZE];
-    int status = derive(key, "ecluse audit next", next, sizeof(next));
+    int status = derive_key(key, "ecluse audit next", next, sizeof(next));
     if (status == 0)
         secret_set(key, slice_of(next, sizeof(next)));
     mem_wipe(next, sizeof(next));

@@ -7,13 +7,11 @@
  */
 #include "keeper/seal.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "base/derive.h"
 #include "base/pack.h"
 
 static const uint8_t header[SEAL_HEADER_SIZE] = {'E', 'V', 1};
@@ -21,24 +19,11 @@ static const uint8_t header[SEAL_HEADER_SIZE] = {'E', 'V', 1};
 int seal_derive_key(const struct secret *key, const char *purpose, struct secret *key_out)
 {
     uint8_t derived[SEAL_KEY_SIZE];
-    struct slice info = slice_of_string(purpose);
-    OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key->bytes, key->size),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info.data,
-                                          info.size),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_KDF *algorithm = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *derivation = algorithm == NULL ? NULL : EVP_KDF_CTX_new(algorithm);
-    bool done =
-        derivation != NULL && EVP_KDF_derive(derivation, derived, sizeof(derived), parameters) == 1;
-    EVP_KDF_CTX_free(derivation);
-    EVP_KDF_free(algorithm);
-    if (done)
+    int status = derive_key(key, purpose, derived, sizeof(derived));
+    if (status == 0)
         secret_set(key_out, slice_of(derived, sizeof(derived)));
     mem_wipe(derived, sizeof(derived));
-    return done ? 0 : ERR_CRYPTO;
+    return status;
 }
 
 static int write_place(struct buf *out, const struct seal_place *place)
