@@ -9,7 +9,7 @@ import clients_senders
 from audit_support import Rawlog, field, imap_verbs, pop3_verbs, records, wait_records
 from clients_support import Letter, alice, bob, three_mails  # noqa: F401 (fixtures)
 from ecluse_support import ALICE
-from waiting import wait_until
+from waiting import wait_same
 
 
 @pytest.fixture
@@ -30,16 +30,17 @@ def told(ecluse):
 
 
 def compare(ecluse, rawlog, verbs_of):
-    def sessions_are_over():
-        opened, closed = (len(records(ecluse, f"session-{what}")) for what in ("open", "close"))
-        return opened == closed > 0
+    """The client has left; records come to the disk in groups, those of its last session last."""
+    def heard():
+        return sorted(verbs for verbs in map(verbs_of, rawlog.sessions()) if verbs)
 
-    wait_until(sessions_are_over, "the end of every session")
-    heard = sorted(verbs for verbs in map(verbs_of, rawlog.sessions()) if verbs)
-    assert heard and sorted(verbs for verbs in told(ecluse) if verbs) == heard
-    closes = records(ecluse, "session-close")
-    assert sum(field(close, "ecluse.commands", 0) for close in closes) == sum(map(len, heard))
-    assert not records(ecluse, "tap-off")
+    def counts():
+        told_of = (field(close, "ecluse.commands", 0) for close in records(ecluse, "session-close"))
+        return sorted(filter(None, told_of))
+
+    wait_same(lambda: sorted(told(ecluse)), heard, "a record of every command")
+    wait_same(counts, lambda: sorted(map(len, heard())), "the end of every session")
+    assert heard() and not records(ecluse, "tap-off")
 
 
 @pytest.mark.parametrize("reader", clients_readers.IMAP)
@@ -65,5 +66,8 @@ def test_smtp(ecluse, alice, bob, rig, sender):  # noqa: F811
     assert field(sent, "ecluse.smtp.rcpt") == bob.user
     assert field(sent, "ecluse.smtp.rcpt_count") == 1 and field(sent, "ecluse.smtp.size") > 0
     assert "queued" in field(sent, "ecluse.smtp.queue_reply").lower()
-    verbs = [verb for verbs in told(ecluse) for verb in verbs]
-    assert [verb for verb in verbs if verb in ("MAIL", "RCPT", "DATA")] == ["MAIL", "RCPT", "DATA"]
+
+    def transaction():
+        return [verb for verbs in told(ecluse) for verb in verbs if verb in ("MAIL", "RCPT", "DATA")]
+
+    wait_same(transaction, lambda: ["MAIL", "RCPT", "DATA"], "the commands of the transaction")

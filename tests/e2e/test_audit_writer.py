@@ -279,8 +279,8 @@ def test_a_disk_with_errors(ecluse):
     gap, = find(ecluse, "audit-gap")
     assert "Input/output error" in gap["event"]["reason"]
     assert_in_order(ecluse)
-    opened = find(ecluse, "session-open")
-    assert any(record["event"]["sequence"] > gap["event"]["sequence"] for record in opened)
+    wait_until(lambda: any(record["event"]["sequence"] > gap["event"]["sequence"]
+                           for record in find(ecluse, "session-open")), "a session behind it")
 
 
 @NEEDS_TRACER
