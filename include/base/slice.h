@@ -20,7 +20,10 @@ struct slice {
 /* printf("%.*s", SLICE_PRINT(s)); only for bytes that are known to be printable. */
 #define SLICE_PRINT(slice) (int)(slice).size, (const char *)(slice).data
 
-struct slice slice_of(const void *data, size_t size);
+static inline struct slice slice_of(const void *data, size_t size)
+{
+    return (struct slice){(const uint8_t *)data, size};
+}
 struct slice slice_of_string(const char *string);
 
 bool slice_equal(struct slice a, struct slice b);
@@ -32,9 +35,15 @@ bool slice_starts_with(struct slice slice, const char *prefix);
 bool slice_starts_with_ignoring_case(struct slice slice, const char *prefix);
 
 /* Without its first `count` bytes (all of them when there are fewer). */
-struct slice slice_skip(struct slice slice, size_t count);
+static inline struct slice slice_skip(struct slice slice, size_t count)
+{
+    return count >= slice.size ? SLICE_NONE : slice_of(slice.data + count, slice.size - count);
+}
 /* At most its first `count` bytes. */
-struct slice slice_take(struct slice slice, size_t count);
+static inline struct slice slice_take(struct slice slice, size_t count)
+{
+    return slice_of(slice.data, count < slice.size ? count : slice.size);
+}
 /* Index of the first `byte`, or slice.size. */
 size_t slice_find(struct slice slice, uint8_t byte);
 /* Splits off what stands before the first `separator` and moves *rest behind it. False when *rest

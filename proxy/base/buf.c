@@ -16,23 +16,6 @@ void buf_fini(struct buf *buf)
     buf_clear(buf);
 }
 
-size_t buf_size(const struct buf *buf)
-{
-    return buf->end - buf->start;
-}
-
-size_t buf_room(const struct buf *buf)
-{
-    return buf->maximum - buf_size(buf);
-}
-
-struct slice buf_bytes(const struct buf *buf)
-{
-    if (buf->memory == NULL)
-        return SLICE_NONE;
-    return slice_of(buf->memory + buf->start, buf_size(buf));
-}
-
 /* Moves the bytes to the start of memory that is large enough for `more`. A fresh block and a wipe
  * of the old one, not realloc, which would leave a copy behind. */
 static void make_room(struct buf *buf, size_t more)
@@ -59,14 +42,11 @@ static void make_room(struct buf *buf, size_t more)
     buf->end = (uint32_t)used;
 }
 
-int buf_append(struct buf *buf, struct slice bytes)
+int buf_append_growing(struct buf *buf, struct slice bytes)
 {
     if (bytes.size > buf_room(buf))
         return ERR_FULL;
-    if (bytes.size == 0)
-        return 0;
-    if (bytes.size > buf->capacity - buf->end)
-        make_room(buf, bytes.size);
+    make_room(buf, bytes.size);
     memcpy(buf->memory + buf->end, bytes.data, bytes.size);
     buf->end += (uint32_t)bytes.size;
     return 0;

@@ -13,7 +13,7 @@ static void put(struct pack_writer *writer, struct slice bytes)
         writer->status = buf_append(writer->buf, bytes);
 }
 
-static void put_number(struct pack_writer *writer, uint64_t value, size_t width)
+static inline void put_number(struct pack_writer *writer, uint64_t value, size_t width)
 {
     uint8_t bytes[8];
     for (size_t i = 0; i < width; i++)
@@ -74,10 +74,14 @@ static struct slice take(struct pack_reader *reader, size_t size)
 
 static uint64_t take_number(struct pack_reader *reader, size_t width)
 {
-    struct slice bytes = take(reader, width);
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes.size; i++)
-        value = value << 8 | bytes.data[i];
+    if (reader->status != 0 || reader->rest.size < width) {
+        reader->status = ERR_SYNTAX;
+        return 0;
+    }
+    for (size_t i = 0; i < width; i++)
+        value = value << 8 | reader->rest.data[i];
+    reader->rest = slice_skip(reader->rest, width);
     return value;
 }
 

@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct slice slice_of(const void *data, size_t size)
-{
-    return (struct slice){data, size};
-}
-
 struct slice slice_of_string(const char *string)
 {
     return slice_of(string, strlen(string));
@@ -53,18 +48,6 @@ bool slice_starts_with_ignoring_case(struct slice slice, const char *prefix)
 {
     size_t size = strlen(prefix);
     return slice.size >= size && slice_is_ignoring_case(slice_take(slice, size), prefix);
-}
-
-struct slice slice_skip(struct slice slice, size_t count)
-{
-    if (count >= slice.size)
-        return SLICE_NONE;
-    return slice_of(slice.data + count, slice.size - count);
-}
-
-struct slice slice_take(struct slice slice, size_t count)
-{
-    return slice_of(slice.data, count < slice.size ? count : slice.size);
 }
 
 size_t slice_find(struct slice slice, uint8_t byte)
