@@ -1,3 +1,7 @@
+/*
+ * Whatever is written asks for its room first, once: a whole name with the brackets before it, a
+ * whole value with its quotes.
+ */
 #include "audit/json_writer.h"
 
 #include <string.h>
@@ -5,25 +9,34 @@
 #include "audit/escape.h"
 #include "base/record.h"
 
-void json_raw(struct json_writer *writer, struct slice bytes)
+/* NULL: it does not fit. */
+static char *reserve(struct json_writer *writer, size_t size)
 {
-    if (writer->size + bytes.size > writer->limit) {
+    char *place = writer->text + writer->size;
+    if (writer->size + size > writer->limit) {
         writer->is_full = true;
-        return;
+        return NULL;
     }
-    if (bytes.size > 0)
-        memcpy(writer->text + writer->size, bytes.data, bytes.size);
-    writer->size += bytes.size;
+    writer->size += size;
+    return place;
+}
+
+static char *put(char *place, const void *bytes, size_t size)
+{
+    memcpy(place, bytes, size);
+    return place + size;
 }
 
 void json_punctuation(struct json_writer *writer, char character)
 {
-    json_raw(writer, slice_of(&character, 1));
+    char *place = reserve(writer, 1);
+    if (place != NULL)
+        *place = character;
 }
 
 void json_begin(struct json_writer *writer, char *text, size_t limit)
 {
-    *writer = (struct json_writer){.text = text, .limit = limit, .path = ""};
+    *writer = (struct json_writer){.text = text, .limit = limit};
     json_punctuation(writer, '{');
 }
 
@@ -42,59 +55,101 @@ bool json_kept(struct json_writer *writer, struct json_mark mark)
     return !writer->is_full;
 }
 
-/* How much of both paths names the same objects. */
-static size_t common_objects(const char *one, const char *other)
+static struct json_path parse(const char *text)
+{
+    struct json_path path = {.text = text, .size = strlen(text)};
+    const char *dot = memrchr(text, '.', path.size);
+    path.objects_size = dot == NULL ? 0 : (size_t)(dot - text) + 1;
+    return path;
+}
+
+/* How many octets of both paths name the same objects. */
+static size_t common_objects(const struct json_path *one, const struct json_path *other)
 {
     size_t common = 0;
-    for (size_t i = 0; one[i] == other[i] && one[i] != '\0'; i++)
-        if (one[i] == '.')
+    if (one->objects_size == other->objects_size &&
+        memcmp(one->text, other->text, one->objects_size) == 0)
+        return one->objects_size;
+    for (size_t i = 0; i < one->objects_size && one->text[i] == other->text[i]; i++)
+        if (one->text[i] == '.')
             common = i + 1;
     return common;
 }
 
-void json_member(struct json_writer *writer, const char *path)
+static size_t count_dots(const char *text, size_t size)
 {
-    size_t common = common_objects(writer->path, path);
-    const char *next = path + common;
-    for (const char *left = strchr(writer->path + common, '.'); left != NULL;
-         left = strchr(left + 1, '.'))
-        json_punctuation(writer, '}');
-    if (*writer->path != '\0')
-        json_punctuation(writer, ',');
-    for (const char *dot = strchr(next, '.'); dot != NULL; dot = strchr(next, '.')) {
-        json_punctuation(writer, '"');
-        json_raw(writer, slice_of(next, (size_t)(dot - next)));
-        json_raw(writer, SLICE_LITERAL("\":{"));
-        next = dot + 1;
-    }
-    json_punctuation(writer, '"');
-    json_raw(writer, slice_of_string(next));
-    json_raw(writer, SLICE_LITERAL("\":"));
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++)
+        count += text[i] == '.';
+    return count;
+}
+
+void json_member(struct json_writer *writer, const char *text)
+{
+    const struct json_path path = parse(text), *last = &writer->path;
+    size_t common = common_objects(last, &path);
+    size_t closed = count_dots(last->text + common, last->objects_size - common);
+    size_t opened = count_dots(text + common, path.objects_size - common);
+    size_t comma = last->size > 0;
+    /* Four octets stand for each dot; quotes and a colon for the rest. */
+    char *place = reserve(writer, closed + comma + path.size - common + 3 * opened + 3);
+    if (place == NULL)
+        return;
+    memset(place, '}', closed);
+    place += closed;
+    if (comma)
+        *place++ = ',';
+    *place++ = '"';
+    for (size_t i = common; i < path.size; i++)
+        if (text[i] == '.')
+            place = put(place, "\":{\"", 4);
+        else
+            *place++ = text[i];
+    put(place, "\":", 2);
     writer->path = path;
+}
+
+static void write_string(struct json_writer *writer, struct slice plain)
+{
+    char *place = reserve(writer, plain.size + 2);
+    if (place == NULL)
+        return;
+    *place++ = '"';
+    place = put(place, plain.data, plain.size);
+    *place = '"';
+}
+
+static void write_escaped(struct json_writer *writer, struct slice text)
+{
+    char escaped[RECORD_TEXT_MAX * ESCAPE_GROWTH];
+    write_string(writer, slice_of(escaped, escape_write(text, escaped)));
 }
 
 void json_text(struct json_writer *writer, struct slice text)
 {
-    char escaped[RECORD_TEXT_MAX * ESCAPE_GROWTH];
     text = slice_take(text, RECORD_TEXT_MAX);
     if (escape_plain(text) < text.size)
-        text = slice_of(escaped, escape_write(text, escaped));
-    json_punctuation(writer, '"');
-    json_raw(writer, text);
-    json_punctuation(writer, '"');
+        write_escaped(writer, text);
+    else
+        write_string(writer, text.size > 0 ? text : SLICE_LITERAL(""));
 }
 
 void json_number(struct json_writer *writer, uint64_t number)
 {
-    char digits[24];
+    char digits[20];
     size_t start = sizeof(digits);
     do
         digits[--start] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    json_raw(writer, slice_of(digits + start, sizeof(digits) - start));
+    char *place = reserve(writer, sizeof(digits) - start);
+    if (place != NULL)
+        put(place, digits + start, sizeof(digits) - start);
 }
 
 void json_flag(struct json_writer *writer, bool flag)
 {
-    json_raw(writer, flag ? SLICE_LITERAL("true") : SLICE_LITERAL("false"));
+    size_t size = flag ? 4 : 5;
+    char *place = reserve(writer, size);
+    if (place != NULL)
+        put(place, flag ? "true" : "false", size);
 }

@@ -8,7 +8,6 @@
 #include "audit/line.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "audit/escape.h"
 #include "audit/json_writer.h"
@@ -17,11 +16,10 @@
 #include "base/err.h"
 
 /* Behind the values: the longest reason, and what every line ends with. */
-#define TAIL_ROOM     (RECORD_TEXT_MAX * ESCAPE_GROWTH + 1024u)
-#define VALUES_LIMIT  (LINE_CAPACITY - TAIL_ROOM)
-#define NONE          UINT8_MAX
-#define TIME_MAX      UINT64_C(253402300799999999) /* the last microsecond of the year 9999 */
-#define TIME_CAPACITY 40
+#define TAIL_ROOM    (RECORD_TEXT_MAX * ESCAPE_GROWTH + 1024u)
+#define VALUES_LIMIT (LINE_CAPACITY - TAIL_ROOM)
+#define NONE         UINT8_MAX
+#define TIME_MAX     UINT64_C(253402300799999999) /* the last microsecond of the year 9999 */
 
 /* The values of each field, in the order in which they were added. */
 struct sorted {
@@ -37,6 +35,7 @@ struct writing {
     struct json_writer json;
     uint64_t cut;
     int status;
+    char memory[REDACTION_TEXT_MAX];
 };
 
 bool line_is_success(const struct record *record)
@@ -57,21 +56,39 @@ static void sort_values(const struct record *record, struct sorted *sorted)
     }
 }
 
+static void write_digits(uint64_t number, char *text, size_t width)
+{
+    for (size_t i = width; i-- > 0; number /= 10)
+        text[i] = (char)('0' + number % 10);
+}
+
+/* Days since 1970 as year, month and day of the Gregorian calendar, counted in years that begin
+ * with March, so that a leap day is the last one. */
+static void write_date(uint64_t days, char *text)
+{
+    uint64_t since = days + 719468; /* 1 March of the year 0 */
+    uint64_t era = since / 146097, day = since % 146097;
+    uint64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    uint64_t day_of_year = day - (365 * year + year / 4 - year / 100);
+    uint64_t month = (5 * day_of_year + 2) / 153; /* 0: March */
+    bool is_next_year = month >= 10;
+    write_digits(era * 400 + year + is_next_year, text, 4);
+    write_digits(is_next_year ? month - 9 : month + 3, text + 5, 2);
+    write_digits(day_of_year - (153 * month + 2) / 5 + 1, text + 8, 2);
+}
+
+/* gmtime and strftime would take longer than all the rest of the line. */
 static void write_time(struct json_writer *json, uint64_t time)
 {
-    char text[TIME_CAPACITY], fraction[8];
-    struct tm parts;
+    char text[] = "0000-00-00T00:00:00.000000Z";
     time = time > TIME_MAX ? TIME_MAX : time;
-    time_t seconds = (time_t)(time / 1000000);
-    ENSURE(gmtime_r(&seconds, &parts) != NULL);
-    size_t size = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    uint64_t rest = time % 1000000;
-    fraction[0] = '.';
-    for (size_t i = 6; i > 0; i--, rest /= 10)
-        fraction[i] = (char)('0' + rest % 10);
-    fraction[7] = 'Z';
-    memcpy(text + size, fraction, sizeof(fraction));
-    json_text(json, slice_of(text, size + sizeof(fraction)));
+    uint64_t second = time / 1000000 % 86400;
+    write_date(time / 1000000 / 86400, text);
+    write_digits(second / 3600, text + 11, 2);
+    write_digits(second / 60 % 60, text + 14, 2);
+    write_digits(second % 60, text + 17, 2);
+    write_digits(time % 1000000, text + 20, 6);
+    json_text(json, slice_of(text, sizeof(text) - 1));
 }
 
 static void write_member(struct json_writer *json, enum line_field field)
@@ -87,7 +104,6 @@ static void write_string(struct json_writer *json, enum line_field field, const 
 
 static void write_value(struct writing *writing, const struct record_value *value)
 {
-    char memory[REDACTION_TEXT_MAX];
     struct slice text;
     enum record_kind kind = record_field_kind(value->field);
     if (kind == RECORD_NUMBER)
@@ -96,7 +112,7 @@ static void write_value(struct writing *writing, const struct record_value *valu
         json_flag(&writing->json, value->number != 0);
     else {
         int status = redaction_apply(writing->place->level, writing->place->pseudonym_key,
-                                     writing->verb, value, memory, &text);
+                                     writing->verb, value, writing->memory, &text);
         writing->status = writing->status == 0 ? status : writing->status;
         json_text(&writing->json, text);
     }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -189,12 +190,33 @@ static void test_times(void **state)
     }
 }
 
+/* As the C library has it, with each day's last second. */
+static void test_every_day(void **state)
+{
+    struct line line;
+    struct line_place place = world_place();
+    (void)state;
+    for (uint64_t day = 0; day < 2932897; day++) {
+        char text[64];
+        struct tm parts;
+        struct record record;
+        time_t seconds = (time_t)(day * 86400 + 86399);
+        record_init(&record, ACTION_START, WHY_NONE, (uint64_t)seconds * 1000000 + day % 1000000);
+        assert_int_equal(line_write(&place, 1, 1, &record, &line), 0);
+        assert_non_null(gmtime_r(&seconds, &parts));
+        size_t size = strftime(text, sizeof(text), "{\"@timestamp\":\"%Y-%m-%dT%H:%M:%S", &parts);
+        snprintf(text + size, sizeof(text) - size, ".%06uZ\"", (unsigned)(day % 1000000));
+        assert_memory_equal(line.text, text, strlen(text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_whole_line), cmocka_unit_test(test_every_field),
         cmocka_unit_test(test_lists),        cmocka_unit_test(test_too_much_for_a_line),
         cmocka_unit_test(test_outcomes),     cmocka_unit_test(test_times),
+        cmocka_unit_test(test_every_day),
     };
     return cmocka_run_group_tests_name("audit/line", tests, NULL, NULL);
 }
