@@ -14,6 +14,17 @@
 #define NO_RETURN         __attribute__((noreturn))
 #define LENGTH_OF(array)  (sizeof(array) / sizeof((array)[0]))
 
+/* A large local that is written before it is read, where zeroing it would cost: the compiler is
+ * told to zero all others. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define FILLED_LATER __attribute__((uninitialized))
+#endif
+#endif
+#ifndef FILLED_LATER
+#define FILLED_LATER
+#endif
+
 #define CONTAINER_OF(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 

@@ -65,6 +65,9 @@ void record_add_string(struct record *record, enum record_field field, const cha
 void record_add_number(struct record *record, enum record_field field, uint64_t number);
 void record_add_flag(struct record *record, enum record_field field, bool flag);
 
+/* What is set of it; the texts stay where they are. */
+void record_copy(struct record *record, const struct record *from);
+
 /* The first value of the field, or NULL. */
 const struct record_value *record_find(const struct record *record, enum record_field field);
 

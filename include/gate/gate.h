@@ -29,6 +29,7 @@ struct gate_settings {
     int64_t login;   /* the same for all that a client does until it is logged in, together */
     int64_t idle;    /* for silence after the login */
     int64_t content; /* for each window in which a message that is sent must go on */
+    int64_t gather;  /* for records that nobody waits for, before they go to the keeper */
     bool is_process; /* nothing else runs in it: it gives up what a gate does not need */
     void (*on_over)(void *owner);
     void *owner;
@@ -60,11 +61,12 @@ struct gate {
     bool is_draining;
     bool is_closing;
     bool channel_has_failed;
-    unsigned open_handles; /* the channel and the timer */
+    unsigned open_handles; /* the channel and the timers */
     uv_timer_t drain_timer;
     struct deferral giving_up; /* the keeper does not read: end, but not from within a session */
-    struct buf records;        /* go out before the next frame, or in the next turn of the loop */
+    struct buf records;        /* go out before the next frame; soon when one is awaited */
     struct deferral flushing;
+    uv_timer_t gathering; /* else when this is over */
     bool is_congested; /* the keeper is slow: nothing is read of which it would have to be told */
 };
 
@@ -87,9 +89,9 @@ MUST_CHECK int gate_confine(const struct gate *gate, struct err *err);
 /* A frame to the keeper, written in `frame`, which is emptied. A channel that does not take it is
  * dead, and the gate ends. */
 void gate_send(struct gate *gate, struct buf *frame);
-/* For the journal. When the keeper does not keep up, listeners and sessions are not read until it
- * does: no record is dropped. The receipt of one that is awaited is its session's number: then
- * session_release is called, once for each. */
+/* For the journal, with those that come within a few milliseconds. When the keeper does not keep
+ * up, listeners and sessions are not read until it does: no record is dropped. The receipt of one
+ * that is awaited is its session's number: then session_release is called, once for each. */
 void gate_record(struct gate *gate, const struct message_record *record);
 struct session *gate_find_session(struct gate *gate, uint64_t number);
 /* Bookkeeping for sessions: they call these when they begin and when the last of them is freed. */

@@ -26,7 +26,7 @@
 #include "keeper/vault.h"
 #include "net/loop.h"
 
-#define JOURNAL_GROUP_MILLISECONDS 5 /* then the disk has as long again, to be within 10 */
+#define JOURNAL_GROUP_MILLISECONDS 4 /* a gate gathers as long before: with the disk, some 10 */
 #define JOURNAL_GROUP_RECORDS      256
 #define JOURNAL_FINGERPRINT        17 /* 16 hexadecimal digits and a NUL */
 

@@ -31,6 +31,13 @@ void record_init(struct record *record, enum record_action action, enum why why,
     record->count = 0;
 }
 
+void record_copy(struct record *record, const struct record *from)
+{
+    record_init(record, from->action, from->why, from->time);
+    record->count = from->count;
+    memcpy(record->values, from->values, from->count * sizeof(*from->values));
+}
+
 static void add(struct record *record, struct record_value value)
 {
     if (record->count < RECORD_VALUES_MAX)

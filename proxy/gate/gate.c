@@ -132,9 +132,14 @@ static void on_channel_closed(void *owner)
     handle_closed(owner);
 }
 
-static void on_timer_closed(uv_handle_t *timer)
+static void on_drain_timer_closed(uv_handle_t *timer)
 {
     handle_closed(CONTAINER_OF(timer, struct gate, drain_timer));
+}
+
+static void on_gathering_closed(uv_handle_t *timer)
+{
+    handle_closed(CONTAINER_OF(timer, struct gate, gathering));
 }
 
 /* When no session is left. The channel goes when the keeper has what was said, or is gone. */
@@ -148,7 +153,8 @@ static void gate_close(struct gate *gate)
     if (gate->channel_has_failed || channel_queued(gate->channel) == 0)
         channel_close(gate->channel);
     deferral_cancel(&gate->giving_up);
-    uv_close((uv_handle_t *)&gate->drain_timer, on_timer_closed);
+    uv_close((uv_handle_t *)&gate->drain_timer, on_drain_timer_closed);
+    uv_close((uv_handle_t *)&gate->gathering, on_gathering_closed);
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         deadline_queue_close(gate->patience[i]);
     deadline_queue_close(gate->login);
@@ -212,6 +218,7 @@ static void send_frame(struct gate *gate, struct buf *frame)
 static void send_records(struct gate *gate)
 {
     deferral_cancel(&gate->flushing);
+    uv_timer_stop(&gate->gathering);
     if (buf_size(&gate->records) > 0)
         send_frame(gate, &gate->records);
 }
@@ -223,18 +230,28 @@ void gate_send(struct gate *gate, struct buf *frame)
     buf_fini(frame);
 }
 
+static void on_flushing(struct deferral *deferral)
+{
+    send_records(CONTAINER_OF(deferral, struct gate, flushing));
+}
+
+static void on_gathered(uv_timer_t *timer)
+{
+    send_records(CONTAINER_OF(timer, struct gate, gathering));
+}
+
+/* A frame of its own would wake the keeper for each. */
 void gate_record(struct gate *gate, const struct message_record *record)
 {
     if (message_write_record(&gate->records, record) != 0) {
         send_records(gate);
         ENSURE(message_write_record(&gate->records, record) == 0);
     }
-    loop_defer(gate->loop, &gate->flushing);
-}
-
-static void on_flushing(struct deferral *deferral)
-{
-    send_records(CONTAINER_OF(deferral, struct gate, flushing));
+    if (record->receipt != 0)
+        loop_defer(gate->loop, &gate->flushing);
+    else if (!uv_is_active((uv_handle_t *)&gate->gathering))
+        ENSURE(uv_timer_start(&gate->gathering, on_gathered, (uint64_t)gate->settings.gather, 0) ==
+               0);
 }
 
 static void on_giving_up(struct deferral *deferral)
@@ -482,9 +499,10 @@ int gate_open(struct loop *loop, const struct gate_settings *settings, struct er
     gate->content = deadline_queue_new(loop, settings->content);
     gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
     ENSURE(uv_timer_init(&loop->uv, &gate->drain_timer) == 0);
+    ENSURE(uv_timer_init(&loop->uv, &gate->gathering) == 0);
     deferral_init(&gate->giving_up, on_giving_up);
     deferral_init(&gate->flushing, on_flushing);
     buf_init(&gate->records, RECORDS_MAX);
-    gate->open_handles = 2;
+    gate->open_handles = 3;
     return 0;
 }

@@ -51,6 +51,7 @@ static const struct gate_settings settings = {
     .login = 60000,
     .idle = 30 * 60000,
     .content = 60000,
+    .gather = 4, /* as long again as the journal may take before it writes */
     .is_process = true,
     .on_over = on_over};
 

@@ -286,10 +286,11 @@ static void on_relay_over(void *owner, enum why why, const char *text)
 static void on_relay_record(void *owner, const struct record *record, bool is_awaited)
 {
     const struct session *session = owner;
-    const struct message_record message = {.session = session->number,
-                                           .listener = session->settings.listener,
-                                           .receipt = is_awaited ? session->number : 0,
-                                           .record = *record};
+    struct message_record message FILLED_LATER;
+    message.session = session->number;
+    message.listener = session->settings.listener;
+    message.receipt = is_awaited ? session->number : 0;
+    record_copy(&message.record, record);
     gate_record(session->gate, &message);
 }
 

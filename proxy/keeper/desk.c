@@ -371,7 +371,7 @@ static void write_record(struct desk *desk, unsigned gate, const struct message_
 static int take_records(struct desk *desk, unsigned gate, const struct message *message)
 {
     struct slice rest = message->fields;
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     do {
         if (message_read_record(&rest, &record) != 0 || !is_of_gates(record.record.action))
             return ERR_SYNTAX;

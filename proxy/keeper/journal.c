@@ -104,11 +104,10 @@ static void place_record(const struct journal_place *place, const struct record 
     record_out->count += count;
 }
 
-static void enqueue(struct journal *journal, const struct record *record)
+static void enqueue(struct journal *journal, const struct message_record *message)
 {
-    const struct message_record message = {.record = *record};
     bool is_given_up = journal->is_failing && journal->failure == AUDIT_FAILURE_WARN;
-    if (is_given_up || message_write_record(&journal->queue, &message) != 0) {
+    if (is_given_up || message_write_record(&journal->queue, message) != 0) {
         journal->lost++;
         journal->lost_untold++;
         return;
@@ -116,7 +115,7 @@ static void enqueue(struct journal *journal, const struct record *record)
     if (journal->queued++ == 0)
         journal->oldest = clock_steady_milliseconds();
     journal->accepted++;
-    if (is_urgent(journal, record))
+    if (is_urgent(journal, &message->record))
         journal->urgent = journal->accepted;
 }
 
@@ -124,17 +123,20 @@ void journal_write(struct journal *journal, const struct journal_place *place,
                    const struct record *given)
 {
     char session[SESSION_TEXT];
-    struct record record;
+    struct message_record message FILLED_LATER;
     journal_log(journal->parts.log, place, given);
     if (journal->level == AUDIT_OFF || journal->is_closing)
         return;
-    place_record(place, given, session, &record);
-    const struct record_value *account = record_find(&record, FIELD_USER_NAME);
+    message.session = message.receipt = message.listener = 0;
+    place_record(place, given, session, &message.record);
+    const struct record_value *account = record_find(&message.record, FIELD_USER_NAME);
     if (journal->level == AUDIT_MINIMAL && account != NULL)
         need_subject(journal, account->text);
-    enqueue(journal, &record);
+    enqueue(journal, &message);
     journal_check_congestion(journal);
-    journal_schedule(journal);
+    /* Those between begin nothing that is not due already. */
+    if (journal->queued == 1 || journal->queued == JOURNAL_GROUP_RECORDS)
+        journal_schedule(journal);
 }
 
 /* ---- waiting ---- */

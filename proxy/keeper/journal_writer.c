@@ -379,7 +379,7 @@ static int write_records(struct journal_writer *writer, const struct journal_wor
                          struct journal_result *result, struct err *err)
 {
     struct slice rest = work->records;
-    struct message_record message;
+    struct message_record message FILLED_LATER;
     int status = 0;
     while (status == 0 && rest.size > 0 && writer->epochs < EPOCHS_MAX) {
         ENSURE(message_read_record(&rest, &message) == 0);

@@ -177,7 +177,7 @@ static void describe(const struct tap *tap, const struct tap_command *command,
 
 void tap_answer(struct tap *tap, struct tap_command *command, struct slice status, bool is_success)
 {
-    struct record record;
+    struct record record FILLED_LATER;
     tap_record_init(tap, &record, ACTION_COMMAND, command, is_success);
     describe(tap, command, &record);
     record_add_text(&record, FIELD_STATUS, status);

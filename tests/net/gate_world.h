@@ -426,6 +426,7 @@ static inline void open_gate(struct world *world, const struct world_wish *wish)
                                      .login = wish->login == 0 ? NEVER : wish->login,
                                      .idle = wish->idle == 0 ? NEVER : wish->idle,
                                      .content = wish->content == 0 ? NEVER : wish->content,
+                                     .gather = wish->gather,
                                      .on_over = on_gate_over,
                                      .owner = world};
     for (size_t i = 0; i < PATIENCE_NONE; i++)

@@ -79,6 +79,33 @@ static void test_commands_are_told_of(void **state)
     world_close(world);
 }
 
+/* They go before whatever else the keeper is told, in their order. */
+static void test_records_are_gathered(void **state)
+{
+    struct world *world =
+        world_ready(&(struct world_wish){.audit = {.is_on = true}, .gather = NEVER});
+    (void)state;
+    struct far *client = client_relayed(world);
+    for (unsigned i = 0; i < 3; i++)
+        check_relay(world, client, newest_upstream(world));
+    world_settle(world);
+    assert_int_equal(world->commands, 0);
+    end_session(world, client, newest_upstream(world));
+    assert_int_equal(world->commands, 3);
+    world_close(world);
+}
+
+static void test_gathering_has_an_end(void **state)
+{
+    struct world *world = world_ready(&(struct world_wish){.audit = {.is_on = true}, .gather = 50});
+    (void)state;
+    struct far *client = client_relayed(world);
+    check_relay(world, client, newest_upstream(world));
+    check_relay(world, client, newest_upstream(world));
+    wait_for_commands(world, 2);
+    end(world, client, newest_upstream(world));
+}
+
 static void test_nobody_looks_on_when_it_is_off(void **state)
 {
     struct world *world = world_ready(&(struct world_wish){0});
@@ -454,6 +481,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands_are_told_of),
+        cmocka_unit_test(test_records_are_gathered),
+        cmocka_unit_test(test_gathering_has_an_end),
         cmocka_unit_test(test_nobody_looks_on_when_it_is_off),
         cmocka_unit_test(test_what_cannot_be_followed_passes),
         cmocka_unit_test(test_what_cannot_be_followed_may_end_the_session),
