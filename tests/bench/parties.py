@@ -259,6 +259,7 @@ class Ecluse(Party):
     is_peer = False
     is_bearer = True
     binary = Path(os.environ.get("ECLUSE", TREE / "build/release/ecluse"))
+    audit = os.environ.get("AUDIT") or "standard"
 
     def find_version(self):
         return _said([self.binary, "version"]).split()[-1]
@@ -291,14 +292,13 @@ provider = bench
 flow = command
 token_command = echo {TOKEN}
 """ for user in self.world.users)
-        audit = os.environ.get("AUDIT", "")
         config = self.write("ecluse.ini", f"""
 [ecluse]
 state_dir = {self.folder}/state
 runtime_dir = {self.folder}/run
 web = off
 ca_file = {self.world.ca}
-{f"audit = {audit}" if audit else ""}
+audit = {self.audit}
 {listeners}
 [provider bench]
 {"".join(f"{key} = {value}{chr(10)}" for key, value in places.items())}
@@ -313,6 +313,16 @@ ca_file = {self.world.ca}
         """A generated password, as the manual recommends."""
         name = user.partition("@")[0]
         return self.run("grant", name, "--name", "bench", "-c", str(config)).split()[-1]
+
+
+class EcluseOff(Ecluse):
+    """What the journal costs is the difference."""
+    name = "ecluse without journal"
+    audit = "off"
+
+    @classmethod
+    def is_there(cls):
+        return Ecluse.audit != cls.audit
 
 
 class EcluseBefore(Ecluse):
@@ -412,7 +422,7 @@ class Direct(Party):
 
 def all_parties(world):
     """Those that are there, ecluse last."""
-    kinds = [Nginx, Haproxy, Stunnel, Dovecot, EmailProxy, Direct, Floor, EcluseBefore]
+    kinds = [Nginx, Haproxy, Stunnel, Dovecot, EmailProxy, Direct, Floor, EcluseBefore, EcluseOff]
     missing = [kind.name for kind in kinds[:4] if not kind.is_there()]
     if missing:
         raise Failed(f"not installed: {', '.join(missing)}; run tests/deps bench")

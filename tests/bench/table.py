@@ -60,7 +60,7 @@ def _rows(parties, columns, idle):
 
 
 def _notes(parties, columns, idle):
-    """How it is known that the two ends are not what was measured."""
+    """How it is known that the two ends are not what was measured, and what the journal takes."""
     for column in columns:
         mine = column.median("ecluse")
         if mine is not None and column.kind in ("download", "upload", "command"):
@@ -68,6 +68,10 @@ def _notes(parties, columns, idle):
                    f"{column.form.format(column.median('ecluse', 'ends'))} beside ecluse's "
                    f"{column.form.format(mine)}; ecluse's CPU was busy "
                    f"{100 * column.median('ecluse', 'busy'):.0f} % of the time.")
+        without = column.median("ecluse without journal")
+        if mine is not None and without is not None:
+            yield (f"- {column.title}: with the journal {100 * (mine / without - 1):+.0f} % of what "
+                   "it takes without.")
     if idle is not None and "ecluse" in idle.results:
         row = idle.results["ecluse"][0]
         yield (f"- {row['sessions']} sessions logged in within {row['setup']:.1f} s; after all had "
