@@ -10,6 +10,7 @@
  *   it exits, or is killed           what it still said is read to the end; then it is gone
  *   it closes the channel, says      killed, then gone
  *   nonsense, or reads nothing
+ *   its SIGCHLD was lost             a process that has no channel any more is looked for by itself
  *
  * Gone is a process only when its handle and its channel are both closed: then its owner is told,
  * and the pause before the next begins.
@@ -27,6 +28,7 @@
 #define PAUSE_MIN_MILLISECONDS 100
 #define PAUSE_MAX_MILLISECONDS 10000
 #define HEALTHY_MILLISECONDS   (60 * 1000)
+#define LOOK_MILLISECONDS      500
 
 /* ---- the worker's end ---- */
 
@@ -73,9 +75,25 @@ static uint64_t pause_milliseconds(struct gates_worker *worker)
     return pause < PAUSE_MAX_MILLISECONDS ? pause : PAUSE_MAX_MILLISECONDS;
 }
 
+/* Whoever traced us and died may have taken the signal along. libuv looks for all that have ended
+ * when one comes. */
+static void on_still_there(uv_timer_t *timer)
+{
+    (void)timer;
+    (void)raise(SIGCHLD);
+}
+
+static void look_for_its_end(struct gates_worker *worker)
+{
+    ENSURE(uv_timer_start(&worker->timer, on_still_there, LOOK_MILLISECONDS, LOOK_MILLISECONDS) ==
+           0);
+}
+
 static void check_gone(struct gates_worker *worker)
 {
     struct gates *gates = worker->gates;
+    if (worker->has_process && worker->is_alive && worker->channel == NULL)
+        look_for_its_end(worker);
     if (worker->has_process || worker->channel != NULL)
         return;
     gates_hold(gates);
@@ -103,6 +121,7 @@ static void on_exit(uv_process_t *process, int64_t status, int signal_number)
     struct gates_worker *worker = CONTAINER_OF(process, struct gates_worker, process);
     const struct log *log = worker->gates->log;
     worker->is_alive = false;
+    uv_timer_stop(&worker->timer);
     if (signal_number == SIGSYS)
         log_error(log, "gate %u was ended by its filter of system calls", worker->number);
     else if (signal_number != 0)

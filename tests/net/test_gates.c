@@ -134,6 +134,29 @@ static void assert_replaced_after(const char *word)
     WAIT_UNTIL(test.notes[test.note_count > 0 ? test.note_count - 1 : 0].gate == 2);
 }
 
+static void drop_signal(int number)
+{
+    (void)number;
+}
+
+static void test_gate_whose_end_was_not_signalled(void **state)
+{
+    const struct sigaction dropping = {.sa_handler = drop_signal};
+    struct sigaction usual;
+    siginfo_t ended = {0};
+    int process;
+    (void)state;
+    open_gates(OBEDIENT);
+    assert_int_equal(gates_processes(test.gates, &process, 1), 1);
+    assert_int_equal(sigaction(SIGCHLD, &dropping, &usual), 0);
+    assert_int_equal(kill(process, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)process, &ended, WEXITED | WNOWAIT), 0);
+    assert_int_equal(ended.si_pid, process);
+    assert_int_equal(sigaction(SIGCHLD, &usual, NULL), 0);
+    WAIT_UNTIL(test.gone_count == 1 && gates_count(test.gates) == 1);
+    assert_int_equal(gates_restarts(test.gates), 1);
+}
+
 static void test_gate_that_sends_garbage(void **state)
 {
     (void)state;
@@ -414,6 +437,7 @@ static int all_tests(void)
         TEST(test_gate_that_ends_is_replaced),
         TEST(test_last_words_are_heard),
         TEST(test_killed_gate_leaves_the_others_alone),
+        TEST(test_gate_whose_end_was_not_signalled),
         TEST(test_gate_that_sends_garbage),
         TEST(test_gate_that_says_ready_twice),
         TEST(test_gate_that_closes_its_channel),
