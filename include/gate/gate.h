@@ -19,6 +19,7 @@
 
 struct session;
 struct listener;
+struct doorstep;
 
 struct gate_settings {
     int channel;   /* connected to the keeper, non-blocking */
@@ -51,6 +52,7 @@ struct gate {
 
     struct listener **listeners;
     size_t listener_count;
+    struct doorstep *doorstep;
     struct list sessions; /* all of them */
     size_t session_count;
     size_t session_peak; /* the most there were since memory was given back */
@@ -91,7 +93,8 @@ MUST_CHECK int gate_confine(const struct gate *gate, struct err *err);
 void gate_send(struct gate *gate, struct buf *frame);
 /* For the journal, with those that come within a few milliseconds. When the keeper does not keep
  * up, listeners and sessions are not read until it does: no record is dropped. The receipt of one
- * that is awaited is its session's number: then session_release is called, once for each. */
+ * that is awaited is its session's number: then session_release is called, once for each; or one of
+ * gate/doorstep. */
 void gate_record(struct gate *gate, const struct message_record *record);
 struct session *gate_find_session(struct gate *gate, uint64_t number);
 /* Bookkeeping for sessions: they call these when they begin and when the last of them is freed. */

@@ -39,6 +39,8 @@ struct session {
     struct relay relay;
     bool is_relaying;
     bool is_closing;
+    bool awaits_record; /* until it is on disk, nothing else happens */
+    char *failure;      /* of the client's stream, meanwhile; or NULL */
     int64_t grant;
 };
 
@@ -47,12 +49,13 @@ extern const struct dial_ops session_dial_ops;
 extern const struct relay_ops session_relay_ops;
 void session_close(struct session *session, enum why why, const char *text);
 void session_hang_up(struct session *session);
+/* Until session_release, but for a dismissal and for no longer than a login may take. */
+void session_await_record(struct session *session);
 
 /* session_record.c */
 void session_record_open(const struct session *session);
-/* A client of another protocol. */
-void session_record_foreign(const struct session *session, const char *reason,
-                            struct slice first_word);
+/* A client of another protocol. With a journal, the session awaits that record. */
+void session_record_foreign(struct session *session, const char *reason, struct slice first_word);
 /* Upstream. */
 void session_record_login(const struct session *session, enum why why, const char *mechanism,
                           const char *reason);
@@ -65,7 +68,8 @@ const struct message_listener *session_configure(const struct session *session);
 const struct dialect *session_dialect(const struct session *session);
 /* The engine's view of SASL towards the upstream. */
 struct engine_sasl session_sasl(struct session *session);
-/* Does what the engine has ready. False: the login is over, by relay or by the end. */
+/* Does what the engine has ready. False: the login is over, by relay or by the end, or a record is
+ * awaited. */
 bool session_do_deeds(struct session *session);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gate/doorstep.h"
 #include "gate/listener.h"
 #include "gate/session.h"
 #include "mail/dialect.h"
@@ -61,14 +62,19 @@ static void give_memory_back(struct gate *gate)
     mem_give_back();
 }
 
+static void close_if_done(struct gate *gate)
+{
+    if (gate->is_draining && gate->session_count == 0 && doorstep_is_empty(gate->doorstep))
+        gate_close(gate);
+}
+
 void gate_remove_session(struct gate *gate, struct session *session)
 {
     list_remove(session_list_node(session));
     list_remove(session_table_node(session));
     gate->session_count--;
     give_memory_back(gate);
-    if (gate->session_count == 0 && gate->is_draining)
-        gate_close(gate);
+    close_if_done(gate);
 }
 
 static void dismiss_sessions(struct gate *gate, bool relaying_too, enum why why, const char *text)
@@ -111,6 +117,7 @@ static void free_gate(struct gate *gate)
     mem_free(gate->identities);
     mem_free(gate->listeners);
     mem_free(gate->session_table);
+    doorstep_free(gate->doorstep);
     buf_fini(&gate->records);
     message_configure_clear(&gate->configure);
     sasl_initiator_library_close(gate->sasl);
@@ -167,6 +174,7 @@ static void abandon(struct gate *gate, enum why why, const char *text)
 {
     gate->is_draining = true;
     close_listeners(gate);
+    doorstep_clear(gate->doorstep);
     if (gate->session_count == 0)
         gate_close(gate);
     else
@@ -188,8 +196,7 @@ static void drain(struct gate *gate, uint64_t milliseconds)
         dismiss_sessions(gate, false, WHY_SHUTDOWN, "ecluse is stopping");
         uv_timer_start(&gate->drain_timer, on_drain_over, milliseconds, 0);
     }
-    if (gate->session_count == 0)
-        gate_close(gate);
+    close_if_done(gate);
 }
 
 /* ---- the channel ---- */
@@ -342,6 +349,11 @@ static int take_session_message(struct gate *gate, const struct message *message
 /* What was said is on disk; the session may be gone. */
 static void release(struct gate *gate, uint64_t receipt)
 {
+    if (doorstep_is_receipt(receipt)) {
+        doorstep_release(gate->doorstep, receipt);
+        close_if_done(gate);
+        return;
+    }
     struct session *session = gate_find_session(gate, receipt);
     if (session != NULL)
         session_release(session);
@@ -489,6 +501,7 @@ int gate_open(struct loop *loop, const struct gate_settings *settings, struct er
         return status;
     }
     list_init(&gate->sessions);
+    gate->doorstep = doorstep_new();
     gate->session_table = mem_new_array(TABLE_SIZE, sizeof(struct list));
     for (size_t i = 0; i < TABLE_SIZE; i++)
         list_init(&gate->session_table[i]);

@@ -2,7 +2,7 @@
  * Happy path: the socket is readable, accept4 until it is drained, look at the peer, open a
  * session.
  *
- *   a stranger                  closed before the greeting, noted
+ *   a stranger                  closed before the greeting, when that has been noted
  *   one that speaks first       told so, closed, what it said is not looked at
  *   all places taken            the longest waiting one goes; if none waits, the newcomer is told
  *   the keeper is slow          nobody is accepted until it has caught up
@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gate/doorstep.h"
 #include "gate/session.h"
 
 #define ACCEPTS_PER_TURN   64
@@ -56,26 +57,33 @@ static void on_session_over(void *owner)
     free_if_unused(listener);
 }
 
-static void record_rejected(struct listener *listener, const struct peer_address *peer,
-                            const char *reason)
+/* Without a journal there is nothing to wait for. */
+static void turn_away(struct listener *listener, int descriptor, const struct peer_address *peer,
+                      const char *reason)
 {
+    struct gate *gate = listener->gate;
     struct message_record record = {.listener = listener->index};
     session_record_init(&record.record, ACTION_PEER_REJECTED, WHY_POLICY, reason, peer);
-    gate_record(listener->gate, &record);
+    if (gate->configure.audit.is_on)
+        record.receipt = doorstep_put(gate->doorstep, descriptor);
+    else
+        close(descriptor);
+    gate_record(gate, &record);
 }
 
+/* False: it was turned away, and the descriptor is not the caller's any more. */
 static bool is_of_owner(struct listener *listener, int descriptor, struct peer_address *peer)
 {
     char detail[64];
     if (peer_user(listener->gate->peers, descriptor, &peer->user_id) != 0) {
-        record_rejected(listener, peer, "nobody owns that connection");
+        turn_away(listener, descriptor, peer, "nobody owns that connection");
         return false;
     }
     peer->has_user = true;
     if (peer->user_id == listener->gate->configure.user_id)
         return true;
     snprintf(detail, sizeof(detail), "it belongs to user id %u", peer->user_id);
-    record_rejected(listener, peer, detail);
+    turn_away(listener, descriptor, peer, detail);
     return false;
 }
 
@@ -89,7 +97,7 @@ static bool is_welcome(struct listener *listener, int descriptor, struct peer_ad
         is_allowed = is_allowed || peer_is_within(peer, configure->allowed[i].address,
                                                   configure->allowed[i].prefix_length);
     if (!is_allowed)
-        record_rejected(listener, peer, "its address is not allowed");
+        turn_away(listener, descriptor, peer, "its address is not allowed");
     return is_allowed;
 }
 
@@ -127,15 +135,13 @@ static void welcome(struct listener *listener, int descriptor)
                                         .owner = listener};
     uint8_t octets[FIRST_WORD_MAX];
     struct err err;
-    bool is_there = peer_address(descriptor, &settings.peer) == 0;
-    if (!is_there) {
+    if (peer_address(descriptor, &settings.peer) != 0) {
         snprintf(settings.peer.text, sizeof(settings.peer.text), "gone");
-        record_rejected(listener, &settings.peer, "it has left already");
-    }
-    if (!is_there || !is_welcome(listener, descriptor, &settings.peer)) {
-        close(descriptor);
+        turn_away(listener, descriptor, &settings.peer, "it has left already");
         return;
     }
+    if (!is_welcome(listener, descriptor, &settings.peer))
+        return;
     if (listener->configure->tls != TLS_MODE_ON &&
         has_spoken(descriptor, octets, &settings.first_word)) {
         settings.refusal = "you spoke before you were greeted";

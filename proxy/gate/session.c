@@ -5,6 +5,7 @@
  *   the keeper refuses                  the engine says no; the client may try again
  *   the dial or the upstream fails      likewise
  *   something breaks while relaying     both sides are closed, the client's after a flush
+ *   the client is of another protocol   it hears so, and is closed, when that is on disk
  *   the keeper is gone                  the gate dismisses everybody
  */
 #include <arpa/inet.h>
@@ -25,6 +26,7 @@ static void free_session(struct session *session)
     if (session->granted != NULL)
         message_granted_clear(session->granted);
     mem_free(session->granted);
+    mem_free(session->failure);
     buf_fini(&session->held[SIDE_CLIENT]);
     buf_fini(&session->held[SIDE_UPSTREAM]);
     gate_remove_session(session->gate, session);
@@ -109,7 +111,7 @@ static void set_reading(struct session *session, struct stream *stream, const st
 
 void session_update_reading(struct session *session)
 {
-    if (session->is_closing)
+    if (session->is_closing || session->awaits_record)
         return;
     if (session->is_relaying) {
         relay_set_paused(&session->relay, session->gate->is_congested);
@@ -122,7 +124,7 @@ void session_update_reading(struct session *session)
 /* Does what there is to do until the engine waits for something. */
 static void pump(struct session *session)
 {
-    if (session->is_closing || session->is_relaying)
+    if (session->is_closing || session->is_relaying || session->awaits_record)
         return;
     bool goes_on = session_do_deeds(session);
     while (goes_on && (feed_held(session, SIDE_CLIENT) || feed_held(session, SIDE_UPSTREAM)))
@@ -175,7 +177,10 @@ static void on_client_failed(void *owner, enum why why, const char *text)
     (void)why;
     if (stream_tls(session->client) != NULL && !session->client_is_secure)
         session_record_foreign(session, text, SLICE_NONE);
-    session_close(session, WHY_CLIENT_GONE, text);
+    if (!session->awaits_record)
+        session_close(session, WHY_CLIENT_GONE, text);
+    else if (session->failure == NULL)
+        session->failure = mem_copy_string(text);
 }
 
 static void on_client_secured(void *owner)
@@ -297,11 +302,19 @@ static void on_relay_record(void *owner, const struct record *record, bool is_aw
 const struct relay_ops session_relay_ops = {
     .on_over = on_relay_over, .on_stream_closed = on_part_closed, .on_record = on_relay_record};
 
+static void tick(struct session *session)
+{
+    if (session->awaits_record)
+        session_close(session, WHY_TIMEOUT, "the journal did not take it in time");
+    else
+        tell(session, &(struct fact){.kind = FACT_TICK});
+}
+
 static void on_patience_over(struct deadline *deadline)
 {
     struct session *session = CONTAINER_OF(deadline, struct session, deadline);
     session->patience = PATIENCE_NONE;
-    tell(session, &(struct fact){.kind = FACT_TICK});
+    tick(session);
 }
 
 /* What the keeper and the upstream take is theirs to be bounded; the client is told when it is on
@@ -310,15 +323,15 @@ static void on_login_over(struct deadline *deadline)
 {
     struct session *session = CONTAINER_OF(deadline, struct session, login_deadline);
     session->login_is_overdue = true;
-    if (session->patience == PATIENCE_CLIENT)
-        tell(session, &(struct fact){.kind = FACT_TICK});
+    if (session->patience == PATIENCE_CLIENT || session->awaits_record)
+        tick(session);
 }
 
 static void on_overdue(struct deferral *deferral)
 {
     struct session *session = CONTAINER_OF(deferral, struct session, overdue);
     if (session->patience == PATIENCE_CLIENT)
-        tell(session, &(struct fact){.kind = FACT_TICK});
+        tick(session);
 }
 
 /* ---- the keeper's words ---- */
@@ -374,10 +387,30 @@ int session_take(struct session *session, const struct message *message)
     return 0;
 }
 
+void session_await_record(struct session *session)
+{
+    session->awaits_record = true;
+    stream_read_stop(session->client);
+    /* It keeps nobody else from a place. */
+    list_remove(&session->waiting_node);
+    list_append(session->settings.waiting, &session->waiting_node);
+}
+
 void session_release(struct session *session)
 {
-    if (!session->is_closing && session->is_relaying)
+    if (session->is_closing)
+        return;
+    if (session->is_relaying) {
         relay_release(&session->relay);
+        return;
+    }
+    if (!session->awaits_record)
+        return;
+    session->awaits_record = false;
+    if (session->failure != NULL)
+        session_close(session, WHY_CLIENT_GONE, session->failure);
+    else
+        pump(session);
 }
 
 void session_dismiss(struct session *session, enum why why, const char *text)
@@ -386,6 +419,10 @@ void session_dismiss(struct session *session, enum why why, const char *text)
         return;
     if (session->engine == NULL) {
         relay_dismiss(&session->relay, why, text);
+        return;
+    }
+    if (session->awaits_record) {
+        session_close(session, why, text);
         return;
     }
     tell(session, &(struct fact){.kind = FACT_DISMISSED, .why = why, .text = text});

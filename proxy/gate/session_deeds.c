@@ -272,10 +272,16 @@ static void do_deed(struct session *session, const struct deed *deed)
     }
 }
 
+/* For good, or until a record is on disk. */
+static bool has_nothing_to_do(const struct session *session)
+{
+    return session->is_closing || session->is_relaying || session->awaits_record;
+}
+
 bool session_do_deeds(struct session *session)
 {
     struct deed deed;
-    while (!session->is_closing && !session->is_relaying && engine_next(session->engine, &deed))
+    while (!has_nothing_to_do(session) && engine_next(session->engine, &deed))
         do_deed(session, &deed);
-    return !session->is_closing && !session->is_relaying;
+    return !has_nothing_to_do(session);
 }

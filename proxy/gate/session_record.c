@@ -34,12 +34,15 @@ void session_record_open(const struct session *session)
     gate_record(session->gate, &record);
 }
 
-void session_record_foreign(const struct session *session, const char *reason,
-                            struct slice first_word)
+void session_record_foreign(struct session *session, const char *reason, struct slice first_word)
 {
     struct message_record record;
     begin(session, &record, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, reason);
     record_add_text(&record.record, FIELD_FIRST_WORD, first_word);
+    if (session->gate->configure.audit.is_on) {
+        record.receipt = session->number;
+        session_await_record(session);
+    }
     gate_record(session->gate, &record);
 }
 

@@ -1,9 +1,12 @@
 """What must be in the journal when a client has its answer: read there at once, without a wait."""
 
+import os
+
 import pytest
 
 from audit_support import field, records
 from ecluse_support import ALICE, BOB
+from protocols import PROTOCOLS
 
 MAIL = b"Subject: hello\r\n\r\nhello\r\n"
 
@@ -82,3 +85,31 @@ def test_a_denial(ecluse):
         assert field(denials[-1], "ecluse.policy.rule") == "read-only"
         assert field(denials[-1], "ecluse.command.verb") == "CREATE"
     assert not records(ecluse, "command")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("waits", [True, False])
+def test_another_protocol(ecluse, protocol, waits):
+    ecluse.start()
+    for i in range(5):
+        browser = ecluse.raw(protocol=protocol, greet=waits)
+        browser.send(b"GET / HTTP/1.1\r\n")
+        assert PROTOCOLS[protocol].stopping.split()[0] in browser.rest()
+        foreign = records(ecluse, "cross-protocol")
+        assert len(foreign) == i + 1
+        assert field(foreign[-1], "ecluse.first_word") == "GET"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user(ecluse):
+    ecluse.start()
+    for i in range(5):
+        os.seteuid(65534)
+        try:
+            stranger = ecluse.raw(greet=False)
+        finally:
+            os.seteuid(0)
+        assert stranger.rest() == b""
+        rejected = records(ecluse, "peer-rejected")
+        assert len(rejected) == i + 1
+        assert field(rejected[-1], "client.user.id") == 65534

@@ -152,6 +152,10 @@ static inline void take_session_record(struct seen *seen, const struct record *r
 
 static inline void take_record(struct world *world, const struct message_record *record)
 {
+    if (record->receipt != 0) {
+        world->receipt = record->receipt;
+        world->receipts++;
+    }
     if (record->record.action == ACTION_PEER_REJECTED) {
         assert_int_equal(record->session, 0);
         world->rejected++;
@@ -165,10 +169,6 @@ static inline void take_record(struct world *world, const struct message_record 
     if (record->record.action == ACTION_CROSS_PROTOCOL)
         copy_text_of(&record->record, FIELD_FIRST_WORD, world->first_word,
                      sizeof(world->first_word));
-    if (record->receipt != 0) {
-        world->receipt = record->receipt;
-        world->receipts++;
-    }
     /* FORGET is the last that is said of a session. */
     assert_int_equal(seen->forgets, 0);
     take_session_record(seen, &record->record);
@@ -341,6 +341,26 @@ static inline struct upstream *wait_for_upstream(struct world *world, size_t ind
     for (int64_t start = clock_steady_milliseconds(); world->upstream_count <= index;)
         world_wait(world, start, "a connection to the server");
     return &world->upstreams[index];
+}
+
+static inline void wait_for_receipt(struct world *world)
+{
+    for (int64_t start = clock_steady_milliseconds(); world->receipt == 0;)
+        world_wait(world, start, "a receipt");
+}
+
+/* The record is on disk. */
+static inline void say_durable(struct world *world)
+{
+    uint64_t receipt = world->receipt;
+    world->receipt = 0;
+    keeper_number(world, MESSAGE_DURABLE, receipt);
+}
+
+static inline void assert_got_nothing(struct world *world, const struct far *client)
+{
+    world_settle(world);
+    assert_int_equal(far_got(client).size, 0);
 }
 
 static inline void wait_for_over(struct world *world)

@@ -27,20 +27,6 @@ static void wait_for_commands(struct world *world, unsigned count)
     assert_int_equal(world->commands, count);
 }
 
-static void wait_for_receipt(struct world *world)
-{
-    for (int64_t start = clock_steady_milliseconds(); world->receipt == 0;)
-        world_wait(world, start, "a receipt");
-}
-
-/* The record is on disk. */
-static void say_durable(struct world *world)
-{
-    uint64_t receipt = world->receipt;
-    world->receipt = 0;
-    keeper_number(world, MESSAGE_DURABLE, receipt);
-}
-
 static void end_session(struct world *world, struct far *client, struct upstream *upstream)
 {
     far_close(client);
@@ -53,12 +39,6 @@ static void end(struct world *world, struct far *client, struct upstream *upstre
 {
     end_session(world, client, upstream);
     world_close(world);
-}
-
-static void assert_got_nothing(struct world *world, const struct far *client)
-{
-    world_settle(world);
-    assert_int_equal(far_got(client).size, 0);
 }
 
 /* ---- records ---- */
@@ -142,26 +122,6 @@ static void test_what_cannot_be_followed_may_end_the_session(void **state)
     wait_for_close(world, 1, WHY_POLICY);
     assert_int_equal(world->taps_off, 1);
     far_close(client);
-    world_close(world);
-}
-
-static void test_strangers_first_words(void **state)
-{
-    struct world *world = world_ready(&submission);
-    (void)state;
-    struct far *browser = client_greeted(world);
-    client_say(browser, "GET /secret HTTP/1.1\r\n");
-    wait_for_end(world, browser);
-    wait_for_close(world, 1, WHY_CLIENT_PROTOCOL);
-    assert_string_equal(world->first_word, "GET");
-    struct far *hasty = client_connect(world);
-    far_send(hasty, SLICE_LITERAL("OPTIONS-ARE-LONG-TODAY / HTTP/1.1\r\n"));
-    far_turn(hasty);
-    wait_for_end(world, hasty);
-    wait_for_close(world, 2, WHY_CLIENT_PROTOCOL);
-    assert_string_equal(world->first_word, "OPTIONS-ARE-LONG");
-    far_close(browser);
-    far_close(hasty);
     world_close(world);
 }
 
@@ -486,7 +446,6 @@ int main(void)
         cmocka_unit_test(test_nobody_looks_on_when_it_is_off),
         cmocka_unit_test(test_what_cannot_be_followed_passes),
         cmocka_unit_test(test_what_cannot_be_followed_may_end_the_session),
-        cmocka_unit_test(test_strangers_first_words),
         cmocka_unit_test(test_answers_wait_for_their_records),
         cmocka_unit_test(test_commands_pass_while_an_answer_waits),
         cmocka_unit_test(test_a_message_sent_is_on_disk_first),
