@@ -59,7 +59,7 @@ MUST_CHECK int journal_open(const struct journal_parts *parts, const struct conf
                             struct journal **journal_out, struct err *err);
 /* The log alone, whatever a configuration says. */
 struct journal *journal_open_off(struct loop *loop, const struct log *log);
-/* For another configuration; on an error nothing changes. audit_anchor stays as it was. */
+/* For another configuration; on an error nothing changes that is in use. */
 MUST_CHECK int journal_set_config(struct journal *journal, const struct config *config,
                                   struct err *err);
 /* What is queued is written, if it can be; nobody is called any more. The memory goes when the loop

@@ -34,6 +34,7 @@ struct journal {
     uint64_t segment_max;
     int64_t keep;
     char *anchor;
+    char *next_anchor; /* NULL, or what the writer is to be told next */
 
     struct secret token_key;
     struct journal_subject *subjects;
@@ -52,6 +53,7 @@ struct journal {
     struct buf taken;  /* a RECORDS message */
     struct slice rest; /* of it */
     uint64_t taken_count;
+    char *taken_anchor;
     struct journal_work work;
     struct journal_result result;
     struct err error;

@@ -50,6 +50,7 @@ struct journal_work {
     uint64_t lost;             /* records that were given up since the last success */
     bool is_last;              /* a checkpoint ends it, so that nothing is without signature */
     const struct secret *seed; /* NULL, or the one that seals from now on */
+    const char *anchor; /* NULL, or where checkpoints go from now on, as audit_anchor has it */
 };
 
 struct journal_result {

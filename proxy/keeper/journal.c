@@ -347,8 +347,21 @@ int journal_open(const struct journal_parts *parts, const struct config *config,
     return 0;
 }
 
+/* A writer that there is hears of it with its next work. */
+static void take_anchor(struct journal *journal, const char *anchor)
+{
+    bool is_new = journal->writer != NULL && strcmp(journal->anchor, anchor) != 0;
+    mem_free(journal->anchor);
+    journal->anchor = mem_copy_string(anchor);
+    if (!is_new)
+        return;
+    mem_free(journal->next_anchor);
+    journal->next_anchor = mem_copy_string(anchor);
+}
+
 int journal_set_config(struct journal *journal, const struct config *config, struct err *err)
 {
+    take_anchor(journal, config->audit_anchor);
     int status =
         config->audit == AUDIT_OFF || journal->writer != NULL ? 0 : open_writer(journal, err);
     if (status != 0)

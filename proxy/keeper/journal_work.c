@@ -154,6 +154,8 @@ static void start_work(struct journal *journal)
     uv_timer_stop(&journal->timer);
     if (journal->rest.size == 0)
         take_queue(journal);
+    journal->taken_anchor = journal->next_anchor;
+    journal->next_anchor = NULL;
     journal->work = (struct journal_work){
         .level = journal->level == AUDIT_OFF ? AUDIT_STANDARD : journal->level,
         .segment_max = journal->segment_max,
@@ -164,6 +166,7 @@ static void start_work(struct journal *journal)
         .lost = journal->lost_untold,
         .is_last = journal->is_closing,
         .seed = secret_is_set(&journal->seed) ? &journal->seed : NULL,
+        .anchor = journal->taken_anchor,
     };
     journal->is_working = true;
     ENSURE(uv_queue_work(&journal->parts.loop->uv, &journal->request, do_work, on_worked) == 0);
@@ -213,6 +216,8 @@ static void on_worked(uv_work_t *request, int status)
     struct journal *journal = CONTAINER_OF(request, struct journal, request);
     ENSURE(status == 0);
     journal->is_working = false;
+    mem_free(journal->taken_anchor);
+    journal->taken_anchor = NULL;
     take_result(journal);
     journal_drop_old_subjects(journal);
     if (journal->is_closing) {
@@ -297,6 +302,7 @@ static void on_timer_closed(uv_handle_t *handle)
     buf_fini(&journal->queue);
     buf_fini(&journal->taken);
     mem_free(journal->anchor);
+    mem_free(journal->next_anchor);
     mem_free(journal);
 }
 

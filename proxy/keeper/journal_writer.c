@@ -412,6 +412,12 @@ static int do_work(struct journal_writer *writer, const struct journal_work *wor
     return status;
 }
 
+static void set_anchor(struct journal_writer *writer, const char *where)
+{
+    journal_anchor_free(writer->anchor);
+    writer->anchor = journal_anchor_new(where, JOURNAL_ANCHOR_SOCKET);
+}
+
 int journal_writer_write(struct journal_writer *writer, const struct journal_work *work,
                          struct journal_result *result_out, struct err *err)
 {
@@ -419,6 +425,8 @@ int journal_writer_write(struct journal_writer *writer, const struct journal_wor
     ENSURE(work->level != AUDIT_OFF);
     *result_out = (struct journal_result){0};
     writer->consumed = writer->count = 0;
+    if (work->anchor != NULL)
+        set_anchor(writer, work->anchor);
     int status = do_work(writer, work, result_out, &own);
     if (status != 0) {
         status = fail(writer, status, &own);
@@ -461,7 +469,7 @@ int journal_writer_open(const struct journal_writer_parts *parts,
     buf_init(&writer->lines, JOURNAL_LINES_MAX);
     buf_init(&writer->checkpoints, CHECKPOINTS_MAX);
     secret_copy(&writer->signing_key, parts->signing_key);
-    writer->anchor = journal_anchor_new(parts->anchor, JOURNAL_ANCHOR_SOCKET);
+    set_anchor(writer, parts->anchor);
     int status = name_service(writer, err);
     if (status == 0)
         status = journal_files_open(parts->state, &writer->files, err);

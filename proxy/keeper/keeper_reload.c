@@ -77,7 +77,6 @@ static void adopt(struct keeper *keeper, struct config *config)
     warn_if_changed(keeper, "runtime_dir", before->runtime_dir, config->runtime_dir);
     warn_if_changed(keeper, "vault_key", before->vault_key, config->vault_key);
     warn_if_changed(keeper, "web", before->web, config->web);
-    warn_if_changed(keeper, "audit_anchor", before->audit_anchor, config->audit_anchor);
     desk_set_config(keeper->desk, config);
     desk_retire_gates(keeper->desk, gates_first(keeper->gates));
     broker_set_config(keeper->broker, config);

@@ -1,6 +1,7 @@
 """The audit journal on disk: what it tells, what is there before anybody hears of it, and disks that
 fill, fail and stall."""
 
+import json
 import os
 import signal
 
@@ -64,6 +65,26 @@ def test_checkpoints_go_elsewhere_too(ecluse):
         assert len(lines) == count
     written = b"".join(path.read_bytes() for path in segments(ecluse))
     assert all(line in written and b'"audit-checkpoint"' in line for line in lines)
+
+
+def test_elsewhere_after_a_reload(ecluse):
+    """What is in a folder that was named at the start, and the system's log, take no restart."""
+    elsewhere = ecluse.folder / "elsewhere"
+    elsewhere.mkdir()
+    ecluse.set("ecluse", audit_anchor=elsewhere / "first")
+    ecluse.start()
+    other = ecluse.folder / "other"
+    other.mkdir()
+    ecluse.set("ecluse", audit_anchor=other / "anchor")
+    result = ecluse.ecluse("reload")
+    assert result.status == 78 and str(other) in result.err and "start" in result.err, result
+    for where in ("none", elsewhere / "second"):
+        ecluse.set("ecluse", audit_anchor=where)
+        assert ecluse.ecluse("reload").status == 0
+    assert ecluse.stop() == 0
+    assert not (elsewhere / "first").exists() and not any(other.iterdir())
+    checkpoint, = (elsewhere / "second").read_text().splitlines()
+    assert json.loads(checkpoint) == records(ecluse, "audit-checkpoint")[-1]
 
 
 def test_off_leaves_nothing(ecluse):

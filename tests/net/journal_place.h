@@ -97,7 +97,8 @@ static inline void close_journal(struct place *place)
 static inline struct config *configuration(const struct place *place, const char *options)
 {
     char text[400];
-    snprintf(text, sizeof(text), "audit_anchor = none\n%s" CONFIGURATION, options);
+    const char *anchor = strstr(options, "audit_anchor") == NULL ? "audit_anchor = none\n" : "";
+    snprintf(text, sizeof(text), "%s%s" CONFIGURATION, anchor, options);
     return config_from_text(place->folder, text);
 }
 

@@ -113,6 +113,37 @@ static void receipts_come_in_order(void **state)
     tear_down(place);
 }
 
+/* Those that come while the disk is at work, the last of them counts. */
+static void checkpoints_go_where_the_newest_configuration_says(void **state)
+{
+    char options[200];
+    size_t size;
+    struct place *place = set_up_with("");
+    (void)state;
+    write_command(place);
+    wait_until(place, queued(place) == 0);
+    disk.is_stalled = true;
+    write_command(place);
+    ask(place);
+    turn(place);
+    for (int i = 0; i < 3; i++) {
+        snprintf(options, sizeof(options), "audit_anchor = %s/anchor%d\n", place->folder, i % 2);
+        reload(place, options);
+    }
+    disk.is_stalled = false;
+    wait_until(place, queued(place) == 0);
+    close_journal(place);
+    char *unused = scratch_path(place->folder, "anchor1");
+    char *anchor = scratch_path(place->folder, "anchor0");
+    assert_int_equal(access(unused, F_OK), -1);
+    char *text = read_whole(anchor, &size);
+    assert_non_null(strstr(text, "audit-checkpoint"));
+    free(text);
+    free(anchor);
+    free(unused);
+    tear_down(place);
+}
+
 static void off_costs_nothing_and_keeps_nobody_waiting(void **state)
 {
     struct place *place = set_up_with("audit = off\n");
@@ -268,6 +299,7 @@ int main(void)
         cmocka_unit_test(what_must_be_there_first_is_waited_for),
         cmocka_unit_test(strictly_logins_are_waited_for),
         cmocka_unit_test(receipts_come_in_order),
+        cmocka_unit_test(checkpoints_go_where_the_newest_configuration_says),
         cmocka_unit_test(off_costs_nothing_and_keeps_nobody_waiting),
         cmocka_unit_test(a_restart_goes_on),
         cmocka_unit_test(records_say_where_they_happened),
