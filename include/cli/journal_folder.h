@@ -26,6 +26,17 @@ void journal_folder_close(struct journal_folder *folder);
 /* Lists the segments anew. ERR_SYSTEM. */
 MUST_CHECK int journal_folder_list(struct journal_folder *folder, struct err *err);
 
+/* What a start has put beside the chain, and what is no part of it any more. */
+struct journal_aside {
+    uint64_t folders;  /* whole chains, whose state was lost */
+    uint64_t segments; /* in these */
+    uint64_t tails;    /* of lines that a crash had cut off */
+};
+
+/* ERR_SYSTEM. */
+MUST_CHECK int journal_folder_aside(const struct journal_folder *folder,
+                                    struct journal_aside *aside_out, struct err *err);
+
 void journal_folder_name(uint64_t first, char name_out[JOURNAL_FOLDER_NAME]);
 /* For reading. ERR_NOT_FOUND: it is gone, as segments go by age. ERR_SYSTEM; ERR_DENIED: no regular
  * file. */

@@ -41,6 +41,7 @@ struct checking {
     struct journal_folder folder;
     uint64_t written; /* what the daemon that runs has on disk; 0: unknown */
     uint64_t foreign; /* lines of the anchor that another key signed */
+    struct journal_aside aside;
 };
 
 /* ---- what it is checked against ---- */
@@ -271,6 +272,16 @@ static void print_proofs(const struct checking *checking)
                    checking->foreign);
 }
 
+static void print_aside(const struct journal_aside *aside)
+{
+    if (aside->folders > 0)
+        print_line("not part of this chain, and not checked: segments that were put aside: %" PRIu64
+                   ", in folders (aside-*, which --folder checks): %" PRIu64,
+                   aside->segments, aside->folders);
+    if (aside->tails > 0)
+        print_line("not part of this chain: torn tails (*.torn): %" PRIu64, aside->tails);
+}
+
 static void print_report(const struct checking *checking)
 {
     const struct verify_summary *summary = verify_summary(checking->verify);
@@ -294,6 +305,7 @@ static void print_report(const struct checking *checking)
     if (findings->left_out > 0)
         print_line("and %" PRIu64 " more", findings->left_out);
     print_proofs(checking);
+    print_aside(&checking->aside);
 }
 
 static json_t *finding_as_json(const struct finding *finding)
@@ -316,12 +328,14 @@ static void print_report_as_json(const struct checking *checking)
     for (size_t i = 0; i < findings->count; i++)
         ENSURE(json_array_append_new(list, finding_as_json(&findings->items[i])) == 0);
     json_t *report = json_pack(
-        "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "result",
+        "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:{s:I, s:I, s:I}}", "result",
         grade_words[grade_of(checking)], "findings", list, "records", (json_int_t)summary->records,
         "first", (json_int_t)summary->first, "last", (json_int_t)summary->last, "segments",
         (json_int_t)summary->segments, "sealed", (json_int_t)summary->sealed, "signed_to",
         (json_int_t)summary->signed_to, "anchored_to", (json_int_t)summary->anchored_to,
-        "key_assumed", (int)summary->is_key_assumed);
+        "key_assumed", (int)summary->is_key_assumed, "aside", "folders",
+        (json_int_t)checking->aside.folders, "segments", (json_int_t)checking->aside.segments,
+        "tails", (json_int_t)checking->aside.tails);
     ENSURE(report != NULL);
     print_json(report);
     json_decref(report);
@@ -348,7 +362,8 @@ static int check(struct checking *checking)
         return exit_code;
     ask_daemon_for_last(checking);
     struct err err;
-    if (journal_folder_list(&checking->folder, &err) != 0)
+    if (journal_folder_list(&checking->folder, &err) != 0 ||
+        journal_folder_aside(&checking->folder, &checking->aside, &err) != 0)
         return print_failure(EXIT_UNREADABLE, "audit: %s", err.text);
     if (checking->folder.count == 0)
         return print_failure(EXIT_UNREADABLE, "audit: there is no segment of a journal in %s",

@@ -86,27 +86,85 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-int journal_folder_list(struct journal_folder *folder, struct err *err)
+/* For each name in it. ERR_SYSTEM. */
+static int go_through(int at, const char *path, void (*on_name)(void *owner, const char *name),
+                      void *owner, struct err *err)
 {
-    int descriptor = openat(folder->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int descriptor = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *stream = descriptor < 0 ? NULL : fdopendir(descriptor);
     if (stream == NULL) {
-        err_set_errno(err, "%s", folder->path);
+        err_set_errno(err, "%s", path);
         if (descriptor >= 0)
             (void)close(descriptor);
         return ERR_SYSTEM;
     }
-    folder->count = 0;
-    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
-        uint64_t first;
-        if (!read_name(entry->d_name, &first))
-            continue;
-        folder->firsts = mem_resize(folder->firsts, (folder->count + 1) * sizeof(first));
-        folder->firsts[folder->count++] = first;
-    }
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        on_name(owner, entry->d_name);
     (void)closedir(stream);
+    return 0;
+}
+
+static void take_segment(void *owner, const char *name)
+{
+    struct journal_folder *folder = owner;
+    uint64_t first;
+    if (!read_name(name, &first))
+        return;
+    folder->firsts = mem_resize(folder->firsts, (folder->count + 1) * sizeof(first));
+    folder->firsts[folder->count++] = first;
+}
+
+int journal_folder_list(struct journal_folder *folder, struct err *err)
+{
+    folder->count = 0;
+    int status = go_through(folder->descriptor, ".", take_segment, folder, err);
+    if (status != 0)
+        return err_wrap(err, "%s", folder->path);
     if (folder->count > 0)
         qsort(folder->firsts, folder->count, sizeof(*folder->firsts), compare);
+    return 0;
+}
+
+/* ---- what is beside them ---- */
+
+struct aside_count {
+    const struct journal_folder *folder;
+    struct journal_aside aside;
+    int status;
+    struct err *err;
+};
+
+static void count_segment(void *owner, const char *name)
+{
+    struct aside_count *count = owner;
+    uint64_t first;
+    count->aside.segments += read_name(name, &first);
+}
+
+static void count_aside(void *owner, const char *name)
+{
+    struct aside_count *count = owner;
+    struct stat stat;
+    size_t size = strlen(name), tail = sizeof(".torn") - 1;
+    count->aside.tails += size > tail && strcmp(name + size - tail, ".torn") == 0;
+    if (count->status != 0 || !slice_starts_with(slice_of_string(name), "aside-") ||
+        fstatat(count->folder->descriptor, name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISDIR(stat.st_mode))
+        return;
+    count->aside.folders++;
+    count->status = go_through(count->folder->descriptor, name, count_segment, count, count->err);
+}
+
+int journal_folder_aside(const struct journal_folder *folder, struct journal_aside *aside_out,
+                         struct err *err)
+{
+    struct aside_count count = {.folder = folder, .err = err};
+    int status = go_through(folder->descriptor, ".", count_aside, &count, err);
+    if (status == 0)
+        status = count.status;
+    if (status != 0)
+        return err_wrap(err, "%s", folder->path);
+    *aside_out = count.aside;
     return 0;
 }
 

@@ -145,6 +145,38 @@ def test_no_journal(ecluse, is_running):
     assert ecluse.ecluse("audit", "init").status == 69
 
 
+def test_a_state_that_is_taken_away(ecluse):
+    """A new chain begins; that the one before is beside it is said, and it can be checked."""
+    ecluse.ready("alice")
+    seed = new_seed(ecluse)
+    send(ecluse)
+    assert ecluse.stop() == 0
+    folder = ecluse.folder / "state" / "audit"
+    for path in folder.glob("state*"):
+        path.unlink()
+    with open(max(folder.glob("*.jsonl")), "a", encoding="ascii") as file:
+        file.write("torn")
+    segments = len(list(folder.glob("*.jsonl")))
+    ecluse.start()
+    out = audit(ecluse, "verify")
+    assert re.match(r"intact\n.*\n1: recovered: the state of the chain is lost;", out), out
+    assert f"put aside: {segments}, in folders (aside-*, which --folder checks): 1" in out
+    assert "torn tails" not in out
+    assert json.loads(audit(ecluse, "verify", "--json"))["aside"] == \
+        {"folders": 1, "segments": segments, "tails": 0}
+    assert "not sealed by this seed" in verify(ecluse, seed, status=1)
+    aside, = folder.glob("aside-*")
+    beside = ("--folder", str(aside), "--key", str(folder / "public.pem"))
+    assert verify(ecluse, seed, *beside, status=2).startswith("torn tail")
+    ecluse.kill()
+    with open(max(folder.glob("*.jsonl")), "a", encoding="ascii") as file:
+        file.write("torn")
+    (folder / "aside-note").write_text("no folder")
+    ecluse.start()
+    out = audit(ecluse, "verify")
+    assert "checks): 1" in out and "torn tails (*.torn): 1" in out, out
+
+
 def test_an_older_copy_of_everything(ecluse):
     """Keys and all, put back while nobody looked: the journal alone cannot know, the anchor does."""
     anchor = ecluse.folder / "elsewhere" / "anchor"
