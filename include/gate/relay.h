@@ -36,7 +36,7 @@ struct relay_settings {
     struct stream *client, *upstream;
     struct passage *passage; /* moved */
     struct tap *tap;         /* moved; NULL: nobody looks on */
-    bool ends_unparsable;    /* with a tap: what it cannot follow ends the session */
+    bool ends_unparsable;    /* with a tap: what it cannot follow does not pass, and ends it */
     bool is_paused;          /* at the start */
     /* How long both may be silent, and how long each window is in which a message must go on. */
     struct deadline_queue *idle, *content;

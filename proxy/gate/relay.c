@@ -64,6 +64,13 @@ static void finish_tap(struct relay *relay, enum why why)
         tap_finish(relay->settings.tap, why, now(), &sink);
 }
 
+/* Then nothing more may pass: it would not be told of. */
+static bool cannot_be_followed(const struct relay *relay)
+{
+    return relay->settings.ends_unparsable && relay->settings.tap != NULL &&
+           tap_is_off(relay->settings.tap);
+}
+
 /* ---- reading ---- */
 
 static void update_reading(struct relay *relay)
@@ -96,7 +103,8 @@ static void over(struct relay *relay, enum why why, const char *text)
 
 /* ---- passing ---- */
 
-/* A write that fails is told again by the receiver's on_failed, which ends the relay. */
+/* A write that fails is told again by the receiver's on_failed, which ends the relay. A piece that
+ * the tap cannot follow stays here as a whole. */
 static void pass(void *owner, enum side to, struct slice bytes)
 {
     struct relay *relay = owner;
@@ -105,6 +113,8 @@ static void pass(void *owner, enum side to, struct slice bytes)
     struct stream *source = to == SIDE_CLIENT ? upstream : client;
     if (to == SIDE_UPSTREAM)
         tap_client(relay, bytes);
+    if (to == SIDE_UPSTREAM && cannot_be_followed(relay))
+        return;
     if (stream_write(receiver, bytes) != 0 || stream_is_congested(receiver))
         stream_read_stop(source);
 }
@@ -148,8 +158,7 @@ static void after_feeding(struct relay *relay)
     const struct passage *passage = relay->settings.passage;
     if (passage->is_over)
         over(relay, passage->why, passage->text);
-    else if (relay->settings.ends_unparsable && relay->settings.tap != NULL &&
-             tap_is_off(relay->settings.tap))
+    else if (cannot_be_followed(relay))
         relay_dismiss(relay, WHY_POLICY, "what is said cannot be followed, as the audit wants it");
     else if (!relay->is_over)
         note_life(relay);
@@ -210,6 +219,10 @@ static void feed_upstream(struct relay *relay, struct slice bytes)
             ENSURE(buf_append(&relay->awaited, bytes) == 0);
             relay->answer_size = size;
             update_reading(relay);
+            return;
+        }
+        if (cannot_be_followed(relay)) {
+            after_feeding(relay);
             return;
         }
         pass_upstream(relay, slice_take(bytes, size));

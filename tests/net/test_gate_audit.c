@@ -115,12 +115,32 @@ static void test_what_cannot_be_followed_may_end_the_session(void **state)
         world_ready(&(struct world_wish){.audit = {.is_on = true, .ends_unparsable = true}});
     (void)state;
     struct far *client = client_relayed(world);
-    client_say(client, "a APPEND x {99999999999999999999}\r\n");
+    struct far *server = &newest_upstream(world)->far;
+    check_relay(world, client, newest_upstream(world));
+    /* What it hides behind that is not heard either. */
+    client_say(client, "a APPEND x {99999999999999999999}\r\nb DELETE INBOX\r\n");
     wait_for_text(world, client, "* BYE what is said cannot be followed");
-    wait_for_end(world, &newest_upstream(world)->far);
+    wait_for_end(world, server);
+    assert_false(holds(far_got(server), "APPEND") || holds(far_got(server), "DELETE"));
     far_close(&newest_upstream(world)->far);
     wait_for_close(world, 1, WHY_POLICY);
     assert_int_equal(world->taps_off, 1);
+    far_close(client);
+    world_close(world);
+}
+
+static void test_what_cannot_be_followed_is_not_told_a_client(void **state)
+{
+    struct world *world =
+        world_ready(&(struct world_wish){.audit = {.is_on = true, .ends_unparsable = true}});
+    (void)state;
+    struct far *client = client_relayed(world);
+    upstream_send(newest_upstream(world), "\1 garbage\r\n");
+    wait_for_end(world, client);
+    assert_true(holds(far_got(client), "* BYE what is said cannot be followed"));
+    assert_false(holds(far_got(client), "garbage"));
+    wait_for_close(world, 1, WHY_POLICY);
+    far_close(&newest_upstream(world)->far);
     far_close(client);
     world_close(world);
 }
@@ -446,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_nobody_looks_on_when_it_is_off),
         cmocka_unit_test(test_what_cannot_be_followed_passes),
         cmocka_unit_test(test_what_cannot_be_followed_may_end_the_session),
+        cmocka_unit_test(test_what_cannot_be_followed_is_not_told_a_client),
         cmocka_unit_test(test_answers_wait_for_their_records),
         cmocka_unit_test(test_commands_pass_while_an_answer_waits),
         cmocka_unit_test(test_a_message_sent_is_on_disk_first),
