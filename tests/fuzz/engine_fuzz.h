@@ -13,7 +13,6 @@
 #ifndef ECLUSE_TESTS_ENGINE_FUZZ_H
 #define ECLUSE_TESTS_ENGINE_FUZZ_H
 
-#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 
 #include "engine_fuzz_sasl.h"
 #include "mail/engine_internal.h"
+#include "steps.h"
 
 #define INPUT_MAX     65536u
 #define REPEATED_MAX  (128u * 1024)
@@ -29,14 +29,6 @@
 #define PASSAGE_MAX   (64u * 1024) /* what a passage may keep */
 #define MESSAGE_MAX   (16u * 1024) /* what the keeper takes of SASL */
 #define FACT_TEXT_MAX 480u
-
-/* Passwords in the seeds hold this, and a server that is sent any of it got a password. The other
- * forms are its base64 at the three places where it can stand in a group. */
-static const char *const password_marks[] = {"M4RK3R", "TTRSSzNS", "00UkszU", "NNFJLM1"};
-static const char *const token_marks[] = {"t0Ken", "dDBLZW", "QwS2Vu", "0MEtlb"};
-
-/* There in builds with ASan. */
-extern size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 struct play {
     enum protocol protocol;
@@ -67,11 +59,6 @@ static void record(struct play *play, char kind, struct slice bytes)
         ENSURE(buf_append(&play->record, slice_of(head, sizeof(head))) == 0);
     ENSURE(buf_append(&play->record, bytes) == 0);
     play->record_kind = is_send ? kind : 0;
-}
-
-static bool contains(struct slice bytes, const char *mark)
-{
-    return bytes.size > 0 && memmem(bytes.data, bytes.size, mark, strlen(mark)) != NULL;
 }
 
 static void check_for_client(const struct play *play, struct slice bytes)
@@ -111,13 +98,6 @@ static void hang_up(struct play *play)
 }
 
 /* ---- the relay ---- */
-
-static size_t allocated(void)
-{
-    return __sanitizer_get_current_allocated_bytes != NULL
-               ? __sanitizer_get_current_allocated_bytes()
-               : mallinfo2().uordblks + mallinfo2().hblkhd;
-}
 
 /* Without what the record and the owner keep. */
 static size_t heap_of_others(const struct play *play)
@@ -356,26 +336,6 @@ static void say(struct play *play, enum side side, struct slice bytes, size_t pi
 }
 
 /* ---- steps ---- */
-
-static uint8_t take_octet(struct slice *input)
-{
-    uint8_t octet = input->size > 0 ? input->data[0] : 0;
-    *input = slice_skip(*input, 1);
-    return octet;
-}
-
-static size_t take_size(struct slice *input)
-{
-    size_t high = take_octet(input);
-    return high << 8 | take_octet(input);
-}
-
-static struct slice take_bytes(struct slice *input, size_t size)
-{
-    struct slice bytes = slice_take(*input, size);
-    *input = slice_skip(*input, size);
-    return bytes;
-}
 
 static void say_repeated(struct play *play, enum side side, struct slice *input, size_t piece)
 {
