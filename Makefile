@@ -34,6 +34,9 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code $(EXPORT)
 ifeq ($(MODE),asan)
 CFLAGS  += -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(MODE),coverage)
+CFLAGS  += -O0 -g --coverage
+LDFLAGS += --coverage
 else ifeq ($(MODE),debug)
 CFLAGS  += -O0 -g3
 else
@@ -62,7 +65,7 @@ say = @printf '%-5s %s\n'
 endif
 
 .PHONY: all
-all: $(OUT)/ecluse ## build (MODE=release, debug or asan)
+all: $(OUT)/ecluse ## build (MODE=release, debug, asan or coverage)
 
 $(OUT)/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))
 	$(say) LINK $@
@@ -109,7 +112,7 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/be
 $(OUT)/net/test_costs: $(OUT)/tests/net/cost_counter.o
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz bench layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz coverage reach bench layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -141,6 +144,10 @@ T ?= 60
 fuzz: ## every fuzz target for T=60 seconds, with clang
 	@tests/deps clang
 	@tests/lib/run-fuzz $(T) $(FUZZERS)
+coverage: ## which lines of floors 0 and 1 the corpora and the unit tests reach (MISSING=1: which not)
+	@$(MAKE) reach MODE=coverage
+reach: $(UNIT_TESTS) $(REPLAYERS)
+	@tests/lib/run-coverage $(OUT)
 bench: ## what ecluse costs beside other proxies (FAST=1, EMAILPROXY=, AUDIT=, ROUNDS=)
 	@tests/deps bench
 	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream $(OUT)/bench/floor
