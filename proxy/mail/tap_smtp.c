@@ -168,6 +168,7 @@ static void take_content(struct smtp_tap *self, struct slice *rest)
     self->is_in_content = false;
     self->size = self->content_bytes - DOT_END_SIZE;
     self->tap.client_bytes = self->content_bytes;
+    self->tap.number--; /* it is no command of its own: DATA's number is its number */
     begin(self, &content, SLICE_NONE);
 }
 

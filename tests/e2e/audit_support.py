@@ -122,6 +122,17 @@ def pop3_verbs(heard):
     return [line.split(b" ")[0].upper().decode() for line in heard.split(b"\r\n") if line]
 
 
+def smtp_verbs(heard):
+    """Without the lines of the messages."""
+    verbs, rest = [], heard
+    while rest:
+        line, _, rest = rest.partition(b"\r\n")
+        verbs.append(line.split(b" ")[0].upper().decode())
+        if verbs[-1] == "DATA":
+            _, _, rest = (b"\r\n" + rest).partition(b"\r\n.\r\n")
+    return verbs
+
+
 class SmallDisk:
     """A file system of its own for the journal, which can be filled and made larger."""
 

@@ -6,7 +6,8 @@ import pytest
 
 import clients_readers
 import clients_senders
-from audit_support import Rawlog, field, imap_verbs, pop3_verbs, records, wait_records
+from audit_support import (Rawlog, field, imap_verbs, pop3_verbs, records, smtp_verbs,
+                           wait_records)
 from clients_support import Letter, alice, bob, three_mails  # noqa: F401 (fixtures)
 from ecluse_support import ALICE
 from waiting import wait_same
@@ -71,3 +72,14 @@ def test_smtp(ecluse, alice, bob, rig, sender):  # noqa: F811
         return [verb for verbs in told(ecluse) for verb in verbs if verb in ("MAIL", "RCPT", "DATA")]
 
     wait_same(transaction, lambda: ["MAIL", "RCPT", "DATA"], "the commands of the transaction")
+
+
+@pytest.mark.parametrize("sender", clients_senders.SENDERS)
+def test_smtp_by_dovecot(ecluse, alice, bob, rig, rawlog, sender):  # noqa: F811
+    """Postfix does not write down what it hears."""
+    ecluse.set("provider local", smtp=f"tls://localhost:{rig.ports['submissions']}")
+    assert ecluse.ecluse("reload").status == 0
+    letter = Letter(alice.user, bob.user)
+    clients_senders.SENDERS[sender].send(alice, letter)
+    letter.arrived(rig)
+    compare(ecluse, rawlog, smtp_verbs)
