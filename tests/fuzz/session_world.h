@@ -310,7 +310,7 @@ static bool has_reason(const struct session *session, enum side side)
 {
     const struct stream *client = session->client, *upstream = session->upstream;
     const struct relay *relay = &session->relay;
-    if (session->gate->is_congested || session->is_closing)
+    if (session->gate->is_congested || session->is_closing || session->awaits_record)
         return true;
     if (!session->is_relaying) {
         const struct stream *stream = side == SIDE_CLIENT ? client : upstream;
@@ -330,13 +330,14 @@ static void check_reading(const struct world *world)
     ENSURE(!is_due(world->net.client) || has_reason(session, SIDE_CLIENT));
     ENSURE(!is_due(world->net.upstream) || has_reason(session, SIDE_UPSTREAM));
     /* A client whose turn it is has been heard. */
-    if (!session->is_relaying && !session->client->is_congested &&
+    if (!session->is_relaying && !session->awaits_record && !session->client->is_congested &&
         engine_patience(session->engine) == PATIENCE_CLIENT)
         ENSURE(buf_size(&session->held[SIDE_CLIENT]) == 0);
     /* What waits is told of, and what is told of as awaited waits. */
-    if (session->is_relaying)
-        ENSURE(world->receipts ==
-               (size_t)(session->relay.answer_size > 0) + session->relay.denial_is_due);
+    size_t awaited = session->is_relaying
+                         ? (size_t)(session->relay.answer_size > 0) + session->relay.denial_is_due
+                         : (size_t)session->awaits_record;
+    ENSURE(world->receipts == awaited);
 }
 
 /* Without what the network and the owner keep. */
