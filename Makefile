@@ -148,10 +148,10 @@ coverage: ## which lines of floors 0 and 1 the corpora and the unit tests reach 
 	@$(MAKE) reach MODE=coverage
 reach: $(UNIT_TESTS) $(REPLAYERS)
 	@tests/lib/run-coverage $(OUT)
-bench: ## what ecluse costs beside other proxies (FAST=1, EMAILPROXY=, AUDIT=, ROUNDS=)
+bench: ## what ecluse costs beside other proxies (FAST=1, SCALE=1, EMAILPROXY=, AUDIT=, ROUNDS=)
 	@tests/deps bench
 	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream $(OUT)/bench/floor
-	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) BEFORE=$(BEFORE) \
+	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) SCALE=$(SCALE) BEFORE=$(BEFORE) \
 	    $(if $(EMAILPROXY),EMAILPROXY=$(EMAILPROXY)) tests/bench/bench
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')

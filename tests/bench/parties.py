@@ -33,6 +33,7 @@ class Party:
     speaks_tls = False     # its clients do, themselves
     sessions_max = SESSIONS_MAX
     logins_factor = 1.0    # of the number of logins that others are measured by
+    workers = 1
 
     def __init__(self, world):
         self.world = world
@@ -89,7 +90,7 @@ load_module {self.module};
 daemon off;
 pid {self.folder}/pid;
 error_log {self.folder}/error.log error;
-worker_processes 1;
+worker_processes {self.workers};
 worker_rlimit_nofile 20000;
 events {{ worker_connections 20000; }}
 stream {{
@@ -121,7 +122,7 @@ listen {protocol}
                            for protocol, port in self.ports.items())
         config = self.write("haproxy.cfg", f"""
 global
-  nbthread 1
+  nbthread {self.workers}
   maxconn 9900
   ulimit-n 20000
 defaults
@@ -297,6 +298,7 @@ token_command = echo {TOKEN}
 state_dir = {self.folder}/state
 runtime_dir = {self.folder}/run
 web = off
+workers = {self.workers}
 ca_file = {self.world.ca}
 audit = {self.audit}
 {listeners}

@@ -24,7 +24,8 @@ class Failed(Exception):
 
 def _prepare(cpu, user):
     def prepare():
-        os.sched_setaffinity(0, {cpu})
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         if user is not None:
@@ -52,7 +53,9 @@ def free_ports(count):
 
 
 class Process:
-    """A program on a CPU. Its standard error goes to `log`, which is shown when it fails."""
+    """A program on a CPU, or on all. Its standard error goes to `log`, which is shown when it
+    fails."""
+    has_cpu_of_its_own = True
 
     def __init__(self, command, log, cpu=PROXY_CPU, user=None, talks=False, env=None):
         self.name = os.path.basename(str(command[0]))
@@ -62,7 +65,7 @@ class Process:
             self.popen = subprocess.Popen(
                 [str(word) for word in command], stdin=pipe or subprocess.DEVNULL,
                 stdout=pipe or errors, stderr=errors, env=env, start_new_session=True,
-                preexec_fn=_prepare(cpu, user))
+                preexec_fn=_prepare(cpu if self.has_cpu_of_its_own else None, user))
         self.pid = self.popen.pid
 
     def ask(self, order=None, patience=120):
