@@ -447,6 +447,15 @@ static void socket_ended(struct stream *stream)
         input_ended(stream);
 }
 
+/* libuv tells of an end also when a reset came behind the last bytes. */
+static bool was_reset(const struct stream *stream)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+    return getsockopt(descriptor_of(stream), SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
+           error == ECONNRESET;
+}
+
 static void lend_scratch(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     (void)suggested;
@@ -460,6 +469,8 @@ static void on_input(uv_stream_t *handle, ssize_t size, const uv_buf_t *lent)
     struct stream *stream = CONTAINER_OF(handle, struct stream, socket);
     if (stream->phase != PHASE_LIVE || size == 0)
         return;
+    if (size == UV_EOF && was_reset(stream))
+        size = UV_ECONNRESET;
     if (size == UV_EOF) {
         socket_ended(stream);
     } else if (size < 0) {

@@ -137,6 +137,23 @@ static void test_reset(void **state)
     finish(&f);
 }
 
+/* Both in one turn: no end may be seen in it. */
+static void test_reset_behind_bytes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_plain(&f, KIND_TCP);
+    side_call(&f.side, stream_read_start);
+    settle(&f);
+    assert_int_equal(send(f.far.descriptor, "half a message", 14, 0), 14);
+    far_reset(&f.far);
+    wait_until(&f, &f.side.told[TOLD_FAILED], 1);
+    assert_int_equal(f.side.told[TOLD_END], 0);
+    assert_string_equal(f.side.text, "read: connection reset by peer");
+    assert_slice(buf_bytes(&f.side.got), SLICE_LITERAL("half a message"));
+    finish(&f);
+}
+
 static void check_write_to_the_gone(enum kind kind)
 {
     struct fixture f;
@@ -422,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_end_waits_for_what_is_kept),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_reset_behind_bytes),
         cmocka_unit_test(test_write_to_the_gone),
         cmocka_unit_test(test_reset_while_something_is_kept),
         cmocka_unit_test(test_limit_of_what_is_kept),
