@@ -66,8 +66,9 @@ const char *desk_mechanisms(const struct desk *desk);
 /* A message from a gate: ASK, ANSWER, AGAIN, LEARNED, RECORDS or FORGET. ERR_SYNTAX: it cannot be
  * read, or makes no sense; the gate is broken and is to be ended. */
 MUST_CHECK int desk_take(struct desk *desk, unsigned gate, struct slice message);
-/* The gate died: drop all of its sessions. */
-void desk_forget_gate(struct desk *desk, unsigned gate);
+/* The gate is gone: drop all of its sessions. The journal gets an end with `why` for those whose
+ * end the gate did not tell. */
+void desk_forget_gate(struct desk *desk, unsigned gate, enum why why);
 /* A grant was revoked, and grant_check knows it: END_GRANT goes to every gate that has a session of
  * it; exchanges of it are refused. */
 void desk_end_grant(struct desk *desk, int64_t grant);

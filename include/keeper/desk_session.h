@@ -16,6 +16,7 @@
 #define ECLUSE_KEEPER_DESK_SESSION_H
 
 #include "keeper/desk.h"
+#include "keeper/open_sessions.h"
 #include "keeper/throttle.h"
 
 enum desk_phase {
@@ -93,6 +94,7 @@ struct desk {
     struct sasl_acceptor_library *library;
     struct deadline_queue *delays;
     struct throttle *throttle;
+    struct open_sessions *open;
     unsigned first_gate;
     size_t granted; /* sessions in GRANTED */
     struct list gates, accounts;

@@ -363,6 +363,7 @@ static void write_record(struct desk *desk, unsigned gate, const struct message_
         place.listener = listener->name;
         place.protocol = protocol_name(listener->protocol);
     }
+    open_sessions_note(desk->open, &place, &record->record);
     journal_write(desk->parts.journal, &place, &record->record);
     if (record->receipt != 0)
         journal_want_receipt(desk->parts.journal, gate, record->receipt);
@@ -426,15 +427,27 @@ int desk_take(struct desk *desk, unsigned gate, struct slice bytes)
 
 /* ---- many at once ---- */
 
-void desk_forget_gate(struct desk *desk, unsigned number)
+static void drop_sessions(struct desk *desk, unsigned number)
+{
+    const struct desk_gate *gate;
+    while ((gate = gate_find(desk, number)) != NULL)
+        desk_session_free(CONTAINER_OF(gate->sessions.next, struct desk_session, in_gate));
+}
+
+static void write_untold_end(void *owner, const struct journal_place *place,
+                             const struct record *record)
+{
+    struct desk *desk = owner;
+    const struct desk_session *session = session_find(desk, place->gate, place->session);
+    const struct journal_place known = session == NULL ? *place : place_of(session);
+    journal_write(desk->parts.journal, &known, record);
+}
+
+void desk_forget_gate(struct desk *desk, unsigned number, enum why why)
 {
     journal_forget_gate(desk->parts.journal, number);
-    for (;;) {
-        struct desk_gate *gate = gate_find(desk, number);
-        if (gate == NULL)
-            return;
-        desk_session_free(CONTAINER_OF(gate->sessions.next, struct desk_session, in_gate));
-    }
+    open_sessions_end_gate(desk->open, number, why, write_untold_end, desk);
+    drop_sessions(desk, number);
 }
 
 /* One END_GRANT tells a gate about all of its sessions; exchanges of the grant are refused. The
@@ -555,6 +568,7 @@ int desk_open(const struct desk_parts *parts, const struct config *config, struc
     desk->library = library;
     desk->delays = deadline_queue_new(parts->loop, DESK_FAILURE_DELAY_MILLISECONDS);
     desk->throttle = throttle_new();
+    desk->open = open_sessions_new();
     list_init(&desk->gates);
     list_init(&desk->accounts);
     for (size_t i = 0; i < DESK_BUCKETS; i++)
@@ -566,9 +580,10 @@ int desk_open(const struct desk_parts *parts, const struct config *config, struc
 void desk_close(struct desk *desk)
 {
     while (!list_is_empty(&desk->gates))
-        desk_forget_gate(desk, CONTAINER_OF(desk->gates.next, struct desk_gate, node)->number);
+        drop_sessions(desk, CONTAINER_OF(desk->gates.next, struct desk_gate, node)->number);
     deadline_queue_close(desk->delays);
     sasl_acceptor_library_close(desk->library);
     throttle_free(desk->throttle);
+    open_sessions_free(desk->open);
     mem_free(desk);
 }

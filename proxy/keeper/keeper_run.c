@@ -95,7 +95,7 @@ static int on_message(void *owner, unsigned gate, struct slice bytes)
 static void on_gate_gone(void *owner, unsigned gate)
 {
     struct keeper *keeper = owner;
-    desk_forget_gate(keeper->desk, gate);
+    desk_forget_gate(keeper->desk, gate, keeper->is_stopping ? WHY_SHUTDOWN : WHY_INTERNAL);
     roll_calls_forget_gate(keeper->roll_calls, gate);
 }
 

@@ -234,7 +234,7 @@ static void test_a_gate_that_dies(void **state)
     assert_int_equal(say_ask(GATE, 3, 0, "LOGIN", NULL), 0);
     assert_challenged(3);
     log_in_at(GATE + 1, 1, 0, USER, secret_bytes(&test.password));
-    desk_forget_gate(test.desk, GATE);
+    desk_forget_gate(test.desk, GATE, WHY_INTERNAL);
     assert_int_equal(desk_session_count(test.desk, NULL), 0);
     pass_milliseconds(DESK_FAILURE_DELAY_MILLISECONDS);
     assert_nothing_sent();

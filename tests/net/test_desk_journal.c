@@ -62,7 +62,7 @@ static void a_dead_gate_and_a_reload_leave_nobody_waiting(void **state)
     assert_int_equal(scripted_waiting(), 1);
     /* The answer that was on its way when it was refused is no crime. */
     assert_int_equal(say_answer(1, SLICE_LITERAL("x")), 0);
-    desk_forget_gate(test.desk, GATE);
+    desk_forget_gate(test.desk, GATE, WHY_INTERNAL);
     assert_int_equal(scripted_waiting(), 0);
     assert_int_equal(scripted.forgotten, GATE);
 }
@@ -127,6 +127,36 @@ static void a_receipt_is_asked_for(void **state)
     assert_int_equal(scripted.receipt, 42);
 }
 
+static void tell_record(uint64_t session, enum record_action action)
+{
+    struct message_record message = {.session = session};
+    struct buf frame;
+    buf_init(&frame, MESSAGE_SIZE_MAX);
+    record_init(&message.record, action, WHY_CLIENT_GONE, 1);
+    record_add_string(&message.record, FIELD_CLIENT_IP, "127.0.0.1");
+    assert_int_equal(message_write_record(&frame, &message), 0);
+    assert_int_equal(take(GATE, &frame), 0);
+}
+
+static void a_session_has_one_end(void **state)
+{
+    (void)state;
+    for (uint64_t session = 1; session <= 3; session++)
+        tell_record(session, ACTION_SESSION_OPEN);
+    tell_record(2, ACTION_SESSION_OPEN); /* nonsense, and no second session */
+    tell_record(1, ACTION_SESSION_CLOSE);
+    assert_int_equal(scripted.records, 5);
+    desk_forget_gate(test.desk, GATE + 1, WHY_INTERNAL);
+    assert_int_equal(scripted.records, 5);
+    desk_forget_gate(test.desk, GATE, WHY_SHUTDOWN);
+    assert_int_equal(scripted.records, 7);
+    assert_int_equal(scripted.last.action, ACTION_SESSION_CLOSE);
+    assert_int_equal(scripted.last.why, WHY_SHUTDOWN);
+    desk_forget_gate(test.desk, GATE, WHY_INTERNAL);
+    assert_int_equal(scripted.records, 7);
+    tell_record(4, ACTION_SESSION_OPEN); /* not told when the desk closes: the journal is going */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -141,6 +171,7 @@ int main(void)
         TEST(an_approval_that_cannot_be_written_is_none),
         TEST(nobody_begins_while_it_fails),
         TEST(a_receipt_is_asked_for),
+        TEST(a_session_has_one_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
