@@ -85,6 +85,12 @@ $(OUT)/torture/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOUR
 	$(say) LINK $@
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=malloc,--export-dynamic-symbol=calloc,--export-dynamic-symbol=realloc,--export-dynamic-symbol=posix_memalign,--export-dynamic-symbol=aligned_alloc -o $@ $^ $(LDLIBS)
 
+# The same, with a gate that does not wait for long.
+$(OUT)/hasty/ecluse: $(filter-out $(OUT)/proxy/gate/gate_patience.o,$(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))) $(OUT)/tests/hasty/gate_patience.o
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # The pure archive is floor 0 and 1 and nothing else: a unit test that needs more does not link.
 $(OUT)/pure.a: $(call object,$(PURE_SOURCES))
 	rm -f $@ && ar rcs $@ $^
@@ -126,7 +132,7 @@ net: $(NET_TESTS) ## tests over real sockets on loopback
 	@tests/lib/run-c $^
 replay: $(REPLAYERS) ## every fuzz target over its corpus
 	@tests/lib/run-replay $^
-e2e: $(OUT)/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end to end on the real server
+e2e: $(OUT)/ecluse $(OUT)/hasty/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end to end on the real server
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
 torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours)
 	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"

@@ -81,6 +81,11 @@ MUST_CHECK int gate_open(struct loop *loop, const struct gate_settings *settings
  * from 4. Returns its exit code. */
 int gate_main(void);
 
+/* ---- gate_patience.c ---- */
+
+/* All that is counted in milliseconds. A file of its own, since a build for tests has another. */
+void gate_set_patience(struct gate_settings *settings);
+
 /* ---- gate_confine.c ---- */
 
 /* For the whole process and for good; once it is configured. */

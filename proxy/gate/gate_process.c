@@ -43,18 +43,6 @@ static void on_over(void *owner)
     (void)owner;
 }
 
-static const struct gate_settings settings = {
-    .channel = CHANNEL_DESCRIPTOR,
-    .listeners = LISTENER_DESCRIPTOR,
-    .patience = {[PATIENCE_CLIENT] = 60000, [PATIENCE_KEEPER] = 45000, [PATIENCE_UPSTREAM] = 30000},
-    .flush = 5000,
-    .login = 60000,
-    .idle = 30 * 60000,
-    .content = 60000,
-    .gather = 4, /* as long again as the journal may take before it writes */
-    .is_process = true,
-    .on_over = on_over};
-
 static int run(const struct log *log)
 {
     struct loop loop;
@@ -63,6 +51,11 @@ static int run(const struct log *log)
         log_error(log, "%s", err.text);
         return EXIT_INTERNAL;
     }
+    struct gate_settings settings = {.channel = CHANNEL_DESCRIPTOR,
+                                     .listeners = LISTENER_DESCRIPTOR,
+                                     .is_process = true,
+                                     .on_over = on_over};
+    gate_set_patience(&settings);
     int status = gate_open(&loop, &settings, &err);
     if (status != 0)
         log_error(log, "%s", err.text);

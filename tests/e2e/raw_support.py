@@ -8,8 +8,9 @@ from cli_support import PATIENCE
 
 
 class RawClient:
-    def __init__(self, port, host="127.0.0.1", greet=True):
-        self.socket = socket.create_connection((host, port), PATIENCE)
+    def __init__(self, port, host="127.0.0.1", greet=True, source=None):
+        """`source`: the address that it comes from."""
+        self.socket = socket.create_connection((host, port), PATIENCE, source and (source, 0))
         self.socket.settimeout(PATIENCE)
         self.file = self.socket.makefile("rb")
         self.greeting = self.line() if greet else None
