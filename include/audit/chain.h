@@ -38,7 +38,8 @@ void chain_save(const struct chain *chain, struct secret *state_out);
 MUST_CHECK int chain_restore(struct slice state, const struct secret *signing_key,
                              struct chain **chain_out);
 /* Moves a restored chain behind a line (with its LF) that was written since. ERR_CORRUPT: it is not
- * the next line of this chain, which then stays as it was. ERR_CRYPTO: of no more use. */
+ * the next line of this chain, which then stays as it was. ERR_CRYPTO: of no more use. The
+ * signature of a checkpoint is not looked at: the seal is of a key that nobody else has. */
 MUST_CHECK int chain_follow(struct chain *chain, struct slice line);
 
 void chain_free(struct chain *chain);

@@ -18,8 +18,6 @@ bool credential_token_is_valid(struct slice token);
 /* 1 to CREDENTIAL_PASSWORD_MAX octets of any kind but NUL, CR and LF. */
 bool credential_password_is_valid(struct slice password);
 
-/* The UTF-8 of RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF. */
-bool credential_is_utf8(struct slice text);
 /* 0x20 to 0x7e alone; the empty one too. */
 bool credential_is_printable(struct slice text);
 

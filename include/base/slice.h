@@ -59,6 +59,9 @@ bool slice_read_number(struct slice digits, uint64_t maximum, uint64_t *number_o
 /* True if a byte of 0x00-0x1f or 0x7f stands in it. */
 bool slice_has_control(struct slice slice);
 
+/* The UTF-8 of RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF. */
+bool slice_is_utf8(struct slice slice);
+
 /* Copies as printable ASCII, \xNN for all else; always terminated; cut when `capacity` is short.
  * For logs and terminals: nothing that a peer sent reaches them otherwise. */
 void slice_escape(struct slice slice, char *out, size_t capacity);

@@ -2,35 +2,6 @@
 
 #include <string.h>
 
-/* Octets of the UTF-8 sequence that starts `text`; 0 when it is none. */
-static size_t utf8_sequence(struct slice text)
-{
-    uint8_t first = text.data[0];
-    if (first < 0x80)
-        return 1;
-    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || text.size < size)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((text.data[i] & 0xc0) != 0x80)
-            return 0;
-    uint8_t second = text.data[1];
-    bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-    bool outside = (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f);
-    return overlong || outside ? 0 : size;
-}
-
-bool credential_is_utf8(struct slice text)
-{
-    while (text.size > 0) {
-        size_t size = utf8_sequence(text);
-        if (size == 0)
-            return false;
-        text = slice_skip(text, size);
-    }
-    return true;
-}
-
 bool credential_is_printable(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++)
@@ -42,7 +13,7 @@ bool credential_is_printable(struct slice text)
 bool credential_user_is_valid(struct slice user)
 {
     return user.size > 0 && user.size <= CREDENTIAL_USER_MAX && !slice_has_control(user) &&
-           credential_is_utf8(user);
+           slice_is_utf8(user);
 }
 
 static bool is_token_character(uint8_t byte)

@@ -73,7 +73,7 @@ static bool text_is(struct slice text, enum message_text kind)
     case MESSAGE_TEXT_PRINTABLE:
         return credential_is_printable(text);
     case MESSAGE_TEXT_NAME:
-        return !slice_has_control(text) && credential_is_utf8(text);
+        return !slice_has_control(text) && slice_is_utf8(text);
     case MESSAGE_TEXT_WORD:
         return text.size > 0 && credential_is_printable(text) && slice_find(text, ' ') == text.size;
     case MESSAGE_TEXT_LINES:
@@ -82,7 +82,7 @@ static bool text_is(struct slice text, enum message_text kind)
                 return false;
         return true;
     case MESSAGE_TEXT_ANY:
-        return slice_find(text, '\0') == text.size && credential_is_utf8(text);
+        return slice_find(text, '\0') == text.size && slice_is_utf8(text);
     }
     return false;
 }

@@ -98,6 +98,35 @@ bool slice_has_control(struct slice slice)
     return false;
 }
 
+/* Octets of the UTF-8 sequence that starts `slice`; 0 when it is none. */
+static size_t utf8_sequence(struct slice slice)
+{
+    uint8_t first = slice.data[0];
+    if (first < 0x80)
+        return 1;
+    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || slice.size < size)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((slice.data[i] & 0xc0) != 0x80)
+            return 0;
+    uint8_t second = slice.data[1];
+    bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
+    bool outside = (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f);
+    return overlong || outside ? 0 : size;
+}
+
+bool slice_is_utf8(struct slice slice)
+{
+    while (slice.size > 0) {
+        size_t size = utf8_sequence(slice);
+        if (size == 0)
+            return false;
+        slice = slice_skip(slice, size);
+    }
+    return true;
+}
+
 void slice_escape(struct slice slice, char *out, size_t capacity)
 {
     size_t used = 0;

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "auth/credential.h"
+#include "base/slice.h"
 
 struct reading {
     char *const *next; /* what is left of argv; NULL ends it */
@@ -55,7 +55,7 @@ static int refuse(const struct reading *reading, struct slice name, const char *
 static bool is_text(const char *argument)
 {
     struct slice bytes = slice_of_string(argument);
-    return credential_is_utf8(bytes) && !slice_has_control(bytes);
+    return slice_is_utf8(bytes) && !slice_has_control(bytes);
 }
 
 /* The value behind '=' or the next word. */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/credential.h"
+#include "base/slice.h"
 #include "cli/print.h"
 
 bool prompt_is_possible(void)
@@ -59,7 +59,7 @@ static bool read_line(char line[PROMPT_LINE_MAX], struct err *err)
         err_set(err, ERR_SYNTAX, "that is too long");
     }
     line[end] = '\0';
-    if (slice_has_control(slice_of_string(line)) || !credential_is_utf8(slice_of_string(line)))
+    if (slice_has_control(slice_of_string(line)) || !slice_is_utf8(slice_of_string(line)))
         err_set(err, ERR_SYNTAX, "that holds control characters, or is not UTF-8");
     return true;
 }

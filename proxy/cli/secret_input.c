@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "auth/credential.h"
 #include "base/buf.h"
+#include "base/slice.h"
 #include "keeper/terminal.h"
 
 /* Reads until the end of the input. ERR_FULL when it is longer. */
@@ -44,7 +44,7 @@ static int check(const char *what, struct slice input, size_t maximum, struct sl
         return err_set(err, ERR_NOT_FOUND, "%s on stdin is empty", what);
     if (line.size > maximum)
         return err_set(err, ERR_SYNTAX, "%s on stdin is longer than %zu octets", what, maximum);
-    if (slice_has_control(line) || !credential_is_utf8(line))
+    if (slice_has_control(line) || !slice_is_utf8(line))
         return err_set(err, ERR_SYNTAX, "%s on stdin has control characters or is not UTF-8", what);
     *line_out = line;
     return 0;

@@ -393,6 +393,11 @@ static bool line_is_readable(struct reader *reader)
                      LINE_MAXIMUM);
         return false;
     }
+    if (!slice_is_utf8(slice_of_string(reader->text))) {
+        problems_add(problems_of(reader), reader->line,
+                     "the line is no UTF-8 text; save the file in that encoding");
+        return false;
+    }
     if (start != reader->text && *start != '\0' && *start != ';' && *start != '#') {
         problems_add(problems_of(reader), reader->line,
                      "the line is indented; keys start at the first column, and a value stands on "

@@ -140,6 +140,8 @@ int value_set(const struct option *option, void *target, const char *text, const
                        option->initial);
     if (slice_has_control(slice_of_string(text)))
         return err_set(err, ERR_SYNTAX, "holds a tab or another control character; take it out");
+    if (!slice_is_utf8(slice_of_string(text)))
+        return err_set(err, ERR_SYNTAX, "is no UTF-8 text");
     switch (option->kind) {
     case VALUE_TEXT:
         mem_free(*(char **)field);

@@ -16,7 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "auth/credential.h"
+#include "base/slice.h"
 
 /* ERR_FULL when it is longer. */
 static int read_line(int terminal, struct buf *input)
@@ -84,7 +84,7 @@ static int take_line(struct slice input, const char *what, size_t maximum, struc
         return err_set(err, ERR_SYNTAX, "%s is empty", what);
     if (line.size > maximum)
         return err_set(err, ERR_SYNTAX, "%s is longer than %zu octets", what, maximum);
-    if (slice_has_control(line) || !credential_is_utf8(line))
+    if (slice_has_control(line) || !slice_is_utf8(line))
         return err_set(err, ERR_SYNTAX, "%s has control characters or is not UTF-8", what);
     secret_set(line_out, line);
     return 0;

@@ -23,6 +23,8 @@ static void check_config(const struct config *config)
     for (size_t i = 0; i < config->account_count; i++) {
         const struct account_config *account = config->accounts[i];
         ENSURE(account->provider_row != NULL);
+        ENSURE(slice_is_utf8(slice_of_string(account->name)) &&
+               slice_is_utf8(slice_of_string(account->scope)));
         ENSURE(strcmp(account->provider, account->provider_row->name) == 0);
         ENSURE(config_account(config, account->name) == account);
         ENSURE(config_account_by_address(config, slice_of_string(account->address)) == account);

@@ -127,6 +127,9 @@ static void test_octets(void **state)
         const char *problem;
     } cases[] = {
 #define BYTES(text) text, sizeof(text) - 1
+        {BYTES(FINE "user = a\xff\n"), 10, "no UTF-8 text"},
+        {BYTES(FINE "; \xe4\n"), 10, "no UTF-8 text"},
+        {BYTES(FINE "user = \xed\xa0\x80\n"), 10, "no UTF-8 text"},
         {BYTES(FINE "user = a\0b\n"), 10, "NUL or another control character"},
         {BYTES(FINE "; \x01\n"), 10, "NUL or another control character"},
         {BYTES(FINE "user = a\x7f\n"), 10, "NUL or another control character"},
