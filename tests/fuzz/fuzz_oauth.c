@@ -8,10 +8,18 @@
 
 #include "auth/credential.h"
 #include "auth/oauth.h"
+#include "auth/oauth_reason.h"
 
 static void check_text(const char *text, size_t maximum)
 {
     ENSURE(strlen(text) <= maximum && credential_is_printable(slice_of_string(text)));
+}
+
+/* Of a refusal, what is known about it. */
+static void look_for_reason(const struct oauth_answer *answer)
+{
+    const struct oauth_reason *reason = oauth_reason_find(answer);
+    ENSURE(reason == NULL || (reason->text[0] != '\0' && reason->advice != NULL));
 }
 
 static void read_answer(int status, struct slice body)
@@ -32,6 +40,7 @@ static void read_answer(int status, struct slice body)
     } else {
         check_text(answer.error, 64);
         check_text(answer.description == NULL ? "" : answer.description, 300);
+        look_for_reason(&answer);
     }
     ENSURE(answer.outcome != OAUTH_SIGNED_OUT ||
            (status >= 400 && status < 500 && strcmp(answer.error, "invalid_grant") == 0));
