@@ -161,6 +161,35 @@ static void test_what_is_no_file(void **state)
     reading_free(&reading);
 }
 
+/* emailproxy.config; the secret in it is looked after as well. */
+#define OTHER                                                                                      \
+    "[IMAP-1993]\nserver_address = imap.mail.test\nserver_port = 993\n"                            \
+    "local_address = 127.0.0.1\n"                                                                  \
+    "[alice@mail.test]\npermission_url = https://id.mail.test/a\n"                                 \
+    "token_url = https://id.mail.test/t\noauth2_scope = mail\nclient_id = x\n"
+
+static void test_a_file_of_the_other_format(void **state)
+{
+    const struct place *place = *state;
+
+    write_file(place->file, OTHER, 0600);
+    struct reading reading = read_own(place->file);
+    assert_int_equal(reading.status, 0);
+    assert_int_equal(reading.config->account_count, 1);
+    assert_string_equal(reading.config->accounts[0]->address, "alice@mail.test");
+    assert_string_equal(reading.config->accounts[0]->scope, "mail");
+    reading_free(&reading);
+    write_file(place->file, OTHER "client_secret = s\n", 0644);
+    reading = read_own(place->file);
+    conf_expect_problem(&reading, "readable", 0, false, "is readable by group or others");
+    reading_free(&reading);
+    write_file(place->file, OTHER "client_secret = s\xff\n", 0600);
+    reading = read_own(place->file);
+    assert_int_equal(reading.status, ERR_CONFIG);
+    assert_non_null(strstr(reading.problems.items[0].text, "no UTF-8 text"));
+    reading_free(&reading);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_owner, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_links_are_followed, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_what_is_no_file, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(test_a_file_of_the_other_format, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
