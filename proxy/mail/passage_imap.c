@@ -53,11 +53,15 @@ static void pass_to_client(void *owner, struct slice bytes)
     sink->pass(sink->owner, SIDE_CLIENT, bytes);
 }
 
+static bool has_answers(const struct imap_passage *self)
+{
+    return self->policy != NULL && buf_size(&self->policy->answers) > 0;
+}
+
 /* Answers of ours, where a response may begin. */
 static void say_answers(struct imap_passage *self, const struct passage_sink *sink)
 {
-    if (self->policy == NULL || buf_size(&self->policy->answers) == 0 ||
-        !capability_filter_is_between_lines(&self->filter))
+    if (!has_answers(self) || !capability_filter_is_between_lines(&self->filter))
         return;
     sink->pass(sink->owner, SIDE_CLIENT, buf_bytes(&self->policy->answers));
     buf_clear(&self->policy->answers);
@@ -75,17 +79,30 @@ static size_t feed_client(struct imap_passage *self, struct slice bytes,
     return consumed;
 }
 
-static size_t feed(struct passage *passage, enum side from, struct slice bytes,
-                   const struct passage_sink *sink)
+static void feed_server(struct imap_passage *self, struct slice bytes,
+                        const struct passage_sink *sink)
 {
-    struct imap_passage *self = self_of(passage);
     struct passage_sink to = *sink;
-    if (from == SIDE_CLIENT)
-        return feed_client(self, bytes, sink);
     if (self->policy != NULL)
         policy_imap_see(self->policy, bytes);
     capability_filter_feed(&self->filter, bytes, pass_to_client, &to);
     say_answers(self, sink);
+}
+
+static size_t feed(struct passage *passage, enum side from, struct slice bytes,
+                   const struct passage_sink *sink)
+{
+    struct imap_passage *self = self_of(passage);
+    struct slice rest = bytes;
+    if (from == SIDE_CLIENT)
+        return feed_client(self, bytes, sink);
+    /* An answer goes behind the response that it waits for, and not behind all that came with it.
+     */
+    while (rest.size > 0) {
+        struct slice part = has_answers(self) ? slice_take(rest, slice_find(rest, '\n') + 1) : rest;
+        feed_server(self, part, sink);
+        rest = slice_skip(rest, part.size);
+    }
     return bytes.size;
 }
 
