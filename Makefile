@@ -118,7 +118,7 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/be
 $(OUT)/net/test_costs: $(OUT)/tests/net/cost_counter.o
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz coverage reach bench layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz coverage reach bench journal-load layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -159,6 +159,10 @@ bench: ## what ecluse costs beside other proxies (FAST=1, SCALE=1, EMAILPROXY=, 
 	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream $(OUT)/bench/floor
 	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse FAST=$(FAST) ROUNDS=$(ROUNDS) AUDIT=$(AUDIT) SCALE=$(SCALE) BEFORE=$(BEFORE) \
 	    $(if $(EMAILPROXY),EMAILPROXY=$(EMAILPROXY)) tests/bench/bench
+journal-load: ## 100000 events a second for 20 s: nothing is dropped (RATE=, FOR=, ROUNDS=)
+	@tests/deps demo
+	@$(MAKE) $(OUT)/ecluse $(OUT)/bench/load $(OUT)/bench/upstream
+	@BENCH_BUILD=$(OUT)/bench ECLUSE=$(abspath $(OUT))/ecluse RATE=$(RATE) FOR=$(FOR) ROUNDS=$(ROUNDS) tests/bench/journal-load
 format: ## clang-format every source
 	clang-format -i $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
 lint: ## clang-format, clang-tidy and cppcheck find nothing
@@ -175,6 +179,6 @@ install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 clean: ## remove what was built
 	rm -rf $(BUILD)
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | sort | column -ts "$$(printf '\t')"
+	@grep -hE '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | column -ts "$$(printf '\t')"
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

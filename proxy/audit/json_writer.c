@@ -36,7 +36,7 @@ void json_punctuation(struct json_writer *writer, char character)
 
 void json_begin(struct json_writer *writer, char *text, size_t limit)
 {
-    *writer = (struct json_writer){.text = text, .limit = limit};
+    *writer = (struct json_writer){.text = text, .limit = limit, .path = {.text = ""}};
     json_punctuation(writer, '{');
 }
 

@@ -16,6 +16,7 @@ class Run:
     def __init__(self, world, party, kind, protocol, count, sessions):
         self.world = world
         self.party = party
+        # `count` may have a rate: see load.c.
         command = [world.build / "load", kind, protocol, party.ports[protocol], count, sessions,
                    party.credentials] + ([world.ca] if party.speaks_tls else [])
         self.what = f"{party.name}, {kind} of {protocol}"

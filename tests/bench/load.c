@@ -8,9 +8,12 @@
  *     download   COUNT messages through SESSIONS sessions
  *     upload     the same the other way
  *     command    COUNT NOOPs through SESSIONS sessions, each waiting for its answer
+ *     flood      COUNT times 32 NOOPs at once, of IMAP
  *     idle       SESSIONS sessions that idle (COUNT is 0)
- * CREDENTIALS is a file with a user and a password in each line, used in turn. With CA the clients
- * speak TLS themselves to "localhost", and resume their sessions.
+ * COUNT may be COUNT@RATE: no more than RATE are begun in a second, and none when the time that all
+ * should have taken is over. CREDENTIALS is a file with a
+ * user and a password in each line, used in turn. With CA the clients speak TLS themselves to
+ * "localhost", and resume their sessions.
  *
  * It says `ready`, waits for a line on standard input, works, says `done KEY=VALUE…`, waits for
  * another line, logs everybody out and ends. When idle each line makes it wait for one pushed line
@@ -27,6 +30,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,8 +44,8 @@
 enum protocol { IMAP, POP3, SMTP, PROTOCOLS };
 static const char *const protocol_names[] = {"imap", "pop3", "smtp"};
 
-enum kind { LOGIN, DOWNLOAD, UPLOAD, COMMAND, IDLE, KINDS };
-static const char *const kind_names[] = {"login", "download", "upload", "command", "idle"};
+enum kind { LOGIN, DOWNLOAD, UPLOAD, COMMAND, FLOOD, IDLE, KINDS };
+static const char *const kind_names[] = {"login", "download", "upload", "command", "flood", "idle"};
 
 /* One thing that is said, and the answer that must come. */
 struct step {
@@ -58,7 +62,16 @@ static const struct step login_steps[PROTOCOLS][4] = {
     {{"", "220 ", NULL}, {"EHLO bench\r\n", "250 ", NULL}, {"AUTH PLAIN %b\r\n", "235 ", NULL}}};
 static const struct step logout_steps[PROTOCOLS][2] = {
     {{"a LOGOUT\r\n", "a OK", NULL}}, {{"QUIT\r\n", "+OK", NULL}}, {{"QUIT\r\n", "221 ", NULL}}};
-static const struct step work_steps[KINDS][PROTOCOLS][5] = {
+#define TIMES_4(x) x, x, x, x
+#define NOOPS_8    "a NOOP\r\na NOOP\r\na NOOP\r\na NOOP\r\na NOOP\r\na NOOP\r\na NOOP\r\na NOOP\r\n"
+#define ANSWER                                                                                     \
+    {                                                                                              \
+        "", "a OK", NULL                                                                           \
+    }
+#define ANSWERS_4   TIMES_4(ANSWER)
+#define FLOOD_ITEMS 32
+
+static const struct step work_steps[KINDS][PROTOCOLS][FLOOD_ITEMS + 1] = {
     [DOWNLOAD] = {{{"a FETCH 1 BODY[]\r\n", "a OK", "* 1 FETCH"}}, {{"RETR 1\r\n", ".", "+OK"}}},
     [UPLOAD] = {{{"a APPEND INBOX {" IMAP_SIZE "}\r\n", "+", NULL}, {NULL, "a OK", NULL}},
                 {{NULL, NULL, NULL}},
@@ -69,6 +82,17 @@ static const struct step work_steps[KINDS][PROTOCOLS][5] = {
     [COMMAND] = {{{"a NOOP\r\n", "a OK", NULL}},
                  {{"NOOP\r\n", "+OK", NULL}},
                  {{"NOOP\r\n", "250 ", NULL}}},
+    [FLOOD] = {{{NOOPS_8 NOOPS_8 NOOPS_8 NOOPS_8, "a OK", NULL},
+                ANSWER,
+                ANSWER,
+                ANSWER,
+                ANSWERS_4,
+                ANSWERS_4,
+                ANSWERS_4,
+                ANSWERS_4,
+                ANSWERS_4,
+                ANSWERS_4,
+                ANSWERS_4}},
     [IDLE] = {{{"a IDLE\r\n", "+", NULL}}}};
 static const struct step end_of_idle[] = {{"DONE\r\n", "a OK", NULL}, {NULL, NULL, NULL}};
 
@@ -80,13 +104,17 @@ struct load {
     enum protocol protocol;
     uint16_t port;
     unsigned long count, sessions;
-    SSL_CTX *context; /* or NULL */
+    unsigned long rate; /* in a second; 0: as many as can be */
+    SSL_CTX *context;   /* or NULL */
     SSL_SESSION *ticket;
     char *users[USERS_MAX], *passwords[USERS_MAX];
     size_t user_count, next_user;
     struct session **all;
     unsigned long opened, ready, begun, done, closed;
     unsigned long pushed, pushes_due;
+    unsigned long due;        /* for which it is time, when there is a rate */
+    struct session **resting; /* those that wait for their time */
+    unsigned long resting_count;
     uint32_t *latencies; /* nanoseconds */
     bool is_working, is_leaving;
     int64_t started, started_cpu;
@@ -191,6 +219,11 @@ static void work(struct session *session)
         session->stage = READY;
         return;
     }
+    if (load->rate > 0 && load->begun >= load->due) {
+        session->stage = READY;
+        load->resting[load->resting_count++] = session;
+        return;
+    }
     load->begun++;
     session->asked = load->latencies == NULL ? 0 : now(CLOCK_MONOTONIC);
     begin(session, WORKING, work_steps[load->kind][load->protocol]);
@@ -204,7 +237,8 @@ static int compare_latencies(const void *a, const void *b)
 
 static void say_done(struct load *load)
 {
-    printf("done wall=%.6f cpu=%.6f", 1e-9 * (double)(now(CLOCK_MONOTONIC) - load->started),
+    printf("done count=%lu wall=%.6f cpu=%.6f", load->count,
+           1e-9 * (double)(now(CLOCK_MONOTONIC) - load->started),
            1e-9 * (double)(now(CLOCK_PROCESS_CPUTIME_ID) - load->started_cpu));
     if (load->latencies != NULL) {
         qsort(load->latencies, load->count, sizeof(*load->latencies), compare_latencies);
@@ -231,12 +265,14 @@ static void script_is_over(struct session *session)
     struct load *load = session->load;
     switch (session->stage) {
     case LOGGING_IN:
-        if (load->kind == LOGIN)
+        if (load->kind == LOGIN) {
+            load->latencies[load->done++] = (uint32_t)(now(CLOCK_MONOTONIC) - session->asked);
             leave(session);
-        else if (load->kind == IDLE)
+        } else if (load->kind == IDLE) {
             begin(session, IDLING, work_steps[IDLE][load->protocol]);
-        else
+        } else {
             is_ready(session);
+        }
         return;
     case WORKING:
         if (load->latencies != NULL)
@@ -336,7 +372,7 @@ static void on_end(void *owner)
             mill_stop(load->mill);
         return;
     }
-    if (load->opened < load->count)
+    if (load->opened < load->count && load->rate == 0)
         open_next(load);
     if (load->closed == load->count)
         say_done(load);
@@ -374,6 +410,7 @@ static void open_next(struct load *load)
         errno != EINPROGRESS)
         die("connect: %s", strerror(errno));
     session->load = load;
+    session->asked = now(CLOCK_MONOTONIC);
     session->user = load->next_user++ % load->user_count;
     session->step = login_steps[load->protocol];
     if (load->kind != LOGIN)
@@ -391,6 +428,47 @@ static void open_first(struct load *load, unsigned long at_once)
         open_next(load);
 }
 
+/* ---- a rate ---- */
+
+/* It is time for all: what is not begun by now is not done. */
+static void stop_beginning(struct load *load)
+{
+    bool is_login = load->kind == LOGIN;
+    unsigned long begun = is_login ? load->opened : load->begun;
+    if (begun == 0 || begun == load->count)
+        return;
+    load->count = begun;
+    if ((is_login ? load->closed : load->done) == load->count)
+        say_done(load);
+}
+
+static void on_tick(void *owner, int descriptor)
+{
+    struct load *load = owner;
+    uint64_t ticks;
+    int64_t elapsed = now(CLOCK_MONOTONIC) - load->started;
+    if (read(descriptor, &ticks, sizeof(ticks)) < 0 || !load->is_working)
+        return;
+    load->due = (unsigned long)((double)load->rate * (double)elapsed * 1e-9);
+    if (load->due >= load->count)
+        stop_beginning(load);
+    while (load->kind == LOGIN && load->opened < load->count && load->opened < load->due &&
+           load->opened - load->closed < load->sessions)
+        open_next(load);
+    while (load->resting_count > 0 && (load->begun < load->due || load->begun == load->count))
+        work(load->resting[--load->resting_count]);
+}
+
+static void keep_time(struct load *load)
+{
+    const struct itimerspec every = {.it_interval.tv_nsec = 1000000, .it_value.tv_nsec = 1000000};
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (timer < 0 || timerfd_settime(timer, 0, &every, NULL) != 0)
+        die("no timer: %s", strerror(errno));
+    load->resting = calloc(load->sessions, sizeof(struct session *));
+    mill_watch(load->mill, timer, on_tick, load);
+}
+
 /* ---- standard input ---- */
 
 static void start(struct load *load)
@@ -398,8 +476,10 @@ static void start(struct load *load)
     load->is_working = true;
     load->started = now(CLOCK_MONOTONIC);
     load->started_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+    if (load->rate > 0)
+        keep_time(load);
     if (load->kind == LOGIN) {
-        open_first(load, load->sessions);
+        open_first(load, load->rate > 0 ? 0 : load->sessions);
     } else if (load->kind == IDLE) {
         load->pushes_due += load->sessions;
         if (load->pushed == load->pushes_due)
@@ -486,13 +566,15 @@ int main(int count, char **arguments)
     load.kind = (enum kind)find_name(arguments[1], kind_names, KINDS);
     load.protocol = (enum protocol)find_name(arguments[2], protocol_names, PROTOCOLS);
     load.port = (uint16_t)atoi(arguments[3]);
-    load.count = strtoul(arguments[4], NULL, 10);
+    char *end;
+    load.count = strtoul(arguments[4], &end, 10);
+    load.rate = *end == '@' ? strtoul(end + 1, NULL, 10) : 0;
     load.sessions = strtoul(arguments[5], NULL, 10);
     read_credentials(&load, arguments[6]);
     if (count == 8)
         make_context(&load, arguments[7]);
     load.all = calloc(load.sessions, sizeof(struct session *));
-    if (load.kind == COMMAND)
+    if (load.kind == COMMAND || load.kind == LOGIN)
         load.latencies = calloc(load.count, sizeof(*load.latencies));
     message_bytes();
     mill_watch(load.mill, STDIN_FILENO, on_order, &load);

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from processes import Failed, Process, free_ports, nobody, wait_until_open
+from processes import PROXY_CPU, Failed, Process, free_ports, nobody, wait_until_open
 
 TREE = Path(__file__).resolve().parents[2]
 PROTOCOLS = ("imap", "pop3", "smtp")
@@ -28,6 +28,7 @@ class Party:
     name = version = None
     protocols = PROTOCOLS
     user = None
+    cpu = PROXY_CPU
     is_peer = True
     is_bearer = False      # it logs in upstream by a token of its own
     speaks_tls = False     # its clients do, themselves
@@ -46,7 +47,7 @@ class Party:
     def start(self):
         self.ports = dict(zip(self.protocols, free_ports(len(self.protocols))))
         command = self.prepare()
-        self.process = Process(command, self.folder / "log", user=self.user,
+        self.process = Process(command, self.folder / "log", cpu=self.cpu, user=self.user,
                                env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
         wait_until_open(self.ports.values(), self.process)
         return self
@@ -261,6 +262,7 @@ class Ecluse(Party):
     is_bearer = True
     binary = Path(os.environ.get("ECLUSE", TREE / "build/release/ecluse"))
     audit = os.environ.get("AUDIT") or "standard"
+    options = ""  # more lines of its configuration
 
     def find_version(self):
         return _said([self.binary, "version"]).split()[-1]
@@ -301,6 +303,7 @@ web = off
 workers = {self.workers}
 ca_file = {self.world.ca}
 audit = {self.audit}
+{self.options}
 {listeners}
 [provider bench]
 {"".join(f"{key} = {value}{chr(10)}" for key, value in places.items())}

@@ -13,7 +13,7 @@ import time
 import gauge
 
 PATIENCE = 30
-PROXY_CPU, OTHER_CPU = sorted(os.sched_getaffinity(0))[:2]
+PROXY_CPU, OTHER_CPU = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,7 +53,7 @@ def free_ports(count):
 
 
 class Process:
-    """A program on a CPU, or on all. Its standard error goes to `log`, which is shown when it
+    """A program on a CPU, or on all (None). Its standard error goes to `log`, which is shown when it
     fails."""
     has_cpu_of_its_own = True
 
@@ -68,12 +68,15 @@ class Process:
                 preexec_fn=_prepare(cpu if self.has_cpu_of_its_own else None, user))
         self.pid = self.popen.pid
 
+    def say(self, order):
+        self.popen.stdin.write(order.encode() + b"\n")
+        self.popen.stdin.flush()
+
     def ask(self, order=None, patience=120):
         """One line to it (unless None), and the line that it says then."""
         try:
             if order is not None:
-                self.popen.stdin.write(order.encode() + b"\n")
-                self.popen.stdin.flush()
+                self.say(order)
             if not select.select([self.popen.stdout], [], [], patience)[0]:
                 raise Failed(f"{self.name} says nothing for {patience} s; {self.last_words()}")
         except BrokenPipeError:
