@@ -36,6 +36,9 @@
             mem_broken(#condition, __FILE__, __LINE__);                                            \
     } while (0)
 
+/* A place that is never come to. */
+#define NEVER(text) mem_broken(text, __FILE__, __LINE__)
+
 NO_RETURN void mem_broken(const char *condition, const char *file, int line);
 
 /* Zero-filled, never NULL. Freed by mem_free. */

@@ -331,8 +331,7 @@ const struct diagnosis *diagnosis_find(const struct diagnosis_facts *facts)
             continue;
         return is_about_a_token && facts->has_password ? &wrong_password : &rows[i].diagnosis;
     }
-    ENSURE(!"every step has a row");
-    return NULL;
+    NEVER("every step has a row");
 }
 
 /* ---- names ---- */
@@ -348,8 +347,7 @@ static const char *find_name(struct slice word, const struct diagnosis_names *na
     for (size_t i = 0; i < LENGTH_OF(known); i++)
         if (slice_is(word, known[i].word))
             return known[i].value == NULL ? "" : known[i].value;
-    ENSURE(!"an unknown name in the table");
-    return NULL;
+    NEVER("an unknown name in the table");
 }
 
 void diagnosis_write(const char *text, const struct diagnosis_names *names, char *out,

@@ -334,7 +334,7 @@ static void do_deed(struct probe *probe, const struct deed *deed)
     case DEED_ANSWER:
         break; /* of a client */
     }
-    ENSURE(!"the engine has no client");
+    NEVER("the engine has no client");
 }
 
 static void do_deeds(struct probe *probe)

@@ -125,11 +125,17 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const char *names)
     return status;
 }
 
+/* As SCMP_A0_32 and its like, which leave a field unsaid. */
+static struct scmp_arg_cmp is_equal(unsigned argument, uint32_t value)
+{
+    return (struct scmp_arg_cmp){.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 static int allow_socket(scmp_filter_ctx filter, int family, int type, int protocol)
 {
-    const struct scmp_arg_cmp conditions[] = {SCMP_A0_32(SCMP_CMP_EQ, (unsigned)family),
+    const struct scmp_arg_cmp conditions[] = {is_equal(0, (unsigned)family),
                                               SCMP_A1_32(SCMP_CMP_MASKED_EQ, 0xf, (unsigned)type),
-                                              SCMP_A2_32(SCMP_CMP_EQ, (unsigned)protocol)};
+                                              is_equal(2, (unsigned)protocol)};
     return add(filter, SCMP_ACT_ALLOW, "socket", type == 0 ? 1 : 3, conditions);
 }
 
@@ -144,9 +150,10 @@ static int add_gate_arguments(scmp_filter_ctx filter)
         status = allow_socket(filter, AF_INET6, SOCK_STREAM, 0);
     for (size_t i = 0; i < LENGTH_OF(mappings) && status == 0; i++)
         status = add(filter, SCMP_ACT_ALLOW, mappings[i], 1, &not_to_run);
-    for (size_t i = 0; i < LENGTH_OF(controls) && status == 0; i++)
-        status = add(filter, SCMP_ACT_ALLOW, "ioctl", 1,
-                     &SCMP_A1_32(SCMP_CMP_EQ, (unsigned)controls[i]));
+    for (size_t i = 0; i < LENGTH_OF(controls) && status == 0; i++) {
+        const struct scmp_arg_cmp control = is_equal(1, (unsigned)controls[i]);
+        status = add(filter, SCMP_ACT_ALLOW, "ioctl", 1, &control);
+    }
     return status;
 }
 
