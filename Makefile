@@ -37,6 +37,9 @@ LDFLAGS += -fsanitize=address,undefined
 else ifeq ($(MODE),coverage)
 CFLAGS  += -O0 -g --coverage
 LDFLAGS += --coverage
+else ifeq ($(MODE),tsan)
+CFLAGS  += -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS += -fsanitize=thread
 else ifeq ($(MODE),debug)
 CFLAGS  += -O0 -g3
 else
@@ -55,6 +58,10 @@ NET_TESTS  := $(patsubst tests/net/%.c,$(OUT)/net/%,$(sort $(wildcard tests/net/
 FUZZERS    := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYERS  := $(patsubst %,$(OUT)/fuzz/%,$(FUZZERS))
 TEST_LIB   := $(sort $(wildcard tests/lib/*.c))
+
+# Who uses libuv's pool, a thread of libcurl's or one of the test's own.
+THREADED := broker broker_discovery desk desk_grant fetch grant grant_clear journal journal_anchor journal_failures \
+            journal_writer resolve service_search vault_rekey
 
 # `make V=1` shows the commands.
 ifeq ($(V),1)
@@ -91,6 +98,12 @@ $(OUT)/hasty/ecluse: $(filter-out $(OUT)/proxy/gate/gate_patience.o,$(call objec
 	$(say) LINK $@
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The same, but not confined: valgrind runs within the process that it checks.
+$(OUT)/memcheck/ecluse: $(filter-out $(OUT)/proxy/net/confine.o,$(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))) $(OUT)/tests/memcheck/unconfined.o
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=uv_spawn -o $@ $^ $(LDLIBS)
+
 # The pure archive is floor 0 and 1 and nothing else: a unit test that needs more does not link.
 $(OUT)/pure.a: $(call object,$(PURE_SOURCES))
 	rm -f $@ && ar rcs $@ $^
@@ -118,7 +131,7 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/be
 $(OUT)/net/test_costs: $(OUT)/tests/net/cost_counter.o
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture crash hardening asan fuzz coverage reach bench journal-load layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash threads tsan memcheck hardening asan analyze fuzz coverage reach bench journal-load layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -141,6 +154,14 @@ crash: $(OUT)/ecluse ## kill -9 of keeper and gates at N=300 random instants (CR
 	@CRASH_KILLS=$(N) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_crash
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
+threads: $(addprefix $(OUT)/net/test_,$(THREADED))
+	@tests/lib/run-c $^
+tsan: ## the tests of what uses threads, under ThreadSanitizer
+	@$(MAKE) threads MODE=tsan
+memcheck: ## a visit by each protocol with keeper and gate under valgrind
+	@tests/deps test memcheck
+	@$(MAKE) $(OUT)/ecluse $(OUT)/memcheck/ecluse
+	@MEMCHECK=1 E2E_WORKERS=1 tests/lib/run-e2e $(abspath $(OUT))/ecluse -k test_memcheck
 hardening: $(OUT)/ecluse ## the release build is hardened as it should be
 	@tests/lib/check-hardening $<
 	@tests/lib/check-hardening --self
@@ -170,6 +191,18 @@ lint: ## clang-format, clang-tidy and cppcheck find nothing
 	clang-format --dry-run -Werror $$(git ls-files 'proxy/*.c' 'include/*.h' 'tests/*.c' 'tests/*.h')
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability -Iinclude proxy
 	git ls-files 'proxy/*.c' | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 $(CPPFLAGS)
+# What clang warns of with the same flags, and what its analyzer finds on any path.
+$(OUT)/%.analyzed: %.c $(wildcard include/*/*.h)
+	@mkdir -p $(@D)
+	$(say) CHECK $<
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(CFLAGS)) -fsyntax-only $<
+	$(CC) $(CPPFLAGS) -std=c11 --analyze -Xclang -analyzer-werror --analyzer-output text $<
+	touch $@
+.PHONY: analyzed
+analyzed: $(patsubst %.c,$(OUT)/%.analyzed,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))
+analyze: ## clang with -Werror and clang's static analyzer find nothing
+	@tests/deps clang
+	@$(MAKE) analyzed MODE=analyze CC=clang WERROR=1
 install: $(OUT)/ecluse ## DESTDIR= PREFIX=
 	install -D -m 755 $(OUT)/ecluse $(DESTDIR)$(PREFIX)/bin/ecluse
 	install -D -m 644 config/man/ecluse.1 $(DESTDIR)$(PREFIX)/share/man/man1/ecluse.1
