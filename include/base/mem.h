@@ -37,7 +37,7 @@
     } while (0)
 
 /* A place that is never come to. */
-#define NEVER(text) mem_broken(text, __FILE__, __LINE__)
+#define UNREACHABLE(text) mem_broken(text, __FILE__, __LINE__)
 
 NO_RETURN void mem_broken(const char *condition, const char *file, int line);
 

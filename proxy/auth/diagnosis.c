@@ -331,7 +331,7 @@ const struct diagnosis *diagnosis_find(const struct diagnosis_facts *facts)
             continue;
         return is_about_a_token && facts->has_password ? &wrong_password : &rows[i].diagnosis;
     }
-    NEVER("every step has a row");
+    UNREACHABLE("every step has a row");
 }
 
 /* ---- names ---- */
@@ -347,7 +347,7 @@ static const char *find_name(struct slice word, const struct diagnosis_names *na
     for (size_t i = 0; i < LENGTH_OF(known); i++)
         if (slice_is(word, known[i].word))
             return known[i].value == NULL ? "" : known[i].value;
-    NEVER("an unknown name in the table");
+    UNREACHABLE("an unknown name in the table");
 }
 
 void diagnosis_write(const char *text, const struct diagnosis_names *names, char *out,

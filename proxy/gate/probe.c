@@ -334,7 +334,7 @@ static void do_deed(struct probe *probe, const struct deed *deed)
     case DEED_ANSWER:
         break; /* of a client */
     }
-    NEVER("the engine has no client");
+    UNREACHABLE("the engine has no client");
 }
 
 static void do_deeds(struct probe *probe)

@@ -104,7 +104,7 @@ static void data_reference_receive(struct slice wire, struct buf *out)
         ENSURE(buf_append(out, slice_skip(line, slice_starts_with(line, ".") ? 1 : 0)) == 0);
         ENSURE(buf_append_string(out, "\n") == 0);
     }
-    NEVER("the message has an end");
+    UNREACHABLE("the message has an end");
 }
 
 #endif
