@@ -13,8 +13,8 @@
 #define OAUTH_CLIENT_ID_MAX      1024u
 #define OAUTH_REGISTRATION_SCOPE 4096u
 
-/* JSON. `scope` is UTF-8 and may be ""; `has_device`: the server has a device endpoint, whose grant is asked
- * for, too. ERR_FULL: the scope is longer than OAUTH_REGISTRATION_SCOPE. */
+/* JSON. `scope` is UTF-8 and may be ""; `has_device`: the server has a device endpoint, whose grant
+ * is asked for, too. ERR_FULL: the scope is longer than OAUTH_REGISTRATION_SCOPE. */
 MUST_CHECK int oauth_registration_request(const char *scope, bool has_device,
                                           struct secret *body_out);
 

@@ -32,7 +32,8 @@ struct policy_imap {
 void policy_imap_init(struct policy_imap *policy, struct slice capabilities);
 void policy_imap_fini(struct policy_imap *policy);
 
-/* The client's bytes: passes what is allowed, and returns how much was consumed. */
+/* The client's bytes: passes what is allowed, and returns how much was consumed. It stops behind
+ * what has an answer of ours, which goes before what follows does. */
 MUST_CHECK size_t policy_imap_feed(struct policy_imap *policy, struct passage *passage,
                                    struct slice bytes, const struct passage_sink *sink);
 /* The server's bytes, before they pass. */

@@ -74,8 +74,12 @@ static size_t feed_client(struct imap_passage *self, struct slice bytes,
         sink->pass(sink->owner, SIDE_UPSTREAM, bytes);
         return bytes.size;
     }
-    size_t consumed = policy_imap_feed(self->policy, &self->passage, bytes, sink);
-    say_answers(self, sink);
+    size_t consumed = 0, more;
+    do {
+        more = policy_imap_feed(self->policy, &self->passage, slice_skip(bytes, consumed), sink);
+        consumed += more;
+        say_answers(self, sink);
+    } while (more > 0 && consumed < bytes.size);
     return consumed;
 }
 

@@ -236,9 +236,9 @@ static size_t go_on(struct policy_imap *policy, struct passage *passage, struct 
 size_t policy_imap_feed(struct policy_imap *policy, struct passage *passage, struct slice bytes,
                         const struct passage_sink *sink)
 {
-    size_t consumed = 0;
+    size_t consumed = 0, said = buf_size(&policy->answers);
     while (consumed < bytes.size && !policy->waits_for_go_ahead && !passage->awaits_release &&
-           !passage->is_over)
+           !passage->is_over && buf_size(&policy->answers) == said)
         consumed += go_on(policy, passage, slice_skip(bytes, consumed), sink);
     return passage->is_over ? bytes.size : consumed;
 }
