@@ -42,6 +42,11 @@ MUST_CHECK int chain_restore(struct slice state, const struct secret *signing_ke
  * signature of a checkpoint is not looked at: the seal is of a key that nobody else has. */
 MUST_CHECK int chain_follow(struct chain *chain, struct slice line);
 
+/* Moves it over numbers that were never written, behind the audit-gap record (with its LF) that
+ * tells of exactly these. ERR_CORRUPT: it does not, or is not of this chain, which then stays as it
+ * was. ERR_CRYPTO: of no more use. */
+MUST_CHECK int chain_cross(struct chain *chain, struct slice line);
+
 void chain_free(struct chain *chain);
 
 /* Of the next line. */

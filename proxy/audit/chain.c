@@ -15,6 +15,7 @@
 
 #define STATE_VERSION 1
 #define STATE_MAX     512u
+#define GAP_EPOCHS    16u /* a gap is told of before another can grow */
 
 struct chain {
     uint64_t next; /* number of the next line */
@@ -323,4 +324,64 @@ int chain_follow(struct chain *chain, struct slice line)
     if (status == 0)
         status = move_on(chain, hash, head);
     return status == 0 && is_checkpoint ? begin_epoch(chain) : status;
+}
+
+/* ---- over a gap ---- */
+
+static bool reads_as_gap(struct chain *chain, struct slice line, struct link_ends *before_out)
+{
+    const struct reading *reading = &chain->reading;
+    return line.size > 0 && line.data[line.size - 1] == '\n' &&
+           reader_read(slice_take(line, line.size - 1), &chain->reading) == 0 &&
+           reading->record.action == ACTION_AUDIT_GAP && reading->sequence > chain->next &&
+           reader_number(reading, FIELD_AUDIT_FIRST, 0) == chain->next &&
+           reader_number(reading, FIELD_AUDIT_LAST, 0) == reading->sequence - 1 &&
+           reading->epoch >= chain->epoch && reading->epoch - chain->epoch <= GAP_EPOCHS &&
+           !secret_is_set(&chain->next_seed) &&
+           reader_hash(reading, FIELD_AUDIT_HEAD, before_out->head) &&
+           reader_hash(reading, FIELD_AUDIT_DIGEST, before_out->digest);
+}
+
+/* Behind the lines that nobody has; `key` is of the gap's epoch, and moved from. */
+static void jump(struct chain *chain, const struct link_ends *before, struct secret *key)
+{
+    const struct reading *reading = &chain->reading;
+    if (reading->epoch != chain->epoch) {
+        chain->epoch_first = reading->sequence;
+        chain->epoch_time = 0;
+    }
+    chain->epoch = reading->epoch;
+    chain->next = reading->sequence;
+    chain->ends = *before;
+    secret_move(&chain->key, key);
+}
+
+int chain_cross(struct chain *chain, struct slice line)
+{
+    struct link_ends before;
+    struct secret key = {0};
+    uint8_t hash[LINK_SIZE], head[LINK_SIZE];
+    if (!reads_as_gap(chain, line, &before))
+        return ERR_CORRUPT;
+    int status = 0;
+    secret_copy(&key, &chain->key);
+    for (uint64_t epoch = chain->epoch; status == 0 && epoch < chain->reading.epoch; epoch++)
+        status = seed_next_key(&key);
+    if (status == 0)
+        status = link_set_key(chain->link, &key);
+    if (status == 0)
+        status = link_hash(chain->link, chain->reading.body, hash);
+    if (status == 0)
+        status = link_seal(chain->link, before.head, chain->reading.sequence, hash, head);
+    if (status == 0 && CRYPTO_memcmp(head, chain->reading.head, LINK_SIZE) != 0) {
+        secret_wipe(&key);
+        status = link_set_key(chain->link, &chain->key);
+        return status == 0 ? ERR_CORRUPT : status;
+    }
+    if (status == 0) {
+        jump(chain, &before, &key);
+        status = move_on(chain, hash, head);
+    }
+    secret_wipe(&key);
+    return status;
 }

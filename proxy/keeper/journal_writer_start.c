@@ -6,6 +6,8 @@
  *
  * Failure modes:
  *   a line that was cut off by a crash   put aside; the segment goes on, by a record that says so
+ *   a gap behind which no checkpoint is  crossed, as the record at its end tells; a segment without
+ *                                        a whole line, of a crash before that, goes
  *   lines that are not of this chain,    left where they are; a new segment tells of it, and
  * whoever or not there any more                verifies the journal will find what is wrong no
  * state                             the segments that are there are put aside together, and a new
@@ -183,23 +185,91 @@ static const struct journal_segment *find(const struct journal_segment *segments
     return NULL;
 }
 
-/* On through the segments that follow one another, to the end of the last. */
+/* The segment's first line, or as much of it as there is. */
+static int read_first_line(const struct journal_writer *writer, uint64_t segment, struct buf *line,
+                           struct err *err)
+{
+    uint8_t bytes[LINE_CAPACITY];
+    int descriptor;
+    int status = journal_files_read(writer->files, segment, &descriptor, err);
+    if (status != 0)
+        return status;
+    ssize_t count = pread(descriptor, bytes, sizeof(bytes), 0);
+    if (count < 0)
+        status = err_set_errno(err, "the journal cannot be read");
+    (void)close(descriptor);
+    struct slice read = slice_of(bytes, count < 0 ? 0 : (size_t)count);
+    ENSURE(buf_append(line, slice_take(read, slice_find(read, '\n') + 1)) == 0);
+    return status;
+}
+
+static int drop_segment(const struct journal_writer *writer, uint64_t segment, bool is_empty,
+                        struct err *err)
+{
+    char aside[JOURNAL_ASIDE_NAME];
+    int status = is_empty ? 0 : journal_files_cut(writer->files, segment, 0, aside, err);
+    return status == 0 ? journal_files_remove(writer->files, segment, err) : status;
+}
+
+/* A failing disk left numbers out, and a crash came before the checkpoint behind the gap: the
+ * segment begins with the record of it, or had not come to that. *size_out: of that record; 0: the
+ * segment is not of this chain, or not there any more. */
+static int cross_gap(struct walk *walk, const struct journal_segment *segments, size_t at,
+                     size_t *count, uint64_t *size_out, struct err *err)
+{
+    struct journal_writer *writer = walk->writer;
+    struct buf line;
+    *size_out = 0;
+    if (segments[at].first <= chain_sequence(writer->chain))
+        return 0;
+    buf_init(&line, LINE_CAPACITY);
+    int status = read_first_line(writer, segments[at].first, &line, err);
+    struct slice bytes = buf_bytes(&line);
+    bool is_whole = bytes.size > 0 && bytes.data[bytes.size - 1] == '\n';
+    bool is_cut = !is_whole && bytes.size < LINE_CAPACITY && at == *count - 1;
+    int crossed = status == 0 && is_whole ? chain_cross(writer->chain, bytes) : ERR_CORRUPT;
+    if (status == 0 && is_cut) {
+        status = drop_segment(writer, segments[at].first, bytes.size == 0, err);
+        *count -= status == 0;
+    } else if (crossed == 0) {
+        *size_out = bytes.size;
+    } else if (crossed != ERR_CORRUPT) {
+        status = err_set(err, crossed, "the journal's chain cannot be followed");
+    }
+    buf_fini(&line);
+    return status;
+}
+
+static size_t index_of(const struct journal_segment *segments, size_t count, uint64_t first)
+{
+    size_t i = 0;
+    while (i < count && segments[i].first != first)
+        i++;
+    return i;
+}
+
+/* To the end of the last of the segments that follow one another. */
 static int follow_all(struct walk *walk, const struct journal_work *work,
-                      const struct journal_segment *segments, size_t count,
+                      const struct journal_segment *segments, size_t *count,
                       struct journal_position *position, struct err *err)
 {
     struct journal_writer *writer = walk->writer;
     for (;;) {
+        uint64_t offset = 0;
         int status = follow_segment(walk, position->segment, err);
-        if (status != 0)
+        if (status != 0 || walk->is_foreign || buf_size(&walk->bytes) > 0)
             return status;
-        const struct journal_segment *next = find(segments, count, chain_sequence(writer->chain));
-        if (walk->is_foreign || buf_size(&walk->bytes) > 0 || next == NULL ||
-            next->first == position->segment)
+        size_t next = index_of(segments, *count, position->segment) + 1;
+        if (next >= *count)
             return 0;
-        *position = (struct journal_position){.segment = next->first,
+        if (segments[next].first != chain_sequence(writer->chain)) {
+            status = cross_gap(walk, segments, next, count, &offset, err);
+            if (status != 0 || offset == 0)
+                return status;
+        }
+        *position = (struct journal_position){.segment = segments[next].first,
                                               .opened = (int64_t)(work->now / SECOND)};
-        walk->offset = 0;
+        walk->offset = offset;
     }
 }
 
@@ -217,7 +287,7 @@ static int go_on(struct journal_writer *writer, const struct journal_work *work,
         return 0;
     }
     buf_init(&walk.bytes, CHUNK_SIZE + LINE_CAPACITY);
-    int status = follow_all(&walk, work, segments, count, position, err);
+    int status = follow_all(&walk, work, segments, &count, position, err);
     journal_segment_name(position->segment, name);
     if (status == 0 && (walk.is_foreign || position->segment != segments[count - 1].first))
         tell(writer, name, "lines follow that are not of this chain");

@@ -305,6 +305,31 @@ def test_a_disk_with_errors(ecluse):
 
 
 @NEEDS_TRACER
+@pytest.mark.parametrize("left", [None, -10, 0], ids=["a gap", "a torn gap", "nothing"])
+def test_killed_behind_a_gap(ecluse, left):
+    """Before its checkpoint, or on the way to its record: the chain goes on all the same."""
+    ecluse.ready("alice")
+    folder = folder_of(ecluse)
+    state = (folder / "state").read_bytes()
+    injection = Injection(ecluse.daemon.pid, "fdatasync", "error=EIO")
+    with pytest.raises(EOFError):
+        ecluse.try_login("alice", "wrong")
+    injection.stop()
+    wait_until(lambda: not ecluse.status()["audit"]["failing"], "its recovery")
+    ecluse.kill()
+    (folder / "state").write_bytes(state)
+    newest = segments(ecluse)[-1]
+    gap = newest.read_bytes().splitlines(keepends=True)[0]
+    newest.write_bytes(gap[:left])
+    ecluse.start()
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert len(find(ecluse, "audit-gap")) == (left is None)
+    assert not find(ecluse, "audit-recovered")
+    assert len(list(folder.glob("*.torn"))) == (left == -10)
+    assert_in_order(ecluse)
+
+
+@NEEDS_TRACER
 def test_a_disk_that_stalls(ecluse):
     """A refusal waits for it; those who are logged in, and the daemon, do not."""
     ecluse.ready("alice")

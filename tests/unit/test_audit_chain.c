@@ -250,6 +250,91 @@ static void test_lines_of_others_are_not_followed(void **state)
     buf_fini(&lines);
 }
 
+/* Of the lines that nobody has, the record says how many there were and what they led to. */
+static void write_gap(struct chain *chain, uint64_t first, struct buf *lines)
+{
+    struct record record;
+    struct line_place place = world_place();
+    record_init(&record, ACTION_AUDIT_GAP, WHY_INTERNAL, WORLD_TIME);
+    record_add_number(&record, FIELD_AUDIT_FIRST, first);
+    record_add_number(&record, FIELD_AUDIT_LAST, chain_sequence(chain) - 1);
+    chain_describe(chain, &record);
+    assert_int_equal(chain_write(chain, &place, &record, lines), 0);
+}
+
+static void check_not_crossed(struct chain *chain, struct slice line)
+{
+    assert_int_equal(chain_cross(chain, line), ERR_CORRUPT);
+}
+
+static void test_a_gap_is_crossed(void **state)
+{
+    (void)state;
+    for (int epochs = 0; epochs < 3; epochs++) {
+        struct chain *chain = world_chain(), *other = world_chain();
+        struct buf lost, lines;
+        buf_init(&lost, LINES_MAX);
+        buf_init(&lines, LINES_MAX);
+        for (int i = 0; i < epochs; i++) {
+            write_commands(chain, 2, &lost);
+            checkpoint(chain, &lost);
+        }
+        write_commands(chain, 3, &lost);
+        write_gap(chain, 1, &lines);
+        write_commands(chain, 1, &lines);
+        struct slice gap = slice_take(buf_bytes(&lines), slice_find(buf_bytes(&lines), '\n') + 1);
+        char *changed = mem_new(gap.size);
+        for (size_t i = 0; i < gap.size; i++) {
+            memcpy(changed, gap.data, gap.size);
+            changed[i] ^= 1;
+            check_not_crossed(other, slice_of(changed, gap.size));
+        }
+        mem_free(changed);
+        check_not_crossed(other, slice_take(gap, gap.size - 1));
+        check_not_crossed(other, slice_skip(buf_bytes(&lines), gap.size));
+        check_not_crossed(other, SLICE_NONE);
+        assert_int_equal(chain_follow(other, gap), ERR_CORRUPT);
+        assert_int_equal(chain_cross(other, gap), 0);
+        follow_all(other, slice_skip(buf_bytes(&lines), gap.size));
+        assert_int_equal(chain_sequence(other), chain_sequence(chain));
+        assert_int_equal(chain_epoch(other), epochs);
+        check_not_crossed(other, gap);
+        buf_clear(&lines);
+        checkpoint(chain, &lines);
+        write_commands(chain, 2, &lines);
+        follow_all(other, buf_bytes(&lines));
+        check_same_end(chain, other);
+        chain_free(chain);
+        chain_free(other);
+        buf_fini(&lost);
+        buf_fini(&lines);
+    }
+}
+
+/* Who has taken lines away behind those that are there hides nothing by a gap that is real. */
+static void test_a_gap_that_is_not_the_next(void **state)
+{
+    struct chain *chain = world_chain(), *other = world_chain();
+    struct buf lines, gap;
+    (void)state;
+    buf_init(&lines, LINES_MAX);
+    buf_init(&gap, LINES_MAX);
+    write_commands(chain, 4, &lines);
+    write_gap(chain, 3, &gap);
+    check_not_crossed(other, buf_bytes(&gap));
+    struct slice first = slice_take(buf_bytes(&lines), slice_find(buf_bytes(&lines), '\n') + 1);
+    follow_all(other, first);
+    check_not_crossed(other, buf_bytes(&gap));
+    struct slice rest = slice_skip(buf_bytes(&lines), first.size);
+    follow_all(other, slice_take(rest, slice_find(rest, '\n') + 1));
+    assert_int_equal(chain_cross(other, buf_bytes(&gap)), 0);
+    check_same_end(chain, other);
+    chain_free(chain);
+    chain_free(other);
+    buf_fini(&lines);
+    buf_fini(&gap);
+}
+
 static void test_what_is_no_state(void **state)
 {
     struct secret saved = {0}, signing_key = world_secret(0);
@@ -372,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_restored_chains_go_on),
         cmocka_unit_test(test_a_new_seed_is_the_next_key),
         cmocka_unit_test(test_lines_of_others_are_not_followed),
+        cmocka_unit_test(test_a_gap_is_crossed),
+        cmocka_unit_test(test_a_gap_that_is_not_the_next),
         cmocka_unit_test(test_what_is_no_state),
         cmocka_unit_test(test_when_a_checkpoint_is_due),
         cmocka_unit_test(test_a_full_buffer_changes_nothing),
