@@ -10,6 +10,8 @@
  * at once.
  *
  * invalid_grant signs the account out: the vault's token is wiped. No other failure drops a token.
+ * A token that is somebody else's by its id_token is given to nobody, and the account needs its
+ * user: tokens that were brought or taken over can be anybody's.
  *
  * An account with flow none has the provider's password for a token, from the vault or from its
  * password_command, which is run once for all who wait. It is read anew after an hour, and at once
@@ -25,6 +27,7 @@
 #ifndef ECLUSE_KEEPER_BROKER_H
 #define ECLUSE_KEEPER_BROKER_H
 
+#include "auth/oauth_identity.h"
 #include "conf/config.h"
 #include "keeper/discovery.h"
 #include "keeper/vault.h"
@@ -101,10 +104,12 @@ struct broker_state {
     int64_t expires;  /* wall seconds, 0 without */
     int64_t retry_at; /* wall seconds, 0 when not backing off */
     unsigned waiting;
-    const char *failure;  /* why there is no token, in a sentence; borrowed; "": there is one, or
-                           * nobody has asked for one */
-    const char *stranger; /* whose the last token is by the id_token that came with it, when that is
-                           * not the account's user; borrowed; "": not known to be anybody else's */
+    const char *failure; /* why there is no token, in a sentence; borrowed; "": there is one, or
+                          * nobody has asked for one */
+    /* Whose the last token is by the id_token that came with it. */
+    enum oauth_identity identity;
+    const char *stranger; /* OTHER: who that is, else ""; borrowed */
+    const char *subject;  /* of the id_token; NULL: it has none; borrowed */
     uint64_t
         requests; /* token requests, and runs of token_command and password_command, since start */
 };

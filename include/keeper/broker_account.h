@@ -4,6 +4,7 @@
 #ifndef ECLUSE_KEEPER_BROKER_ACCOUNT_H
 #define ECLUSE_KEEPER_BROKER_ACCOUNT_H
 
+#include "auth/oauth_identity.h"
 #include "keeper/broker.h"
 #include "keeper/discovery.h"
 #include "keeper/secret_command.h"
@@ -51,7 +52,8 @@ struct broker_account {
     unsigned failures; /* in a row */
     int64_t retry_at;  /* steady milliseconds */
     uint64_t requests;
-    char *stranger; /* see broker_state */
+    enum oauth_identity identity; /* by the last id_token; see broker_state */
+    char *stranger, *subject;
 
     bool is_noticed; /* its user was told of the failure */
     struct secret_command *notice;
@@ -167,6 +169,16 @@ char *broker_endpoint_known(const struct broker_account *account,
 /* The token endpoint has refused the request. When it does not know the client, and that was
  * registered, it is forgotten. */
 void broker_endpoint_refused(const struct broker_account *account, const char *error);
+
+/* ---- broker_identity.c: whose tokens these are ---- */
+
+/* Remembers what the body of an answer with a token says of it. */
+void broker_identity_note(struct broker_account *account, struct slice body);
+void broker_identity_forget(struct broker_account *account);
+/* The answer's tokens are OTHER. What has rotated goes to the vault, so that nothing is lost when
+ * the configuration was wrong; the access token is given to nobody, and the account needs its user.
+ */
+void broker_identity_refuse(struct broker_account *account, struct oauth_answer *answer);
 
 /* ---- broker_password.c: flows none and command ---- */
 

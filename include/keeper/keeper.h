@@ -46,6 +46,7 @@ void keeper_renew_offers(struct keeper *keeper);
 const struct config *keeper_config(const struct keeper *keeper);
 struct vault *keeper_vault(struct keeper *keeper);
 struct fetcher *keeper_fetcher(struct keeper *keeper);
+const struct log *keeper_log(const struct keeper *keeper);
 struct broker *keeper_broker(struct keeper *keeper);
 struct sign_ins *keeper_sign_ins(struct keeper *keeper);
 struct desk *keeper_desk(struct keeper *keeper);

@@ -7,12 +7,12 @@
 #include "auth/oauth_authorize.h"
 #include "auth/oauth_device.h"
 #include "auth/oauth_metadata.h"
+#include "keeper/identification.h"
 #include "keeper/redirect_catcher.h"
 #include "keeper/registration.h"
 #include "keeper/revocation.h"
 #include "keeper/sign_in.h"
 #include "keeper/token_inputs.h"
-#include "keeper/trial.h"
 
 #define SIGN_IN_SECONDS  600
 #define SIGN_IN_TEXT_MAX 480
@@ -68,10 +68,10 @@ struct sign_in {
 
     /* The token, until it is known whose it is. */
     struct oauth_answer granted;
-    char *subject;                  /* of its id_token, or NULL */
-    struct trial *trial;            /* nobody tells whose it is */
-    struct revocation *revocation;  /* it is somebody else's */
-    char refusal[SIGN_IN_TEXT_MAX]; /* what is said after that */
+    char *subject;                         /* of its id_token, or NULL */
+    struct identification *identification; /* its id_token does not tell whose it is */
+    struct revocation *revocation;         /* it is somebody else's */
+    char refusal[SIGN_IN_TEXT_MAX];        /* what is said after that */
 };
 
 /* ---- sign_in.c ---- */

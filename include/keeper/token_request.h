@@ -36,8 +36,8 @@ MUST_CHECK int token_request_make_revocation(const struct account_config *accoun
                                              struct secret *authorization_out, struct err *err);
 void token_request_clear(struct token_request *request);
 
-/* True when a token that was had for `a` is as good for `b`: same endpoint, client and scope; of a
- * password: same provider and command. */
+/* True when a token that was had for `a` is as good for `b`: same endpoint, client, scope and
+ * user; of a password: same provider and command. */
 bool token_request_is_same(const struct account_config *a, const struct account_config *b);
 
 #endif

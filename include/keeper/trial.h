@@ -24,10 +24,9 @@ enum trial_verdict {
 
 struct trial;
 
-/* `on_done` is called exactly once unless cancelled, never from within. The text says why not:
- * printable, and never the token. All else is borrowed during the call. */
-struct trial *trial_start(struct loop *loop, const struct config *config,
-                          const struct account_config *account, const struct secret *token,
+/* `request` is one of trial_write_request, moved from. `on_done` is called exactly once unless
+ * cancelled, never from within. The text says why not: printable, and never the token. */
+struct trial *trial_start(struct loop *loop, struct secret *request,
                           void (*on_done)(void *owner, enum trial_verdict verdict,
                                           const char *text),
                           void *owner);
@@ -36,7 +35,8 @@ void trial_cancel(struct trial *trial);
 
 /* ---- what the two processes say to each other, as text ---- */
 
-/* What the process reads: JSON in one line, for as long as it takes a secret. */
+/* What the process reads: JSON in one line, for as long as it takes a secret. It tries the token at
+ * the account's servers as the account's SASL user. */
 void trial_write_request(const struct config *config, const struct account_config *account,
                          const struct secret *token, struct secret *request_out);
 #define TRIAL_REQUEST_MAX (64ul * 1024)

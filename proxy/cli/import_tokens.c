@@ -13,6 +13,7 @@
 #include "cli/ask.h"
 #include "cli/print.h"
 #include "cli/secret_input.h"
+#include "cli/token_sign_in.h"
 #include "keeper/grant_verifier.h"
 #include "keeper/heirloom.h"
 
@@ -135,9 +136,8 @@ static int sign_in(const struct arguments *arguments, const char *account, const
 {
     char expires[PRINT_TIME_CAPACITY];
     json_t *request = json_object(), *answer = NULL;
-    ask_add(request, "account", account);
     ask_add(request, key, (const char *)secret_bytes(secret).data);
-    int exit_code = ask_command(arguments, "login", request, &answer);
+    int exit_code = token_sign_in(arguments, account, request, &answer);
     if (exit_code == EX_OK && json_is_true(json_object_get(answer, "stored")))
         print_line("%s: the password is the provider's, too, and kept for it", account);
     else if (exit_code == EX_OK)

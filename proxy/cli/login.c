@@ -1,10 +1,10 @@
 /*
  * Signs in at the provider's page (cli/sign_in.h). Or adopts a refresh token that was obtained
- * elsewhere: stored, then tried by one token request. Or the provider's password of an account with
- * flow = none: stored, and tried at the next login of a mail client.
+ * elsewhere: stored, tried by one token request, and looked at whose it is. Or the provider's
+ * password of an account with flow = none: stored, and tried at the next login of a mail client.
  *
- * 77 the provider refuses the token (it is not kept) · 75 the provider cannot be reached (it is
- * kept).
+ * 77 the provider refuses the token, or it is somebody else's (it is not kept) · 75 the provider
+ * cannot be reached (it is kept).
  */
 #include <string.h>
 #include <sysexits.h>
@@ -15,6 +15,7 @@
 #include "cli/configuration.h"
 #include "cli/print.h"
 #include "cli/sign_in.h"
+#include "cli/token_sign_in.h"
 
 static void report(const struct arguments *arguments, const json_t *answer)
 {
@@ -30,8 +31,7 @@ static void report(const struct arguments *arguments, const json_t *answer)
 static int sign_in(const struct arguments *arguments, json_t *request)
 {
     json_t *answer = NULL;
-    ask_add(request, "account", arguments->operands[0]);
-    int exit_code = ask_keeper(arguments, request, &answer);
+    int exit_code = token_sign_in(arguments, arguments->operands[0], request, &answer);
     if (exit_code == EX_OK)
         report(arguments, answer);
     json_decref(answer);

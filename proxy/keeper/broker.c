@@ -7,6 +7,7 @@
  * Failure modes:
  *   nobody has signed in            answered without a request, until broker_signed_in
  *   invalid_grant                   the vault's token is wiped, then as above
+ *   somebody else's token           not given out; the vault keeps it for a better configuration
  *   any other failure               who waits is told, the next try has to wait, the token stays
  *   the vault does not take the     it is kept here with its access token, both unused, and stored
  *   rotated token                   before anything else is done for the account
@@ -222,6 +223,7 @@ void broker_signed_in(struct broker *broker, const char *label)
     broker_access_wipe(&account->next);
     secret_wipe(&account->next_refresh);
     secret_wipe(&account->refused);
+    broker_identity_forget(account);
     broker_account_forgive(account);
     broker_account_ask_again(account);
     broker_wake(broker);
@@ -291,15 +293,20 @@ static void add_state(const struct broker_account *account, struct broker_state 
         state->retry_at = clock_wall_seconds() + (account->retry_at - now + 999) / 1000;
     if (account->failure != WHY_NONE)
         state->failure = account->failure_text;
-    if (account->stranger != NULL)
-        state->stranger = account->stranger;
+    if (account->identity != OAUTH_IDENTITY_UNKNOWN) {
+        state->identity = account->identity;
+        state->stranger = account->stranger == NULL ? "" : account->stranger;
+    }
+    if (account->subject != NULL)
+        state->subject = account->subject;
     state->waiting += list_length(&account->waiting);
     state->requests += account->requests;
 }
 
 int broker_state(const struct broker *broker, const char *label, struct broker_state *state_out)
 {
-    *state_out = (struct broker_state){.failure = "", .stranger = ""};
+    *state_out =
+        (struct broker_state){.failure = "", .identity = OAUTH_IDENTITY_UNKNOWN, .stranger = ""};
     if (config_account(broker->config, label) == NULL)
         return ERR_NOT_FOUND;
     LIST_FOREACH (node, &broker->accounts) {

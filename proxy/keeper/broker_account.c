@@ -46,6 +46,7 @@ struct broker_account *broker_account_new(struct broker *broker, const char *lab
     account->broker = broker;
     account->label = mem_copy_string(label);
     account->mailbox = mem_copy_string(mailbox);
+    account->identity = OAUTH_IDENTITY_UNKNOWN;
     list_init(&account->waiting);
     list_init(&account->node);
     list_append(&broker->accounts, &account->node);
@@ -59,7 +60,7 @@ void broker_account_free(struct broker_account *account)
     secret_wipe(&account->next_refresh);
     secret_wipe(&account->password);
     secret_wipe(&account->refused);
-    mem_free(account->stranger);
+    broker_identity_forget(account);
     mem_free(account->issuer);
     mem_free(account->label);
     mem_free(account->mailbox);
@@ -286,23 +287,6 @@ static void account_write_down(const struct broker_account *account,
     journal_note_refresh(account->broker->journal, &refresh);
 }
 
-/* By the id_token that may come with a token. At a sign-in of ours it was looked at; a refresh
- * token that was brought by hand can be anybody's. */
-static void account_note_stranger(struct broker_account *account, struct slice body)
-{
-    const struct account_config *options = config_account(account->broker->config, account->label);
-    char who[OAUTH_IDENTITY_TEXT], *subject = NULL;
-    mem_free(account->stranger);
-    account->stranger = NULL;
-    if (options == NULL || !account->keeps_refresh_token)
-        return;
-    const struct oauth_identity_question question =
-        endpoint_identity_question(options, options->client_id);
-    if (oauth_identify(body, &question, who, &subject) == OAUTH_IDENTITY_OTHER)
-        account->stranger = mem_copy_string(who);
-    mem_free(subject);
-}
-
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
@@ -317,8 +301,11 @@ static bool account_take_answer(struct broker_account *account, const struct fet
     account_write_down(account, answer, &read);
     switch (read.outcome) {
     case OAUTH_GRANTED:
-        account_note_stranger(account, answer->body);
-        is_fresh = account_take_grant(account, &read);
+        broker_identity_note(account, answer->body);
+        if (account->identity == OAUTH_IDENTITY_OTHER && !account->answer_is_foreign)
+            broker_identity_refuse(account, &read);
+        else
+            is_fresh = account_take_grant(account, &read);
         break;
     case OAUTH_SIGNED_OUT:
     case OAUTH_MISTAKEN:

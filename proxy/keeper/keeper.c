@@ -264,6 +264,11 @@ struct vault *keeper_vault(struct keeper *keeper)
     return keeper->vault;
 }
 
+const struct log *keeper_log(const struct keeper *keeper)
+{
+    return &keeper->log;
+}
+
 struct fetcher *keeper_fetcher(struct keeper *keeper)
 {
     return keeper->fetcher;

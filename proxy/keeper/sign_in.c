@@ -57,14 +57,14 @@ static void let_go(struct sign_in *sign_in)
         registration_cancel(sign_in->registration);
     if (sign_in->lookup != NULL)
         discovery_cancel(sign_in->lookup);
-    if (sign_in->trial != NULL)
-        trial_cancel(sign_in->trial);
+    if (sign_in->identification != NULL)
+        identification_cancel(sign_in->identification);
     if (sign_in->revocation != NULL)
         revocation_cancel(sign_in->revocation);
     sign_in->collection = NULL;
     sign_in->registration = NULL;
     sign_in->lookup = NULL;
-    sign_in->trial = NULL;
+    sign_in->identification = NULL;
     sign_in->revocation = NULL;
     sign_in->fetch = NULL;
     sign_in->catcher = NULL;

@@ -213,10 +213,10 @@ static bool same_secret(const struct secret *a, const struct secret *b)
     return secret_equal(a, secret_bytes(b));
 }
 
-/* Where the token is for somebody whom the request names. */
+/* Where the token is for somebody: whom the request names, or who has signed in. */
 static bool same_user(const struct account_config *a, const struct account_config *b)
 {
-    if (a->flow != FLOW_PASSWORD && a->flow != FLOW_SERVICE_ACCOUNT)
+    if (a->flow != FLOW_PASSWORD && a->flow != FLOW_SERVICE_ACCOUNT && !endpoint_has_sign_in(a))
         return true;
     return strcmp(a->address, b->address) == 0 && strcmp(a->user, b->user) == 0 &&
            strcmp(a->login_hint, b->login_hint) == 0;

@@ -153,15 +153,14 @@ static bool start(struct trial *trial, struct loop *loop)
 }
 
 struct trial *
-trial_start(struct loop *loop, const struct config *config, const struct account_config *account,
-            const struct secret *token,
+trial_start(struct loop *loop, struct secret *request,
             void (*on_done)(void *owner, enum trial_verdict verdict, const char *text), void *owner)
 {
     struct trial *trial = mem_new(sizeof(*trial));
     trial->on_done = on_done;
     trial->owner = owner;
     buf_init(&trial->said, SAID_MAX);
-    trial_write_request(config, account, token, &trial->request);
+    secret_move(&trial->request, request);
     ENSURE(uv_pipe_init(&loop->uv, &trial->input, 0) == 0);
     ENSURE(uv_pipe_init(&loop->uv, &trial->output, 0) == 0);
     ENSURE(uv_timer_init(&loop->uv, &trial->limit) == 0);

@@ -295,9 +295,11 @@ def issuer(rig):
 
 @pytest.fixture
 def answer(ecluse, upstreams, issuer):
-    """Has the token endpoint answer so, and puts carol behind a script."""
+    """Has the token endpoint answer so, for carol, and puts her behind a script."""
     def start(script, more, **provider):
-        issuer.say("/token", {"token_type": "Bearer", "expires_in": 3600} | more)
+        client = ecluse.rig.state["clients"]["confidential"]["client_id"]
+        issuer.say("/token", {"token_type": "Bearer", "expires_in": 3600,
+                              "id_token": jwt(aud=client, email="carol@example.test")} | more)
         ecluse.serve_from(upstreams(script), token_endpoint=f"{issuer.url}/token", **provider)
         login = ecluse.ecluse("login", "carol", "--refresh-token-stdin", stdin=b"refresh-canary")
         assert login.status == 0, login

@@ -8,12 +8,13 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, Login, visit
-from cli_support import one_line
+from cli_support import BINARY, one_line
 from ecluse_support import ALICE, BOB, CAROL
 from processes import children, is_alive
 from scripted_issuer import ScriptedIssuer
 from sign_in_support import (assert_completes, assert_signed_in, changed, human,  # noqa: F401
                              id_token, waiting)
+from terminal import Terminal
 from waiting import wait_until
 
 REVOKE = "/token/revocation"
@@ -335,4 +336,83 @@ def test_a_brought_token_of_somebody_else(ecluse, rig):
         assert (row["signed_in"] == "in") == (signed_in == "in"), row
         if signed_in == "never":
             ecluse.ready("alice")
+    assert ecluse.try_login("alice").startswith("OK ")
+
+
+def bring(ecluse, rig, user, name="alice"):
+    token = rig.refresh_token(user)
+    ecluse.secrets[f"a token of {user} ({len(ecluse.secrets)})"] = token
+    return ecluse.ecluse("login", name, "--refresh-token-stdin", stdin=token.encode())
+
+
+@pytest.fixture
+def untold(ecluse, rig):
+    """No id_token comes with what alice's and bob's refresh tokens bring."""
+    ecluse.ready("alice")
+    rig.knob("break", "no_id_token", "20", "refresh_token")
+    rig.clear()
+    return ecluse
+
+
+@pytest.mark.parametrize("has_userinfo", [True, False])
+def test_a_brought_token_that_no_id_token_names(untold, rig, has_userinfo):
+    """By userinfo or by the mailbox that it has to open; the one from before stays."""
+    if has_userinfo:
+        untold.set("provider local", userinfo_endpoint=rig.state["endpoints"]["userinfo"])
+        assert untold.ecluse("reload").status == 0
+    result = bring(untold, rig, BOB)
+    words = f"the token is that of {BOB}, but the account is {ALICE}; it is not kept" \
+        if has_userinfo else "the provider does not tell whose the token is, and it does not open"
+    one_line(result, 77, words)
+    assert rig.stats()["other_requests"].get("/me", 0) == has_userinfo
+    assert_signed_in(untold)
+    assert untold.try_login("alice").startswith("OK ")
+    result = bring(untold, rig, ALICE)
+    assert result.status == 0 and result.err == "", result
+
+
+def test_a_brought_token_that_cannot_be_looked_at(untold, rig):
+    """It may have rotated: it is kept, and what is not known of it is said."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for protocol in ("imap", "pop3", "smtp"):
+            untold.set("provider local", **{protocol: f"tls://localhost:{closed.getsockname()[1]}"})
+        assert untold.ecluse("reload").status == 0
+        result = bring(untold, rig, ALICE)
+    assert result.status == 0 and "alice is signed in" in result.out, result
+    assert result.err.count("\n") == 1 and "nobody tells whose it is, and no mail server could be " \
+        "asked (" in result.err, result
+
+
+def test_what_is_awaited_is_said_on_a_terminal(ecluse, rig):
+    ecluse.start()
+    token = rig.refresh_token(ALICE)
+    ecluse.secrets["a refresh token"] = token
+    terminal = Terminal([BINARY, "login", "alice", "--refresh-token-stdin", "-c", ecluse.file],
+                        ecluse.environment(), ecluse.folder)
+    terminal.answer("the refresh token", token)
+    terminal.await_text("Trying the token at the provider .*: 4 minutes at most")
+    terminal.await_text("alice is signed in")
+    assert terminal.end() == 0
+
+
+def test_a_token_that_is_found_to_be_somebody_else_s(ecluse, rig):
+    """Not by a login: the configuration says now that it is somebody else who should have signed
+    in. Nobody gets it, its user is told, and nothing is lost when it was the configuration."""
+    told = ecluse.folder / "told"
+    ecluse.set("ecluse", notify_command=f"printenv ECLUSE_REASON > {told}")
+    ecluse.ready("alice")
+    ecluse.hang_up()
+    ecluse.set("account alice", user=ALICE, login_hint=BOB)
+    assert ecluse.ecluse("reload").status == 0
+    reply = ecluse.try_login("alice")
+    assert reply.startswith("NO [AUTHENTICATIONFAILED]") and "sign in: ecluse login alice" in reply
+    assert f"that of {ALICE}" in ecluse.accounts()["alice"]["last_error"]
+    wait_until(lambda: told.exists() and f"the token of account alice is that of {ALICE}" in
+               told.read_text(), "the notice")
+    rig.clear()
+    ecluse.try_login("alice")
+    assert rig.refreshes() == {}  # until something changes
+    ecluse.set("account alice", login_hint=ALICE)
+    assert ecluse.ecluse("reload").status == 0
     assert ecluse.try_login("alice").startswith("OK ")
