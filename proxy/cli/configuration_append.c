@@ -1,9 +1,10 @@
 /*
  * Happy path: old text and new sections go into a file beside it, which is read and checked, synced
- * and renamed.
+ * and renamed. Its folder is locked for as long, since the file itself is replaced: of two at once
+ * the second adds to what the first has written.
  *
  * Failures: 78 the old file cannot be read, or the two together have a problem · 73 a file cannot
- * be written.
+ * be written · 75 somebody else has the lock and keeps it.
  */
 #include "cli/configuration_append.h"
 
@@ -12,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/configuration.h"
@@ -21,7 +24,9 @@
 #include "keeper/surroundings.h"
 #include "keeper/whole_file.h"
 
-#define FILE_MAXIMUM (2u << 20u)
+#define FILE_MAXIMUM      (2u << 20u)
+#define LOCK_TRIES        200
+#define LOCK_MILLISECONDS 50
 
 static char *join(const char *path, const char *suffix)
 {
@@ -102,21 +107,32 @@ static int check_file(const char *temporary, const char *file)
     return status == 0 ? EX_OK : EX_CONFIG;
 }
 
-/* Without it a crash could undo the rename; the file is whole all the same. */
-static void sync_folder(const char *file)
+/* Of the folder that it stands in; -1 with errno. */
+static int open_folder(const char *file)
 {
     const char *slash = strrchr(file, '/');
     char *folder = slash == NULL ? mem_copy_string(".")
                                  : mem_copy_bytes_as_string(file, (size_t)(slash - file) + 1);
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mem_free(folder);
-    if (descriptor < 0)
-        return;
-    (void)!fsync(descriptor);
-    close(descriptor);
+    return descriptor;
 }
 
-static int replace(const char *file, const char *temporary, struct slice text)
+/* The lock is gone with the descriptor. ERR_BUSY; ERR_SYSTEM: the folder cannot be locked. */
+static int lock_folder(int folder)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_MILLISECONDS * 1000L * 1000L};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(folder, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ERR_SYSTEM;
+        (void)nanosleep(&pause, NULL);
+    }
+    return ERR_BUSY;
+}
+
+static int replace(const char *file, int folder, const char *temporary, struct slice text)
 {
     if (write_file(temporary, file, text) != 0)
         return print_failure(EX_CANTCREAT, "%s: cannot be written: %s", temporary, strerror(errno));
@@ -125,29 +141,28 @@ static int replace(const char *file, const char *temporary, struct slice text)
         exit_code =
             print_failure(EX_CANTCREAT, "%s: cannot be replaced: %s", file, strerror(errno));
     if (exit_code == EX_OK)
-        sync_folder(file);
+        (void)!fsync(folder); /* else a crash could undo the rename; the file is whole either way */
     else
         (void)unlink(temporary);
     return exit_code;
 }
 
-static int append(const char *file, struct slice sections)
+/* The folder is locked. */
+static int append(const char *file, int folder, struct slice sections)
 {
     struct buf text;
     struct err err;
     buf_init(&text, FILE_MAXIMUM);
     int status = whole_file_read(file, false, &text, &err);
-    if (status == ERR_NOT_FOUND) {
-        make_folder(file);
+    if (status == ERR_NOT_FOUND)
         status = 0;
-    }
     struct slice old = buf_bytes(&text);
     if (status == 0 && old.size > 0 && old.data[old.size - 1] != '\n')
         status = buf_append_string(&text, "\n");
     if (status == 0)
         status = buf_append(&text, sections);
     char *temporary = join(file, ".new");
-    int exit_code = status == 0 ? replace(file, temporary, buf_bytes(&text))
+    int exit_code = status == 0 ? replace(file, folder, temporary, buf_bytes(&text))
                                 : print_failure(EX_CONFIG, "%s: cannot be added to: %s", file,
                                                 status == ERR_FULL ? "it is too long" : err.text);
     mem_free(temporary);
@@ -155,11 +170,32 @@ static int append(const char *file, struct slice sections)
     return exit_code;
 }
 
+static int lock_and_append(const char *file, struct slice sections)
+{
+    make_folder(file);
+    int folder = open_folder(file);
+    if (folder < 0)
+        return print_failure(EX_CANTCREAT, "%s: cannot be written: %s", file, strerror(errno));
+    int status = lock_folder(folder), exit_code;
+    if (status == 0)
+        exit_code = append(file, folder, sections);
+    else if (status == ERR_BUSY)
+        exit_code = print_failure(EX_TEMPFAIL,
+                                  "%s: its folder is locked by another program; try "
+                                  "again",
+                                  file);
+    else
+        exit_code = print_failure(EX_CANTCREAT, "%s: its folder cannot be locked: %s", file,
+                                  strerror(errno));
+    close(folder);
+    return exit_code;
+}
+
 int configuration_append(const char *file, struct slice sections)
 {
     /* What a symbolic link names is replaced, not the link. */
     char *real = realpath(file, NULL);
-    int exit_code = append(real == NULL ? file : real, sections);
+    int exit_code = lock_and_append(real == NULL ? file : real, sections);
     free(real);
     return exit_code;
 }

@@ -1,5 +1,6 @@
 """`ecluse add` without a terminal, and what can go wrong; newcomers are in test_add_newcomer.py."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -114,6 +115,20 @@ def test_a_second_account(ecluse):
     for name in ("alice", "bob"):
         assert ecluse.session(name).select("INBOX")[0] == "OK"
     assert not ecluse.try_login("alice", ecluse.passwords["bob"]).startswith("OK ")
+
+
+def test_many_at_once(ecluse, rig):
+    """Each adds to what the one before has written."""
+    host = rig.state["addresses"]["password"]
+    ecluse.add_provider("passwords", f"{host}:{rig.ports['imaps']}", flow="none",
+                        domains="passwords.test")
+    names = [f"user{i}" for i in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        results = list(pool.map(lambda name: add(ecluse, f"{name}@passwords.test",
+                                                 "--password-stdin", stdin=b"secret"), names))
+    written = ecluse.file.read_text()
+    assert [name for name in names if f"[account {name}]" not in written] == [], results
+    assert ecluse.ecluse("check").status == 0
 
 
 def test_label_is_not_taken_twice(ecluse):
