@@ -32,6 +32,7 @@ struct oauth_client {
     const char *identifier;
     const struct secret *secret; /* for ASSERTION a JWT (RFC 7523); not set: a public client */
     enum oauth_client_authentication authentication;
+    const char *resource; /* that tokens are asked for (RFC 8707); NULL or "": none is named */
 };
 
 struct oauth_field {

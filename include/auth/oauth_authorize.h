@@ -29,6 +29,7 @@ struct oauth_authorization {
     const char *redirect_uri;
     const char *scope;      /* may be "" */
     const char *login_hint; /* may be "" */
+    const char *resource;   /* RFC 8707; may be "" */
     const char *parameters; /* the provider's own, encoded already: "prompt=consent&…"; or "" */
     const struct oauth_proof *proof;
 };

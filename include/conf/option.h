@@ -80,6 +80,7 @@
     X(text, smtp_user, "", "for SMTP only")                                                        \
     X(text, login_hint, "", "account name to suggest on the sign-in page")                         \
     X(text, scope, "", "scopes to ask for; default: the provider's")                               \
+    X(text, resource, "", "what tokens are for, where the provider wants it said (RFC 8707)")      \
     X(text, tenant, "", "directory (Microsoft) for {tenant} in URLs; default: the provider's")     \
     X(path, jwt_key_file, "", "key for assertions, PEM; or a service account's JSON file")         \
     X(path, jwt_cert_file, "", "its certificate, PEM; assertions are then signed as PS256")        \

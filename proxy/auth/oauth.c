@@ -49,6 +49,8 @@ static int write_body(struct buf *out, const struct oauth_client *client, const 
         status = oauth_form_add(out, fields[i].name, fields[i].value);
     if (status == 0 && scope != NULL && scope[0] != '\0')
         status = oauth_form_add(out, "scope", slice_of_string(scope));
+    if (status == 0 && client->resource != NULL && client->resource[0] != '\0')
+        status = oauth_form_add(out, "resource", slice_of_string(client->resource));
     return status != 0 ? status : append_client(out, client);
 }
 

@@ -87,6 +87,7 @@ static int write_query(const struct oauth_authorization *authorization, struct b
         {"code_challenge", slice_of_string(authorization->proof->challenge)},
         {"code_challenge_method", SLICE_LITERAL("S256")},
         {"login_hint", slice_of_string(authorization->login_hint)},
+        {"resource", slice_of_string(authorization->resource)},
     };
     int status = 0;
     for (size_t i = 0; i < LENGTH_OF(fields) && status == 0; i++)

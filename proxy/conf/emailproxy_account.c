@@ -296,6 +296,17 @@ static const char *flow_of(struct mapping *mapping, const struct emailproxy_sect
     return NULL;
 }
 
+/* Said once: that the account has no key then is no problem of its own. */
+static void refuse_key(struct mapping *mapping, struct draft_section *account, int line)
+{
+    const struct option_table *table = option_table(account->kind);
+
+    account->values[option_index(table, option_find(table, "jwt_key_file"))].bad = true;
+    problems_add(mapping->draft->problems, line,
+                 "a key inside the configuration is not taken over; put it into a file of mode "
+                 "0600, with client_id = file and its path as client_secret");
+}
+
 /* For a service account: the path of the key's file, or the key itself. */
 static void map_service_account(struct mapping *mapping, const struct emailproxy_section *section,
                                 struct draft_section *account)
@@ -306,9 +317,7 @@ static void map_service_account(struct mapping *mapping, const struct emailproxy
     if (kind != NULL && strcmp(kind->value, "file") == 0)
         mapping_put_pair(mapping, account, "jwt_key_file", secret);
     else
-        problems_add(mapping->draft->problems, kind == NULL ? section->line : kind->line,
-                     "a key inside the configuration is not supported; put it into a file, with "
-                     "client_id = file and its path as client_secret");
+        refuse_key(mapping, account, kind == NULL ? section->line : kind->line);
 }
 
 static void map_client(struct mapping *mapping, const struct emailproxy_section *section,
@@ -383,9 +392,11 @@ static void put_account(struct mapping *mapping, const struct emailproxy_section
     else
         map_client(mapping, section, account);
     keep_sealed_token(mapping, section, account->target);
-    if (resource != NULL)
-        problems_add(mapping->draft->problems, resource->line,
-                     "oauth2_resource is not supported by this version; use oauth2_scope");
+    if (strcmp(flow, "password") == 0)
+        mapping_put_pair(mapping, account, "resource", resource);
+    else if (resource != NULL)
+        problems_warn(mapping->draft->problems, resource->line,
+                      "oauth2_resource: only oauth2_flow = password has it sent; it is left out");
 }
 
 /* The account of another file that has the very address. */

@@ -293,7 +293,8 @@ static void map_general(struct mapping *mapping, const struct emailproxy_section
                       "it at 0600");
     if (mapping_flag(mapping, section, secret_key, false))
         problems_add(problems, mapping_find(mapping, section, secret_key)->line,
-                     "%s is not supported by this version; give the account its client_secret",
+                     "%s cannot be taken over: a client's password proves who it is here, and is "
+                     "nobody else's secret; remove it and give the account its client_secret",
                      secret_key);
     mapping->has_catch_all = mapping_flag(mapping, section, "allow_catch_all_accounts", false);
 }

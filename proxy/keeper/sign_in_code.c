@@ -90,6 +90,7 @@ static int make_url(struct sign_in *sign_in, const struct account_config *accoun
         .redirect_uri = sign_in->redirect_uri,
         .scope = sign_in->scope,
         .login_hint = hint_of(account),
+        .resource = account->resource,
         .parameters = account->provider_row->authorize_params,
         .proof = &sign_in->proof,
     };

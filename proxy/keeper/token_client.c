@@ -115,6 +115,7 @@ int token_client_make(const struct account_config *account, const struct token_i
         .identifier = account->client_id,
         .secret = &client_out->proof,
         .authentication = method,
+        .resource = account->resource,
     };
     return 0;
 }

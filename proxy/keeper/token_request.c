@@ -186,6 +186,7 @@ int token_request_make_revocation(const struct account_config *account, const ch
     int status = make_client(account, vault, inputs, url, &client, &identifier, err);
 
     if (status == 0) {
+        client.oauth.resource = NULL;
         status =
             oauth_revocation_request(&client.oauth, refresh_token, body_out, authorization_out);
         if (status != 0)
@@ -237,7 +238,8 @@ bool token_request_is_same(const struct account_config *a, const struct account_
                 strcmp(a->jwt_cert_file, b->jwt_cert_file) == 0 &&
                 strcmp(a->jwt_passphrase_command, b->jwt_passphrase_command) == 0 &&
                 same_user(a, b) && a->client_auth == b->client_auth &&
-                same_secret(&a->client_secret, &b->client_secret) && strcmp(scope_a, scope_b) == 0;
+                same_secret(&a->client_secret, &b->client_secret) &&
+                strcmp(scope_a, scope_b) == 0 && strcmp(a->resource, b->resource) == 0;
 
     mem_free(issuer_a);
     mem_free(issuer_b);

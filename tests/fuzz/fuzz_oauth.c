@@ -51,7 +51,7 @@ static void write_request(const char *text, enum oauth_client_authentication aut
 {
     struct secret token = {0}, body = {0}, authorization = {0};
     secret_set(&token, slice_of_string(text));
-    struct oauth_client client = {text, &token, authentication};
+    struct oauth_client client = {text, &token, authentication, NULL};
     if (oauth_refresh_request(&client, &token, text, &body, &authorization) == 0) {
         struct slice rest = secret_bytes(&body), field;
         size_t fields = 0;

@@ -83,24 +83,32 @@ static void requests_of_other_grants(void **state)
         enum oauth_client_authentication authentication;
         const char *identifier, *proof, *grant;
         size_t count;
-        const char *body;
+        const char *body, *resource;
     } cases[] = {
+        {OAUTH_CLIENT_NONE, "c", NULL, "client_credentials", 0,
+         "grant_type=client_credentials&scope=m&resource=https%3A%2F%2Fpartner.outlook.cn%2F"
+         "&client_id=c",
+         "https://partner.outlook.cn/"},
         {OAUTH_CLIENT_POST, "c", "s", "client_credentials", 0,
-         "grant_type=client_credentials&scope=m&client_id=c&client_secret=s"},
+         "grant_type=client_credentials&scope=m&client_id=c&client_secret=s", NULL},
         {OAUTH_CLIENT_NONE, "c", NULL, "password", 2,
-         "grant_type=password&username=a%40b&password=p%26w%3Dd&scope=m&client_id=c"},
+         "grant_type=password&username=a%40b&password=p%26w%3Dd&scope=m&client_id=c", ""},
         /* The assertion alone says who it is (RFC 7523 section 2.1). */
         {OAUTH_CLIENT_NONE, "", NULL, "urn:ietf:params:oauth:grant-type:jwt-bearer", 0,
-         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&scope=m"},
+         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&scope=m", NULL},
         {OAUTH_CLIENT_ASSERTION, "c", "h.c.s", "client_credentials", 0,
          "grant_type=client_credentials&scope=m&client_id=c&client_assertion_type="
-         "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=h.c.s"},
+         "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=h.c.s",
+         NULL},
     };
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
         struct secret proof = {0}, body = {0}, authorization = {0};
         if (cases[i].proof != NULL)
             secret_set(&proof, slice_of_string(cases[i].proof));
-        const struct oauth_client client = {cases[i].identifier, &proof, cases[i].authentication};
+        const struct oauth_client client = {.identifier = cases[i].identifier,
+                                            .secret = &proof,
+                                            .authentication = cases[i].authentication,
+                                            .resource = cases[i].resource};
         assert_int_equal(oauth_token_request(&client, cases[i].grant, fields, cases[i].count, "m",
                                              &body, &authorization),
                          0);

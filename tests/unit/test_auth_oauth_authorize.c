@@ -41,23 +41,25 @@ static void proof_is_that_of_the_rfc(void **state)
 static void urls(void **state)
 {
     static const struct {
-        const char *endpoint, *scope, *hint, *parameters, *url;
+        const char *endpoint, *scope, *hint, *parameters, *url, *resource;
     } cases[] = {
         {"https://a.test/auth", "mail a&b", "al+ice@a.test", "",
          "https://a.test/auth?response_type=code&client_id=c%2F1"
          "&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fp&scope=mail+a%26b" PROOF_FIELDS
-         "&login_hint=al%2Bice%40a.test"},
+         "&login_hint=al%2Bice%40a.test&resource=https%3A%2F%2Fm.test",
+         "https://m.test"},
         {"https://a.test/auth?x=1", "", "", "prompt=consent&access_type=offline",
          "https://a.test/auth?x=1&response_type=code&client_id=c%2F1"
          "&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fp" PROOF_FIELDS
-         "&prompt=consent&access_type=offline"},
-        {"https://a.test/", "", "", "state=x", NULL},
-        {"https://a.test/", "", "", "a=b&code_challenge_method=plain", NULL},
-        {"https://a.test/", "", "", "redirect_uri", NULL},
-        {"https://a.test/", "", "", "%73tate=x", NULL},
-        {"https://a.test/", "", "", "a=b#c", NULL},
-        {"https://a.test/", "", "", "a=b c", NULL},
-        {"https://a.test/", "", "", "=x", NULL},
+         "&prompt=consent&access_type=offline",
+         NULL},
+        {"https://a.test/", "", "", "state=x", NULL, NULL},
+        {"https://a.test/", "", "", "a=b&code_challenge_method=plain", NULL, NULL},
+        {"https://a.test/", "", "", "redirect_uri", NULL, NULL},
+        {"https://a.test/", "", "", "%73tate=x", NULL, NULL},
+        {"https://a.test/", "", "", "a=b#c", NULL, NULL},
+        {"https://a.test/", "", "", "a=b c", NULL, NULL},
+        {"https://a.test/", "", "", "=x", NULL, NULL},
     };
     struct oauth_proof proof;
     (void)state;
@@ -69,6 +71,7 @@ static void urls(void **state)
             .redirect_uri = "http://127.0.0.1:1/p",
             .scope = cases[i].scope,
             .login_hint = cases[i].hint,
+            .resource = cases[i].resource == NULL ? "" : cases[i].resource,
             .parameters = cases[i].parameters,
             .proof = &proof,
         };
@@ -94,7 +97,7 @@ static void a_long_url_is_refused(void **state)
     memset(scope, 'a', OAUTH_URL_MAX);
     make_proof(&proof);
     const struct oauth_authorization authorization = {
-        "https://a.test/", "c", "u", scope, "", "", &proof};
+        "https://a.test/", "c", "u", scope, "", "", "", &proof};
     buf_init(&url, OAUTH_URL_MAX);
     assert_int_equal(oauth_authorization_url(&authorization, &url), ERR_FULL);
     buf_fini(&url);

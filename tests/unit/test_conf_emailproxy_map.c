@@ -342,6 +342,18 @@ static void test_one_account(void **state)
     "oauth2_flow = service_account\ntoken_url = https://id.mail.test/t\nclient_id = file\n"        \
     "client_secret = /k.json\noauth2_scope = s\n"
 
+static void test_resource(void **state)
+{
+    struct mapped mapped =
+        map(SERVER "[alice@mail.test]\noauth2_flow = password\ntoken_url = https://id.mail.test/t\n"
+                   "client_id = x\noauth2_resource = https://m.test\n");
+
+    (void)state;
+    assert_string_equal(mapped.config->accounts[0]->resource, "https://m.test");
+    assert_string_equal(mapped.config->accounts[0]->scope, "");
+    mapped_free(&mapped);
+}
+
 static void test_catch_all(void **state)
 {
     static const char text[] =
@@ -489,11 +501,13 @@ static void test_errors(void **state)
                 "token_url = http://id.mail.test/t\nclient_id = x\n",
          7, "http:// would send tokens in the clear"},
         {SERVER "[alice@mail.test]\n" URLS, 5, "account alice has no client_id"},
+        {SERVER "[alice@mail.test]\n" URLS "oauth2_flow = service_account\nclient_id = key\n"
+                "client_secret = {}\n",
+         9, "put it into a file of mode 0600, with client_id = file"},
         {WHOLE "refresh_token = g\ntoken_salt = A\ntoken_iterations = x\n", 12,
          "token_iterations must be a number"},
-        {WHOLE "oauth2_resource = r\n", 10, "oauth2_resource is not supported"},
         {WHOLE "[emailproxy]\nuse_login_password_as_client_credentials_secret = 1\n", 11,
-         "is not supported by this version; give the account its client_secret"},
+         "cannot be taken over: a client's password proves who it is here"},
     };
 
     (void)state;
@@ -515,6 +529,7 @@ static void test_warnings(void **state)
         {WHOLE "redirect_uri = http://localhost:65536/\n", 10, "its path is not"},
         {WHOLE "redirect_uri = https://proxy.test/\n", 10, "only http://localhost"},
         {WHOLE "client_secret_encrypted = gAAAA\n", 10, "client_secret_encrypted opens with"},
+        {WHOLE "oauth2_resource = r\n", 10, "only oauth2_flow = password has it sent"},
         {"[POP-1995]\nserver_address = pop.mail.test\nserver_port = 995\nlocal_address = ::1\n"
          "plugins = {}\n" WHOLE,
          5, "plugins of email-oauth2-proxy are not run"},
@@ -551,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_sealed_tokens),
         cmocka_unit_test(test_beside_ours),
         cmocka_unit_test(test_one_account),
+        cmocka_unit_test(test_resource),
         cmocka_unit_test(test_catch_all),
         cmocka_unit_test(test_catch_all_has_served_some),
         cmocka_unit_test(test_catch_all_needs_nobody),
