@@ -131,7 +131,7 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(OUT)/tests/bench/link.o $(OUT)/tests/be
 $(OUT)/net/test_costs: $(OUT)/tests/net/cost_counter.o
 .SECONDARY:
 
-.PHONY: demo test unit net replay e2e torture crash threads tsan memcheck hardening asan analyze fuzz coverage reach bench journal-load layers format lint install help clean
+.PHONY: demo test unit net replay e2e torture crash soak threads tsan memcheck hardening asan analyze fuzz coverage reach bench journal-load layers format lint install help clean
 demo: ## install what is missing, build, and show it working before a real server
 	@tests/deps demo
 	@$(MAKE) all
@@ -152,6 +152,8 @@ torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and alloc
 N ?= 300
 crash: $(OUT)/ecluse ## kill -9 of keeper and gates at N=300 random instants (CRASH_SEED= repeats them)
 	@CRASH_KILLS=$(N) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_crash
+soak: $(OUT)/ecluse ## idle sessions and mails for T=60 seconds; what memory and descriptors grow by in an hour
+	@SOAK_SECONDS=$(T) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_soak
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
 threads: $(addprefix $(OUT)/net/test_,$(THREADED))
