@@ -5,8 +5,10 @@
 """
 
 import contextlib
+import itertools
 import os
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -14,7 +16,9 @@ import threading
 import time
 from pathlib import Path
 
-from ecluse_support import IS_SANITIZED
+from audit_support import field, records
+from ecluse_support import ALICE, BOB, IS_SANITIZED
+from waiting import wait_until
 
 KILLS = int(os.environ.get("CRASH_KILLS") or (10 if IS_SANITIZED else 25))
 SEED = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -80,3 +84,40 @@ def assert_valid(vault):
             shutil.copy(path, folder)
         with contextlib.closing(sqlite3.connect(Path(folder) / vault.name)) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def assert_journal(ecluse):
+    """Whole, but for a last line that a crash has cut off. True: it has."""
+    result = ecluse.ecluse("audit", "verify")
+    assert result.status in (0, 2), result
+    return result.status == 2
+
+
+class Mails:
+    """Those that a client was told were taken; by which reply."""
+
+    def __init__(self):
+        self.numbers = itertools.count(1)
+        self.taken = {}  # mark → the server's own words
+
+    def send(self, client):
+        mark = f"crash-{next(self.numbers)}-end"
+        for command, expected in ((f"MAIL FROM:<{ALICE}>", "250 "), (f"RCPT TO:<{BOB}>", "250 "),
+                                  ("DATA", "354 "),
+                                  (f"Subject: {mark}\r\n\r\n{'x' * 70}\r\n.", "250 ")):
+            reply = client.command(command)
+            if reply.startswith("421 "):
+                raise EOFError(reply)
+            assert reply.startswith(expected), reply
+        self.taken[mark] = reply.removeprefix("250 ")
+
+    def assert_kept(self, ecluse, rig):
+        """Each is in the mailbox, and each stands in the journal as sent."""
+        def arrived():
+            return {mark for mail in rig.mails(BOB)
+                    for mark in re.findall(r"crash-\d+-end", mail.decode())}
+
+        wait_until(lambda: set(self.taken) <= arrived(), "the mails that were sent")
+        noted = {field(record, "ecluse.smtp.queue_reply")
+                 for record in records(ecluse, "message-send")}
+        assert set(self.taken.values()) <= noted, set(self.taken.values()) - noted
