@@ -167,7 +167,12 @@ def torture(ecluse, role, make_weapon, some):
             # The keeper may give up, if it says why; what it has stored is there.
             assert ecluse.daemon.returncode in (70, 74, 75, -signal.SIGABRT), ecluse.daemon
             ecluse.start()
-        wait_until(lambda: serves_again(ecluse), f"{role} {k}: mail as before")
+        mark = ecluse.log_size()
+        try:
+            wait_until(lambda: serves_again(ecluse), f"{role} {k}: mail as before")
+        except AssertionError:
+            print(ecluse.log()[max(0, mark - 3000):])
+            raise
         assert ecluse.accounts()["alice"]["signed_in"] == "in", k
         count += struck
         if not struck:
