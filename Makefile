@@ -147,13 +147,13 @@ replay: $(REPLAYERS) ## every fuzz target over its corpus
 	@tests/lib/run-replay $^
 e2e: $(OUT)/ecluse $(OUT)/hasty/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end to end on the real server
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
-torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours)
-	@TORTURE=all tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
+torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours; FROM=1 STEP=1)
+	@TORTURE=all TORTURE_FROM=$(FROM) TORTURE_STEP=$(STEP) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
 N ?= 300
 crash: $(OUT)/ecluse ## kill -9 of keeper and gates at N=300 random instants (CRASH_SEED= repeats them)
 	@CRASH_KILLS=$(N) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_crash
-soak: $(OUT)/ecluse ## idle sessions and mails for T=60 seconds; what memory and descriptors grow by in an hour
-	@SOAK_SECONDS=$(T) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_soak
+soak: $(OUT)/ecluse ## mails for T=60 seconds, what memory and descriptors grow by; 4 GiB at once; a mob
+	@SOAK_SECONDS=$(T) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_soak or test_abuse or test_memory"
 asan: ## everything under ASan, UBSan and LSan
 	@$(MAKE) unit net replay e2e MODE=asan
 threads: $(addprefix $(OUT)/net/test_,$(THREADED))
