@@ -8,6 +8,7 @@ import time
 from processes import children, resident
 
 MAIL = re.compile(r"soak-\d+-end")
+FETCHED = re.compile(rb"\* \d+ FETCH \(.*BODY\[\] \{")
 
 
 class Idle:
@@ -44,7 +45,7 @@ class Idle:
 
 class Post:
     """Mails from alice to bob, who reads by IMAP, and user7, who reads by POP3; who reads a mail
-    deletes it. Each of the senders and readers is a thread, with sessions that end and come again."""
+    deletes it. Each of them is a thread, with sessions that end and come again."""
 
     SENDERS = 4
     IN_A_SESSION = 10
@@ -104,8 +105,9 @@ class Post:
         assert session.command("SELECT INBOX")[0].startswith("OK ")
         lines = session.command("FETCH 1:* BODY.PEEK[]")[1]
         found = self._marks(lines)
-        if found:
-            assert session.command("STORE 1:* +FLAGS.SILENT (\\Deleted)")[0].startswith("OK ")
+        last = len([line for line in lines if FETCHED.match(line)])
+        if last:  # not 1:*, since more may have come meanwhile
+            assert session.command(f"STORE 1:{last} +FLAGS.SILENT (\\Deleted)")[0].startswith("OK ")
             assert session.command("EXPUNGE")[0].startswith("OK ")
         assert session.command("LOGOUT")[0].startswith("OK ")
         self._forget(session)
@@ -165,7 +167,7 @@ class Watch:
         return now
 
     def slopes(self, warm_up):
-        """Process → what its memory (KiB) and its descriptors grow by in an hour, by least squares."""
+        """Process → what memory (KiB) and descriptors grow by in an hour, by least squares."""
         kept = [sample for sample in self.samples if sample[0] >= warm_up]
         return {name: tuple(slope([at / 3600 for at, _ in kept], [now[name][i] for _, now in kept])
                             for i in range(2))

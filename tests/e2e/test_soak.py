@@ -1,5 +1,5 @@
-"""Days of use in short: idle sessions, and mails that are sent and fetched all the time. `make soak T=`
-says for how many seconds; what memory and descriptors grow by in an hour is printed at its end.
+"""Days of use in short: idle sessions, and mails that are sent and fetched all the time. `make soak
+T=` says for how many seconds; what memory and descriptors grow by in an hour is printed at its end.
 """
 
 import os
