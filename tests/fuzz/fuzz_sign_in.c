@@ -58,6 +58,7 @@ static void check_url(struct slice url, const struct oauth_authorization *author
                                      {"redirect_uri", authorization->redirect_uri},
                                      {"scope", authorization->scope},
                                      {"login_hint", authorization->login_hint},
+                                     {"resource", authorization->resource},
                                      {"state", authorization->proof->state},
                                      {"code_challenge", authorization->proof->challenge},
                                      {"code_challenge_method", "S256"}};
@@ -98,6 +99,7 @@ static void begin(char *const *lines)
                                                       .redirect_uri = "http://127.0.0.1:7/x",
                                                       .scope = lines[2],
                                                       .login_hint = lines[3],
+                                                      .resource = lines[3],
                                                       .parameters = lines[4],
                                                       .proof = &proof};
     buf_init(&url, OAUTH_URL_MAX);
