@@ -8,17 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 
 import pytest
 
 from browser_support import Browser, by_chromium, visit
-from cli_support import (BINARY, PATIENCE, accounts, endpoint, free_port, one_line,  # noqa: F401
-                         place)  # (fixtures)
+from cli_support import BINARY, PATIENCE, free_port, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE, BOB
 from sign_in_support import (SCOPE, assert_completes, assert_signed_in, changed,  # noqa: F401
-                             human, id_token, waiting)
+                             human, waiting)
 from waiting import wait_until
 
 # ---- by the browser ----
@@ -485,126 +483,3 @@ def test_paste_of_nothing(human, ecluse):
     login = human("alice", "--paste")
     login.url()
     assert login.end()[0] == 65
-
-
-# ---- by a code ----
-
-def test_device(human, ecluse, rig):
-    ecluse.start()
-    login = human("alice", "--device")
-    code = login.read_until(r"type this code: (\S+)")[1]
-    Browser(rig).confirm_device(login.url(), code, ALICE)
-    assert login.end()[::2] == (0, "")
-    assert_signed_in(ecluse)
-
-
-def test_device_is_declined(human, ecluse, rig):
-    ecluse.start()
-    login = human("alice", "--device")
-    code = login.read_until(r"type this code: (\S+)")[1]
-    Browser(rig).confirm_device(login.url(), code, ALICE, abort=True)
-    status, _, err = login.end()
-    assert status == 77 and "declined" in err
-
-
-def test_device_by_the_flow_of_the_account(human, ecluse, rig):
-    ecluse.set("account alice", flow="device")
-    login = human("alice")
-    assert login.read_until(r"type this code: (\S+)")
-
-
-CODES = {"device_code": "canary-device-code", "user_code": "AB-CD", "interval": 1,
-         "verification_uri": "https://id.example.test/device",
-         "verification_uri_complete": "https://id.example.test/device?code=AB-CD"}
-
-
-@pytest.fixture
-def scripted(place, endpoint):
-    """A device endpoint whose polls are answered from a list."""
-    base = f"https://127.0.0.1:{endpoint.server.server_port}"
-    place.write(place.file.read_text().replace(
-        "[provider local]", f"[provider local]\ndevice_authorization_endpoint = {base}/device"))
-    answers = []
-    times = []
-
-    def answer(parameters):
-        if "grant_type" not in parameters:
-            return 200, CODES
-        if parameters["grant_type"] == "refresh_token":
-            return GOOD
-        times.append(time.monotonic())
-        return answers.pop(0)
-
-    endpoint.answer = answer
-    endpoint.polls = answers
-    endpoint.times = times
-    return endpoint
-
-
-def refusal(error):
-    return 400, {"error": error}
-
-
-GOOD = 200, {"access_token": "a1", "token_type": "Bearer", "refresh_token": "r1",
-             "id_token": id_token(aud="test-client", email=ALICE)}
-
-
-def test_device_waits(place, scripted):
-    place.start()
-    scripted.polls += [refusal("authorization_pending"), (503, {}), GOOD]
-    result = place.ecluse("login", "work", "--device")
-    assert result.status == 0 and "https://id.example.test/device\n" in result.out, result
-    assert "AB-CD" in result.out and "canary" not in result.out + result.err + place.log()
-    polls = [request for request in scripted.requests if "device_code" in request]
-    assert polls == [{"grant_type": "urn:ietf:params:oauth:grant-type:device_code",
-                      "device_code": "canary-device-code", "client_id": "test-client"}] * 3
-    assert accounts(place)["work"]["signed_in"] == "in"
-
-
-def test_device_slows_down(place, scripted):
-    place.start()
-    scripted.polls += [refusal("slow_down"), GOOD]
-    assert place.ecluse("login", "work", "--device").status == 0
-    assert scripted.times[1] - scripted.times[0] >= 6  # never earlier, however slow we are
-
-
-@pytest.mark.parametrize("error, status, words", [
-    ("access_denied", 77, "declined"), ("expired_token", 75, "the code has expired"),
-    ("authorization_declined", 77, "declined"), ("invalid_client", 77, "invalid_client"),
-])
-def test_device_ends(place, scripted, error, status, words):
-    scripted.polls += [refusal("authorization_pending"), refusal(error)]
-    result = place.ecluse("login", "work", "--device")
-    assert result.status == status and words in result.err and not scripted.polls, result
-    assert accounts(place)["work"]["signed_in"] == "never"
-
-
-@pytest.mark.parametrize("answer", [(200, {}), (200, {**CODES, "verification_uri": "http://x.test"}),
-                                    (400, {"error": "invalid_scope"}), (503, {})])
-def test_device_gets_no_code(place, scripted, answer):
-    scripted.answer = lambda parameters: answer
-    result = place.ecluse("login", "work", "--device")
-    assert result.status in (75, 77) and "the device endpoint gives no code" in result.err, result
-    assert result.out == ""
-
-
-def test_device_needs_an_endpoint(place):
-    one_line(place.ecluse("login", "work", "--device"), 78, "no device_authorization_endpoint")
-
-
-def test_qr_code_is_for_terminals_alone(place, scripted):
-    scripted.polls += [GOOD, GOOD]
-    utf8 = place.environment(LANG="C.UTF-8")
-    assert "\u2588" not in place.ecluse("login", "work", "--device", env=utf8).out
-    ours, theirs = pty.openpty()
-    assert place.ecluse("login", "work", "--device", env=utf8, stdout=theirs).status == 0
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 65536):
-            shown += piece
-    except OSError:
-        pass  # the end
-    os.close(ours)
-    rows = [line for line in shown.decode().splitlines() if "\u2588" in line]
-    assert len(rows) > 10 and "AB-CD" in shown.decode()
