@@ -1,5 +1,6 @@
 """What the tests of the subcommands share: the binary, a configuration, a daemon."""
 
+import base64
 import fcntl
 import http.server
 import itertools
@@ -262,8 +263,17 @@ def login(place, token, account="work"):
     return place.ecluse("login", account, "--refresh-token-stdin", stdin=token)
 
 
+def id_token(**claims):
+    """Without a signature, which nobody looks at: it comes from the token endpoint itself."""
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return f"{part({})}.{part(claims)}.c2ln"
+
+
 def rotating(parameters):
-    """Answers refresh token r1 with access token a1 and r2, and so on; all others are dead."""
+    """Answers refresh token r1 with access token a1 and r2, and so on; all others are dead. They
+    are alice's."""
     number = int(parameters["refresh_token"][1:])
     return 200, {"access_token": f"a{number}", "token_type": "Bearer", "expires_in": 3600,
-                 "refresh_token": f"r{number + 1}"}
+                 "refresh_token": f"r{number + 1}",
+                 "id_token": id_token(aud="test-client", email="alice@example.test")}

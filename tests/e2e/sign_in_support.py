@@ -1,7 +1,5 @@
 """Logins of a human at the real authorization server: what the tests of sign-ins share."""
 
-import base64
-import json
 import urllib.parse
 
 import pytest
@@ -53,10 +51,3 @@ def assert_completes(login, ecluse, final):
     assert visit(final)[0] == 200
     assert login.end()[::2] == (0, "")
     assert_signed_in(ecluse)
-
-
-def id_token(**claims):
-    """Without a signature, which nobody looks at: it comes from the token endpoint itself."""
-    def part(value):
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-    return f"{part({})}.{part(claims)}.c2ln"

@@ -157,9 +157,10 @@ def test_the_provider_hangs(ecluse, rig, issuer, where):
     else:
         ecluse.set("provider local", issuer=issuer.url, **endpoints)
     ecluse.ready("alice")
+    asked = issuer.paths()  # a sign-in asks whose the token is
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ecluse.ecluse, "logout", "alice")
-        wait_until(lambda: issuer.paths() == [where], "the request")
+        wait_until(lambda: issuer.paths() == [*asked, where], "the request")
         assert ecluse.try_login("alice") == SIGN_IN
         result = waiting.result()
     assert result.status == 0 and result.out == WIPED

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from browser_support import Browser
-from cli_support import accounts, endpoint, one_line, place  # noqa: F401 (fixtures)
+from cli_support import accounts, endpoint, id_token, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE
-from sign_in_support import assert_signed_in, human, id_token  # noqa: F401
+from sign_in_support import assert_signed_in, human  # noqa: F401
 
 
 def test_device(human, ecluse, rig):

@@ -8,12 +8,12 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, Login, visit
-from cli_support import BINARY, one_line
+from cli_support import BINARY, id_token, one_line
 from ecluse_support import ALICE, BOB, CAROL
 from processes import children, is_alive
 from scripted_issuer import ScriptedIssuer
 from sign_in_support import (assert_completes, assert_signed_in, changed, human,  # noqa: F401
-                             id_token, waiting)
+                             waiting)
 from terminal import Terminal
 from waiting import wait_until
 
