@@ -49,6 +49,9 @@ void *mem_new_array(size_t count, size_t size);
 void *mem_resize(void *memory, size_t size);
 void mem_free(void *memory);
 
+/* For the threads of a process, before there is a second one: each would keep what it freed in a
+ * heap of its own. */
+void mem_share_one_heap(void);
 /* Gives what was freed back to the system. It walks the whole heap: for when much was freed. */
 void mem_give_back(void);
 

@@ -41,6 +41,11 @@ void mem_free(void *memory)
     free(memory);
 }
 
+void mem_share_one_heap(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1);
+}
+
 void mem_give_back(void)
 {
     (void)malloc_trim(0);

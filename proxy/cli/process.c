@@ -59,6 +59,7 @@ static bool is_setuid(void)
 
 int process_prepare(struct err *err)
 {
+    mem_share_one_heap();
     if (!open_standard_descriptors())
         return err_set_errno(err, "/dev/null");
     if (is_setuid())

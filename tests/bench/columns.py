@@ -155,7 +155,7 @@ class Idle:
         held = self.memory_of(party, run) - before
         pushed = self.push(world, run, sessions)
         run.end()
-        after = self.memory_of(party, None) - before
+        after = self.memory_at_rest(party) - before
         self.results.setdefault(party.name, []).append({
             "bytes": held / sessions, "push": pushed, "idle": quiet / self.peace * 100,
             "left": after, "setup": setup, "sessions": sessions})
@@ -165,6 +165,15 @@ class Idle:
         if party.process is not None:
             return gauge.memory(party.process.pid)
         return gauge.memory(run.load.pid) if run is not None else 0
+
+    def memory_at_rest(self, party):
+        """When it has seen that everybody is gone: half a second in which nothing is given back."""
+        deadline, last = time.monotonic() + 10, None
+        held = self.memory_of(party, None)
+        while (last is None or held < last) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            last, held = held, self.memory_of(party, None)
+        return held
 
     def push(self, world, run, sessions):
         """Microseconds of CPU for a line."""
