@@ -153,7 +153,11 @@ def process_of(ecluse, role):
 
 
 def serves_again(ecluse):
-    """All three protocols, at the latest when a gate was replaced and a pause is over."""
+    """All three protocols, at the latest when a gate was replaced and a pause is over. The keeper
+    may give up, if it says why, and may take a moment to be gone; what it has stored is there."""
+    if not ecluse.is_running():
+        assert ecluse.daemon.returncode in (70, 74, 75, -signal.SIGABRT), ecluse.daemon
+        ecluse.start()
     return who_gets_in(ecluse, ALICE, ecluse.passwords["alice"]) == list(PROTOCOLS)
 
 
@@ -165,10 +169,6 @@ def torture(ecluse, role, make_weapon, some):
         assert not wrong, (k, wrong)
         if not struck:
             assert right == list(PROTOCOLS), (k, right, ecluse.log()[-3000:])
-        if not ecluse.is_running():
-            # The keeper may give up, if it says why; what it has stored is there.
-            assert ecluse.daemon.returncode in (70, 74, 75, -signal.SIGABRT), ecluse.daemon
-            ecluse.start()
         mark = ecluse.log_size()
         try:
             wait_until(lambda: serves_again(ecluse), f"{role} {k}: mail as before")
