@@ -52,8 +52,14 @@ void mem_free(void *memory);
 /* For the threads of a process, before there is a second one: each would keep what it freed in a
  * heap of its own. */
 void mem_share_one_heap(void);
-/* Gives what was freed back to the system. It walks the whole heap: for when much was freed. */
-void mem_give_back(void);
+/* For things that come and go in numbers, such as sessions: told how many there are whenever that
+ * changes, it gives what was freed back to the system when half of the most have gone. The freed
+ * memory lies between what is still in use, so that the allocator would keep it. All zero at the
+ * start. */
+struct mem_tide {
+    size_t peak;
+};
+void mem_tide_note(struct mem_tide *tide, size_t count);
 
 /* NUL-terminated copies, freed by mem_free. */
 char *mem_copy_string(const char *string);

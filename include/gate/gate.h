@@ -55,7 +55,7 @@ struct gate {
     struct doorstep *doorstep;
     struct list sessions; /* all of them */
     size_t session_count;
-    size_t session_peak; /* the most there were since memory was given back */
+    struct mem_tide tide; /* of the sessions */
     uint64_t next_session;
     struct list *session_table; /* by number: what the keeper's frames name */
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TIDE_MIN 16 /* fewer hold too little for a walk over the whole heap */
+
 void mem_broken(const char *condition, const char *file, int line)
 {
     fprintf(stderr, "ecluse: broken invariant: %s (%s:%d)\n", condition, file, line);
@@ -46,8 +48,13 @@ void mem_share_one_heap(void)
     (void)mallopt(M_ARENA_MAX, 1);
 }
 
-void mem_give_back(void)
+void mem_tide_note(struct mem_tide *tide, size_t count)
 {
+    if (count > tide->peak)
+        tide->peak = count;
+    if (tide->peak < TIDE_MIN || count > tide->peak / 2)
+        return;
+    tide->peak = count;
     (void)malloc_trim(0);
 }
 

@@ -23,7 +23,6 @@
 #define CONGESTED         (512u * 1024) /* queued to the keeper: nothing is read for a while */
 #define TLS_SESSIONS_MAX  1024
 #define TABLE_SIZE        4096 /* a power of two */
-#define GIVE_BACK_MIN     16   /* sessions: fewer hold too little */
 
 static void gate_close(struct gate *gate);
 static void send_records(struct gate *gate);
@@ -49,17 +48,7 @@ void gate_add_session(struct gate *gate, struct session *session)
 {
     list_append(&gate->sessions, session_list_node(session));
     list_append(table_row(gate, session_number(session)), session_table_node(session));
-    if (++gate->session_count > gate->session_peak)
-        gate->session_peak = gate->session_count;
-}
-
-/* The freed memory of many sessions lies between that of others; the allocator would keep it. */
-static void give_memory_back(struct gate *gate)
-{
-    if (gate->session_peak < GIVE_BACK_MIN || gate->session_count > gate->session_peak / 2)
-        return;
-    gate->session_peak = gate->session_count;
-    mem_give_back();
+    mem_tide_note(&gate->tide, ++gate->session_count);
 }
 
 static void close_if_done(struct gate *gate)
@@ -72,8 +61,7 @@ void gate_remove_session(struct gate *gate, struct session *session)
 {
     list_remove(session_list_node(session));
     list_remove(session_table_node(session));
-    gate->session_count--;
-    give_memory_back(gate);
+    mem_tide_note(&gate->tide, --gate->session_count);
     close_if_done(gate);
 }
 

@@ -13,14 +13,13 @@
 #include "base/clock.h"
 #include "base/list.h"
 
-#define BUCKETS       4096
-#define GIVE_BACK_MIN 64 /* sessions: fewer hold too little */
+#define BUCKETS 4096
 
 struct open_gate {
     struct list node;
     unsigned number;
     size_t count;
-    size_t peak; /* the most there were since memory was given back */
+    struct mem_tide tide; /* of the sessions, here and wherever else the keeper has them */
     struct list sessions;
 };
 
@@ -120,17 +119,7 @@ static void add(struct open_sessions *sessions, const struct journal_place *plac
     list_init(&session->in_gate);
     list_append(bucket_of(sessions, session->number), &session->in_bucket);
     list_append(&gate->sessions, &session->in_gate);
-    if (++gate->count > gate->peak)
-        gate->peak = gate->count;
-}
-
-/* What the keeper freed lies between what is still in use; the allocator would keep it. */
-static void give_memory_back(struct open_gate *gate)
-{
-    if (gate->peak < GIVE_BACK_MIN || gate->count > gate->peak / 2)
-        return;
-    gate->peak = gate->count;
-    mem_give_back();
+    mem_tide_note(&gate->tide, ++gate->count);
 }
 
 static void drop(struct open_session *session)
@@ -141,8 +130,7 @@ static void drop(struct open_session *session)
     mem_free(session->ip);
     mem_free(session->listener);
     mem_free(session);
-    gate->count--;
-    give_memory_back(gate);
+    mem_tide_note(&gate->tide, --gate->count);
     if (gate->count > 0)
         return;
     list_remove(&gate->node);
