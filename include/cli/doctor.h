@@ -4,7 +4,8 @@
  * It walks in two rounds. In the first the keeper is asked for each account's token, through the
  * control socket or, without a daemon, by a keeper of our own; in the second each server is
  * connected to and logged in to. In between our own keeper is closed: no long-lived secret is in
- * this process when a server's words are parsed (gate/probe.h), as in a gate.
+ * this process when a server's words are parsed (gate/probe.h), as in a gate. A password that a
+ * daemon holds stays there: it logs in itself, in a process of its own, and says what came of it.
  */
 #ifndef ECLUSE_CLI_DOCTOR_H
 #define ECLUSE_CLI_DOCTOR_H
@@ -33,7 +34,8 @@ struct doctor {
 /* One account on its way through both rounds. */
 struct doctor_account {
     const struct account_config *options;
-    struct secret token; /* not set: there is none */
+    struct secret token; /* not set: there is none here */
+    bool is_held;        /* by a daemon, which tries it itself: a password */
     uint64_t generation; /* of the token */
     char *scope;         /* that was granted; "": not known */
     const char *absence; /* why there is no token, in words */

@@ -36,6 +36,7 @@ void command_run_sign_in_wait(struct command *command);
 void command_run_status(struct command *command);
 void command_run_stop(struct command *command);
 void command_run_token(struct command *command);
+void command_run_try(struct command *command);
 
 /* "in", "out", "never", "by command" or "not needed"; `tokens` as vault_token_list gives them. */
 const char *command_sign_in_state(const struct account_config *account,

@@ -215,6 +215,11 @@ static void take_answer(struct doctor *doctor, struct doctor_account *account, j
                                     .has_password = account->options->flow == FLOW_NONE,
                                     .words = ask_text(answer, "error")};
     char text[TEXT_MAX], until[PRINT_TIME_CAPACITY];
+    account->is_held = status == EX_OK && json_is_true(json_object_get(answer, "held"));
+    if (account->is_held) {
+        doctor_report_pass(&doctor->report, "");
+        return;
+    }
     if (status == EX_OK) {
         keep_token(account, answer);
         snprintf(text, sizeof(text), "valid until %s",
@@ -224,12 +229,7 @@ static void take_answer(struct doctor *doctor, struct doctor_account *account, j
         return;
     }
     account->absence = "there is nothing to log in with";
-    if (status != EX_UNAVAILABLE) {
-        doctor_report_fail(&doctor->report, DOCTOR_FAILED, diagnosis_find(&facts), facts.words);
-        return;
-    }
-    account->absence = "log in with a mail program, or stop the daemon and try again";
-    doctor_report_skip(&doctor->report, facts.words);
+    doctor_report_fail(&doctor->report, DOCTOR_FAILED, diagnosis_find(&facts), facts.words);
 }
 
 static int ask_for_token(struct doctor *doctor, const struct doctor_account *account,

@@ -2,6 +2,8 @@
  * The second round: one server. Its name is looked up and a probe sent to the addresses; what comes
  * back is a passed step, or the end with its cause, which the table of auth/diagnosis names.
  *
+ * With a password that a daemon holds the daemon is asked for the last step.
+ *
  * A server that does not do TLS as the configuration says is looked at a second time, the other way
  * and without a login, since the right answer is then one word. A token that is refused is
  * exchanged for another once, as a session would have it.
@@ -14,11 +16,14 @@
 #include "auth/sasl_error.h"
 #include "base/clock.h"
 #include "cli/doctor.h"
+#include "keeper/trial.h"
 #include "keeper/whole_file.h"
 #include "net/tls.h"
 
 #define TEXT_MAX   480
 #define BUNDLE_MAX (4ul * 1024 * 1024)
+/* A daemon gives up before. */
+#define DAEMON_MILLISECONDS ((TRIAL_SECONDS + 10) * 1000)
 
 struct examination {
     struct doctor *doctor;
@@ -133,7 +138,8 @@ static void on_passed(void *owner, enum diagnosis_step step, const char *detail)
     doctor_report_pass(&one->doctor->report, detail);
     if (step == DIAGNOSIS_LOGIN)
         return;
-    bool has_login = step < DIAGNOSIS_CAPABILITIES || secret_is_set(&one->account->token);
+    bool has_login = step < DIAGNOSIS_CAPABILITIES || one->account->is_held ||
+                     secret_is_set(&one->account->token);
     begin(one, (enum diagnosis_step)(step + 1));
     if (!has_login)
         doctor_report_skip(&one->doctor->report, one->account->absence);
@@ -196,6 +202,42 @@ static void probe(struct examination *one, enum tls_mode tls, const struct secre
     probe_start(&doctor->loop, &settings, &ops, one);
     loop_run(&doctor->loop);
     mem_free(mechanisms);
+}
+
+/* ---- a login by the daemon ---- */
+
+/* It names the host, as one of several. */
+static const char *without_host(const struct examination *one, const char *text)
+{
+    size_t size = strlen(one->endpoint->host);
+    bool is_named = strncmp(text, one->endpoint->host, size) == 0 && text[size] == ':';
+    return is_named ? text + size + strspn(text + size, ": ") : text;
+}
+
+static void take_trial(struct examination *one, const json_t *answer)
+{
+    const char *text = without_host(one, ask_text(answer, "text"));
+    bool has_answer = ask_status(answer) == 0;
+    one->has_failed = !has_answer || strcmp(ask_text(answer, "verdict"), "yes") != 0;
+    one->reached = DIAGNOSIS_LOGIN;
+    one->why = WHY_INTERNAL;
+    snprintf(one->said, sizeof(one->said), "%s", has_answer ? text : ask_text(answer, "error"));
+    if (!one->has_failed)
+        doctor_report_pass(&one->doctor->report, text);
+    else if (why_find(ask_text(answer, "why"), &one->why) != 0)
+        one->why = WHY_INTERNAL;
+}
+
+static void log_in_by_daemon(struct examination *one)
+{
+    json_t *request = json_object(), *answer = NULL;
+    ask_add(request, "account", one->account->options->name);
+    ask_add(request, "protocol", protocol_name(one->protocol));
+    if (ask_try(one->doctor->conversation, "try", request, DAEMON_MILLISECONDS, &answer) == 0)
+        take_trial(one, answer);
+    else
+        doctor_report_skip(&one->doctor->report, "the daemon does not answer");
+    json_decref(answer);
 }
 
 /* ---- causes ---- */
@@ -273,6 +315,8 @@ static void examine(struct examination *one)
         if (!one->has_failed)
             doctor_report_pass(&one->doctor->report, "with a new token; the old one was refused");
     }
+    if (!one->has_failed && one->account->is_held)
+        log_in_by_daemon(one);
     if (one->has_failed)
         report_failure(one);
 }

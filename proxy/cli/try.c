@@ -1,5 +1,6 @@
 /*
- * The process of a trial (keeper/trial.h): it holds one access token, and listens to servers.
+ * The process of a trial (keeper/trial.h): it holds one access token, or password, and listens to
+ * servers.
  *
  * Happy path: the request is read to its end, and what needs files is done: the names are looked
  * up, which may block here, the authorities and SASL plug-ins read. Then it confines itself as a
@@ -35,9 +36,8 @@ struct server {
     const json_t *options;
     enum protocol protocol;
     struct dial_address addresses[RESOLVE_ADDRESSES_MAX];
-    size_t address_count; /* 0: why not is in text */
-    enum trial_verdict verdict;
-    char text[TRIAL_TEXT_MAX];
+    size_t address_count; /* 0: why not is in the answer */
+    struct trial_answer answer;
 };
 
 struct attempt {
@@ -45,7 +45,8 @@ struct attempt {
     struct sasl_initiator_library *sasl;
     struct tls_authorities *authorities;
     const char *mechanisms;
-    struct secret token;
+    struct secret token; /* or password */
+    bool is_password;
     struct server servers[PROTOCOL_COUNT];
     size_t count;
     struct server *asked;
@@ -80,7 +81,7 @@ static void look_up(struct server *server)
         if (take_address(found, &server->addresses[server->address_count]))
             server->address_count++;
     if (server->address_count == 0)
-        snprintf(server->text, sizeof(server->text), "%s",
+        snprintf(server->answer.text, sizeof(server->answer.text), "%s",
                  status == 0 ? "it has no address" : gai_strerror(status));
     if (list != NULL)
         freeaddrinfo(list);
@@ -91,7 +92,8 @@ static void take_servers(struct attempt *attempt, const json_t *servers)
     for (size_t i = 0; i < json_array_size(servers) && attempt->count < PROTOCOL_COUNT; i++) {
         struct server *server = &attempt->servers[attempt->count];
         server->options = json_array_get(servers, i);
-        server->verdict = TRIAL_UNKNOWN;
+        server->answer.verdict = TRIAL_UNKNOWN;
+        server->answer.why = WHY_UNREACHABLE;
         if (protocol_find(ask_text(server->options, "protocol"), &server->protocol) != 0)
             continue;
         look_up(server);
@@ -129,20 +131,23 @@ static int confine_to_servers(const struct attempt *attempt, struct err *err)
 
 static void on_passed(void *owner, enum diagnosis_step step, const char *detail)
 {
-    (void)owner;
-    (void)step;
-    (void)detail;
+    struct attempt *attempt = owner;
+    struct trial_answer *answer = &attempt->asked->answer;
+    if (step == DIAGNOSIS_LOGIN)
+        snprintf(answer->text, sizeof(answer->text), "%s", detail);
 }
 
 static void on_over(void *owner, const struct probe_end *end)
 {
     struct attempt *attempt = owner;
-    struct server *server = attempt->asked;
     /* Some take a login with any token of theirs, and refuse what follows. */
     bool is_refused = end->step == DIAGNOSIS_LOGIN &&
                       (end->why == WHY_TOKEN_REJECTED || end->why == WHY_UPSTREAM_PROTOCOL);
-    server->verdict = !end->has_failed ? TRIAL_YES : is_refused ? TRIAL_NO : TRIAL_UNKNOWN;
-    snprintf(server->text, sizeof(server->text), "%s", end->has_failed ? end->text : "");
+    struct trial_answer *answer = &attempt->asked->answer;
+    answer->verdict = !end->has_failed ? TRIAL_YES : is_refused ? TRIAL_NO : TRIAL_UNKNOWN;
+    answer->why = end->has_failed ? end->why : WHY_NONE;
+    if (end->has_failed)
+        snprintf(answer->text, sizeof(answer->text), "%s", end->text);
     uv_stop(&attempt->loop.uv);
 }
 
@@ -162,6 +167,7 @@ static void ask_server(struct attempt *attempt, struct server *server)
         .mechanisms = attempt->mechanisms,
         .user = ask_text(options, "user"),
         .token = &attempt->token,
+        .is_password = attempt->is_password,
     };
     memcpy(settings.patience, patience, sizeof(patience));
     attempt->asked = server;
@@ -177,28 +183,27 @@ static bool is_stronger(enum trial_verdict verdict, enum trial_verdict than)
 }
 
 /* Past stdio, which would look at the descriptor first. */
-static int answer(enum trial_verdict verdict, const char *text)
+static int give_answer(enum trial_verdict verdict, enum why why, const char *text)
 {
     char line[TRIAL_TEXT_MAX + 64];
-    snprintf(line, sizeof(line), "%s %s", trial_verdict_word(verdict), text);
+    snprintf(line, sizeof(line), "%s %s %s", trial_verdict_word(verdict), why_name(why), text);
     return print_secret(slice_of_string(line)) ? EX_OK : EX_IOERR;
 }
 
 static int ask_servers(struct attempt *attempt)
 {
-    enum trial_verdict verdict = TRIAL_UNKNOWN;
-    char text[TRIAL_TEXT_MAX] = "";
-    for (size_t i = 0; i < attempt->count && verdict != TRIAL_YES; i++) {
+    struct trial_answer best = {.verdict = TRIAL_UNKNOWN, .why = WHY_INTERNAL};
+    for (size_t i = 0; i < attempt->count && best.verdict != TRIAL_YES; i++) {
         struct server *server = &attempt->servers[i];
         if (server->address_count > 0)
             ask_server(attempt, server);
-        if (i > 0 && !is_stronger(server->verdict, verdict))
+        if (i > 0 && !is_stronger(server->answer.verdict, best.verdict))
             continue;
-        verdict = server->verdict;
-        snprintf(text, sizeof(text), "%s%s%s", ask_text(server->options, "host"),
-                 server->text[0] == '\0' ? "" : ": ", server->text);
+        best = server->answer;
+        snprintf(best.text, sizeof(best.text), "%s%s%s", ask_text(server->options, "host"),
+                 server->answer.text[0] == '\0' ? "" : ": ", server->answer.text);
     }
-    return answer(verdict, text);
+    return give_answer(best.verdict, best.why, best.text);
 }
 
 static int open_and_ask(struct attempt *attempt, const json_t *request)
@@ -210,7 +215,8 @@ static int open_and_ask(struct attempt *attempt, const json_t *request)
         status = sasl_initiator_library_open(SASL_PLUGIN_FOLDER, &attempt->sasl, &err);
     if (status == 0)
         status = confine_to_servers(attempt, &err);
-    int exit_code = status == 0 ? ask_servers(attempt) : answer(TRIAL_UNKNOWN, err.text);
+    int exit_code =
+        status == 0 ? ask_servers(attempt) : give_answer(TRIAL_UNKNOWN, WHY_INTERNAL, err.text);
     if (attempt->sasl != NULL)
         sasl_initiator_library_close(attempt->sasl);
     tls_authorities_free(attempt->authorities);
@@ -219,10 +225,11 @@ static int open_and_ask(struct attempt *attempt, const json_t *request)
 
 static int try_request(const json_t *request)
 {
-    struct attempt attempt = {.mechanisms = ask_text(request, "mechanisms")};
+    struct attempt attempt = {.mechanisms = ask_text(request, "mechanisms"),
+                              .is_password = json_is_true(json_object_get(request, "is_password"))};
     struct err err;
     if (loop_init(&attempt.loop, &err) != 0)
-        return answer(TRIAL_UNKNOWN, err.text);
+        return give_answer(TRIAL_UNKNOWN, WHY_INTERNAL, err.text);
     secret_set(&attempt.token, slice_of_string(ask_text(request, "token")));
     int exit_code = open_and_ask(&attempt, request);
     secret_wipe(&attempt.token);
@@ -249,7 +256,7 @@ static int run(const struct arguments *arguments)
 const struct subcommand subcommand_try = {
     .name = "try",
     .operands = "",
-    .summary = "the process that tries a token at mail servers; started by a sign-in alone",
+    .summary = "the process that tries a token at mail servers; started by the keeper alone",
     .is_hidden = true,
     .run = run,
 };

@@ -58,6 +58,7 @@ static const struct command_rule rules[] = {
     {"status", true, command_run_status, {NULL}, {NULL}},
     {"stop", true, command_run_stop, {NULL}, {NULL}},
     {"token", false, command_run_token, {"account"}, {"protocol", "user"}},
+    {"try", false, command_run_try, {"account", "protocol"}, {NULL}},
 };
 
 static const struct command_rule *find_rule(const char *name)

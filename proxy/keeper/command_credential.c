@@ -4,13 +4,24 @@
  * one says so by its generation, and gets another one, as a session does.
  *
  * The provider's password of flow = none is given by an offline keeper alone: there it does not
- * leave the process. The daemon hands no password to anybody but a gate.
+ * leave the process. The daemon says that it has one, and tries it itself (command_try.c).
  */
 #include <sysexits.h>
 
 #include "keeper/command_handler.h"
 #include "keeper/command_text.h"
 #include "keeper/exit_code.h"
+
+/* Nothing that could be handed out at all. */
+static void on_held(struct command *command, enum why why, const struct broker_token *token,
+                    const char *text)
+{
+    (void)token;
+    if (why != WHY_NONE)
+        command_fail(command, exit_code_of_why(why), "%s", text);
+    else
+        command_succeed(command, json_pack("{s:b}", "held", 1));
+}
 
 static void on_token(struct command *command, enum why why, const struct broker_token *token,
                      const char *text)
@@ -42,7 +53,7 @@ void command_run_credential(struct command *command)
     if (word != NULL && !slice_read_number(slice_of_string(word), INT64_MAX, &refused))
         command_fail(command, EX_USAGE, "credential: refused is no number");
     else if (account->flow == FLOW_NONE && keeper_gates(command_keeper(command)) != NULL)
-        command_fail(command, EX_UNAVAILABLE, "a running daemon gives its password to nobody");
+        command_ask_token(command, account->name, refused, on_held);
     else
         command_ask_token(command, account->name, refused, on_token);
 }

@@ -55,7 +55,7 @@ static void end(struct identification *identification, enum identification_verdi
 
 /* ---- by what it opens ---- */
 
-static void on_tried(void *owner, enum trial_verdict verdict, const char *text)
+static void on_tried(void *owner, const struct trial_answer *answer)
 {
     static const enum identification_verdict verdicts[] = {
         [TRIAL_YES] = IDENTIFICATION_OWN,
@@ -64,7 +64,7 @@ static void on_tried(void *owner, enum trial_verdict verdict, const char *text)
     };
     struct identification *identification = owner;
     identification->trial = NULL;
-    end(identification, verdicts[verdict], text);
+    end(identification, verdicts[answer->verdict], answer->text);
 }
 
 static void try_token(struct identification *identification)
@@ -138,8 +138,9 @@ struct identification *identification_start(
             identification->expected[i] = mem_copy_string(names.expected[i]);
     if (question->subject != NULL)
         identification->subject = mem_copy_string(question->subject);
-    trial_write_request(question->config, question->account, question->token,
-                        &identification->trial_request);
+    /* A token is ASCII. */
+    ENSURE(trial_write_request(question->config, question->account, PROTOCOL_COUNT, question->token,
+                               &identification->trial_request) == 0);
     identification->on_done = on_done;
     identification->owner = owner;
     if (question->userinfo_endpoint != NULL)

@@ -18,8 +18,7 @@
 #define SAID_MAX 1024
 
 struct trial {
-    void (*on_done)(void *owner, enum trial_verdict verdict,
-                    const char *text); /* NULL: cancelled */
+    void (*on_done)(void *owner, const struct trial_answer *answer); /* NULL: cancelled */
     void *owner;
     uv_process_t process;
     uv_pipe_t input, output;
@@ -51,18 +50,17 @@ static void close_handle(uv_handle_t *handle)
 /* The owner may do what it likes from within. */
 static void end(struct trial *trial)
 {
-    void (*on_done)(void *, enum trial_verdict, const char *) = trial->on_done;
+    void (*on_done)(void *, const struct trial_answer *) = trial->on_done;
     void *owner = trial->owner;
-    char text[TRIAL_TEXT_MAX];
-    struct slice said = trial->has_failed ? SLICE_NONE : buf_bytes(&trial->said);
-    enum trial_verdict verdict = trial_read_answer(said, text);
+    struct trial_answer answer;
+    trial_read_answer(trial->has_failed ? SLICE_NONE : buf_bytes(&trial->said), &answer);
     trial->on_done = NULL;
     close_handle((uv_handle_t *)&trial->input);
     close_handle((uv_handle_t *)&trial->output);
     close_handle((uv_handle_t *)&trial->limit);
     close_handle((uv_handle_t *)&trial->process);
     if (on_done != NULL)
-        on_done(owner, verdict, text);
+        on_done(owner, &answer);
 }
 
 static void end_when_complete(struct trial *trial)
@@ -152,9 +150,9 @@ static bool start(struct trial *trial, struct loop *loop)
     return true;
 }
 
-struct trial *
-trial_start(struct loop *loop, struct secret *request,
-            void (*on_done)(void *owner, enum trial_verdict verdict, const char *text), void *owner)
+struct trial *trial_start(struct loop *loop, struct secret *request,
+                          void (*on_done)(void *owner, const struct trial_answer *answer),
+                          void *owner)
 {
     struct trial *trial = mem_new(sizeof(*trial));
     trial->on_done = on_done;

@@ -221,30 +221,77 @@ def test_a_token_that_died_early_is_replaced_as_for_a_session(ecluse, rig):
     assert rig.token_requests() == before + 1
 
 
-def test_a_password_of_the_provider(ecluse, rig):
-    """A keeper of our own gives it, a daemon does not."""
+@pytest.fixture
+def password(ecluse, rig):
+    """Alice's at a provider without OAuth; not stored yet."""
     host = rig.state["addresses"]["password"]
     secret = rig.state["users"]["alice@example.test"]["password"]
     ecluse.secrets["the provider's password"] = secret
     ecluse.add_provider("passwords", f"{host}:{rig.ports['imaps']}",
-                        pop3=f"tls://{host}:{rig.ports['pop3s']}")
+                        pop3=f"tls://{host}:{rig.ports['pop3s']}",
+                        smtp=f"tls://{host}:{rig.ports['submissions']}")
     ecluse.set("account alice", provider="passwords", flow="none")
-    stored = ecluse.ecluse("login", "alice", "--password-stdin", stdin=secret.encode())
-    assert stored.status == 0, stored
+    return secret
+
+
+def store(ecluse, password):
+    result = ecluse.ecluse("login", "alice", "--password-stdin", stdin=password.encode())
+    assert result.status == 0, result
+
+
+@pytest.mark.parametrize("has_daemon", [False, True])
+def test_a_password_of_the_provider(ecluse, password, has_daemon):
+    """A keeper of our own gives it; a daemon keeps it, and logs in itself."""
+    store(ecluse, password)
+    if has_daemon:
+        ecluse.start()
     walk = Walk(ecluse, "alice")
     assert walk.status == 0, walk.steps
     assert walk.outcomes("alice", None) == {"configuration": "ok", "token": "ok"}
-    assert "SCRAM-SHA-256" in walk.find("login", "imap")["detail"]
+    for protocol in ("imap", "pop3", "smtp"):
+        assert walk.outcomes("alice", protocol) == WELL
+        assert walk.find("login", protocol)["detail"] == "as alice@example.test by SCRAM-SHA-256"
+
+
+@pytest.mark.parametrize("has_daemon", [False, True])
+def test_a_wrong_password_of_the_provider(ecluse, password, has_daemon):
+    store(ecluse, "not-the-password-at-all")
+    if has_daemon:
+        ecluse.start()
+    walk = Walk(ecluse, "alice")
+    assert walk.status == 77, walk.steps
+    assert walk.failures() == [("imap", "login"), ("pop3", "login"), ("smtp", "login")]
+    for protocol in ("imap", "pop3", "smtp"):
+        failed = walk.find("login", protocol)
+        assert failed["detail"].startswith("the provider does not take the password of "
+                                           "alice@example.test: "), failed
+        assert "ecluse login alice --password-stdin" in failed["advice"], failed
+
+
+@pytest.mark.parametrize("has_daemon", [False, True])
+def test_a_password_that_nobody_has_stored(ecluse, password, has_daemon):
+    if has_daemon:
+        ecluse.start()
+    walk = Walk(ecluse, "alice")
+    assert walk.status == 77 and walk.failures() == [(None, "token")], walk.steps
+    assert "ecluse login alice --password-stdin" in walk.find("token")["detail"]
+    assert walk.outcomes("alice", "imap") == WELL | {"login": "skipped"}
+
+
+def test_a_password_that_a_command_prints(ecluse, password):
+    """The daemon runs it; what it prints goes nowhere else."""
+    place = ecluse.folder / "password"
+    place.write_text(password + "\n")
+    ecluse.set("account alice", password_command=f"cat {place}")
+    ecluse.start()
+    assert Walk(ecluse, "alice").status == 0
+    place.write_bytes(b"p\xe4ss\n")
+    assert ecluse.stop() == 0
     ecluse.start()
     walk = Walk(ecluse, "alice")
-    assert walk.status == 0
-    assert walk.find("token")["outcome"] == "skipped"
-    assert walk.outcomes("alice", "pop3") == WELL | {"login": "skipped"}
-    assert ecluse.stop() == 0
-    assert ecluse.ecluse("login", "alice", "--password-stdin", stdin=b"wrong").status == 0
-    walk = Walk(ecluse, "alice")
-    assert walk.status == 77 and walk.failures() == [("imap", "login"), ("pop3", "login")]
-    assert "does not take the password" in walk.find("login", "imap")["detail"]
+    assert walk.status == 78
+    assert walk.failures() == [("imap", "login"), ("pop3", "login"), ("smtp", "login")]
+    assert "cannot be tried from here" in walk.find("login", "imap")["detail"]
 
 
 def test_what_cannot_be_asked_for(ecluse):
