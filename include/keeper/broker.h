@@ -95,10 +95,6 @@ void broker_signed_in(struct broker *broker, const char *account);
 void broker_signed_in_with(struct broker *broker, const char *account, struct secret *access_token,
                            int64_t expires_in, const char *scope);
 
-/* A request that is cut off may have rotated the token at the provider, and the answer with the new
- * one be lost. `on_idle` is called once, never from within, as soon as no request is under way. */
-void broker_drain(struct broker *broker, void (*on_idle)(void *owner), void *owner);
-
 struct broker_state {
     bool has_token;
     int64_t expires;  /* wall seconds, 0 without */
@@ -117,5 +113,32 @@ struct broker_state {
  * no such account is configured. */
 MUST_CHECK int broker_state(const struct broker *broker, const char *account,
                             struct broker_state *state_out);
+
+/* A refresh token that was brought, until it is known whose it is. It is tried beside the account,
+ * whose earlier token goes on to serve; without one, clients are told to try again in a moment. */
+struct broker_trial;
+/* The token is moved from. */
+struct broker_trial *broker_trial_new(struct broker *broker, const char *account,
+                                      struct secret *refresh_token);
+/* As broker_ask; cancelled before the trial ends. */
+struct broker_ticket *broker_trial_ask(struct broker_trial *trial,
+                                       void (*on_answer)(void *owner, enum why why,
+                                                         const struct broker_token *token,
+                                                         const char *text),
+                                       void *owner);
+/* As broker_state, of the trial alone. */
+struct broker_state broker_trial_state(const struct broker_trial *trial);
+/* The provider knows no such token: there is nothing to keep. */
+bool broker_trial_is_refused(const struct broker_trial *trial);
+/* Puts it, or what it has rotated to, in the place of the account's, and ends the trial. ERR_FULL,
+ * with a text: the vault does not take it now, which is as with any token that has rotated.
+ * ERR_CONFIG: the account is gone, and the trial goes on. */
+MUST_CHECK int broker_trial_keep(struct broker_trial *trial, struct err *err);
+/* Ends the trial; everything is as before. */
+void broker_trial_drop(struct broker_trial *trial);
+
+/* A request that is cut off may have rotated the token at the provider, and the answer with the new
+ * one be lost. `on_idle` is called once, never from within, as soon as no request is under way. */
+void broker_drain(struct broker *broker, void (*on_idle)(void *owner), void *owner);
 
 #endif

@@ -26,9 +26,10 @@ struct broker_account {
     struct list node;
     struct broker *broker;
     char *label;
-    char *mailbox;       /* whose tokens these are, where there is one for each; else "" */
-    struct list waiting; /* tickets */
-    unsigned tickets;    /* those that name it */
+    struct broker_trial *trial; /* of the token that was brought; NULL: it is the vault's */
+    char *mailbox;              /* whose tokens these are, where there is one for each; else "" */
+    struct list waiting;        /* tickets */
+    unsigned tickets;           /* those that name it */
 
     struct broker_access access;
     uint64_t generation; /* of `access` */
@@ -101,6 +102,7 @@ struct broker_account *broker_account_new(struct broker *broker, const char *lab
                                           const char *mailbox);
 void broker_account_free(struct broker_account *account);
 void broker_access_wipe(struct broker_access *access);
+void broker_access_move(struct broker_access *to, struct broker_access *from);
 /* Good for long enough to log in with. */
 bool broker_access_is_usable(const struct broker_access *access, int64_t now);
 
@@ -180,6 +182,26 @@ void broker_identity_forget(struct broker_account *account);
  */
 void broker_identity_refuse(struct broker_account *account, struct oauth_answer *answer);
 
+/* ---- broker_trial.c: where the refresh token is ---- */
+
+/* As vault_token_load at the issuer of the last request, vault_token_store, _sign_out and _note;
+ * what fails of the last is logged. */
+MUST_CHECK int broker_token_load(const struct broker_account *account, struct secret *token_out,
+                                 struct err *err);
+MUST_CHECK int broker_token_store(struct broker_account *account, const struct secret *token,
+                                  struct err *err);
+MUST_CHECK int broker_token_wipe(struct broker_account *account, const char *reason,
+                                 struct err *err);
+void broker_token_note(struct broker_account *account, int64_t last_refresh, const char *error);
+/* NULL: it is the vault's. */
+const struct secret *broker_token_on_trial(const struct broker_account *account);
+
+/* Somebody is about to sign in to the account of that label. */
+bool broker_trial_is_under_way(const struct broker *broker, const char *label);
+/* The account can go. */
+bool broker_trial_is_over(const struct broker_account *account);
+void broker_trial_free(struct broker_trial *trial);
+
 /* ---- broker_password.c: flows none and command ---- */
 
 /* As broker_account_refresh; `options` has such a flow. */
@@ -190,6 +212,13 @@ void broker_password_refresh(struct broker_account *account, const struct accoun
 void broker_password_set_refused(struct broker_account *account, const char *reason);
 void broker_password_set_missing(struct broker_account *account);
 
+struct broker_state broker_account_state(const struct broker_account *account);
+/* `account` NULL: there is none, which is what the ticket is told. */
+struct broker_ticket *broker_ticket_new(struct broker *broker, struct broker_account *account,
+                                        void (*on_answer)(void *owner, enum why why,
+                                                          const struct broker_token *token,
+                                                          const char *text),
+                                        void *owner);
 /* Both take the ticket out of its list and free it before its owner hears of it. */
 void broker_ticket_answer(struct broker_ticket *ticket, enum why why,
                           const struct broker_token *token, const char *text);

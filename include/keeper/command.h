@@ -24,7 +24,8 @@ struct command; /* one that has not been answered yet */
 struct command *command_start(struct keeper *keeper, struct slice request,
                               void (*on_answer)(void *owner, struct secret *answer), void *owner);
 void command_cancel(struct command *command);
-/* True while it waits for somebody who is likely to be gone when the client is: a sign-in. */
+/* True while it is for somebody who is likely to be gone when the client is: a sign-in, a token
+ * that was brought. */
 bool command_waits_for_user(const struct command *command);
 
 #endif

@@ -60,6 +60,16 @@ struct secret *command_kept_secret(struct command *command);
 void command_keep_sign_in(struct command *command, uint64_t number);
 uint64_t command_kept_sign_in(const struct command *command);
 
+/* A refresh token that is tried (keeper/broker.h); moved from. The trial ends with the command
+ * unless it was kept. `on_token` as below. */
+void command_try_token(struct command *command, const char *account, struct secret *refresh_token,
+                       void (*on_token)(struct command *command, enum why why,
+                                        const struct broker_token *token, const char *text));
+/* NULL: none, or no longer. */
+struct broker_trial *command_trial(const struct command *command);
+/* As broker_trial_keep. */
+MUST_CHECK int command_keep_trial(struct command *command, struct err *err);
+
 /* Takes over `answer` and adds "status": 0. */
 void command_succeed(struct command *command, json_t *answer);
 void command_fail(struct command *command, int exit_code, const char *format, ...)

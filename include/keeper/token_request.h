@@ -19,13 +19,14 @@ struct token_request {
 };
 
 /* `mailbox`: the one that the token is for, of an account for a whole domain, where it is for one;
- * else "". `token_url` is endpoint_url's, NULL: there is none; `inputs` are those of
- * token_inputs_collect. ERR_NOT_FOUND: there is no refresh token or password, somebody must sign
- * in. Others: the configuration (no token endpoint, a client secret that cannot be read) or the
- * vault; the text says which and what to do. Nothing is allocated then. */
+ * else "". `brought`: a refresh token in the place of the vault's, or NULL. `token_url` is
+ * endpoint_url's, NULL: there is none; `inputs` are those of token_inputs_collect. ERR_NOT_FOUND:
+ * there is no refresh token or password, somebody must sign in. Others: the configuration (no token
+ * endpoint, a client secret that cannot be read) or the vault; the text says which and what to do.
+ * Nothing is allocated then. */
 MUST_CHECK int token_request_make(const struct account_config *account, const char *mailbox,
                                   const char *token_url, struct vault *vault,
-                                  const struct token_inputs *inputs,
+                                  const struct secret *brought, const struct token_inputs *inputs,
                                   struct token_request *request_out, struct err *err);
 /* The body and the Authorization header that revoke a refresh token of the account (RFC 7009) at
  * `url`. As above. */

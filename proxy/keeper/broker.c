@@ -45,7 +45,8 @@ static struct broker_account *account_find(const struct broker *broker, const ch
 {
     LIST_FOREACH (node, &broker->accounts) {
         struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
-        if (strcmp(account->label, label) == 0 && strcmp(account->mailbox, mailbox) == 0)
+        if (account->trial == NULL && strcmp(account->label, label) == 0 &&
+            strcmp(account->mailbox, mailbox) == 0)
             return account;
     }
     return NULL;
@@ -128,6 +129,18 @@ static void forget_mailboxes(struct broker *broker)
     }
 }
 
+/* The same. */
+static void forget_trials(struct broker *broker)
+{
+    LIST_FOREACH_SAFE (node, &broker->accounts) {
+        struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        if (!broker_trial_is_over(account) || account->tickets > 0)
+            continue;
+        list_remove(&account->node);
+        broker_account_free(account);
+    }
+}
+
 /* Tickets that are asked for by the callbacks of this turn belong to the next. */
 static void on_turn(struct deferral *deferral)
 {
@@ -140,8 +153,10 @@ static void on_turn(struct deferral *deferral)
     }
     while (!list_is_empty(&broker->looking))
         ticket_look_at(broker, CONTAINER_OF(broker->looking.next, struct broker_ticket, node));
-    if (!broker->closing)
+    if (!broker->closing) {
+        forget_trials(broker);
         forget_mailboxes(broker);
+    }
     if (!broker->closing && !list_is_empty(&broker->asked))
         broker_wake(broker);
     else if (!broker->closing && broker->on_idle != NULL && broker_is_idle(broker))
@@ -170,6 +185,25 @@ static bool is_one_for_each_mailbox(const struct broker *broker, const char *lab
     return options != NULL && options->flow == FLOW_SERVICE_ACCOUNT;
 }
 
+struct broker_ticket *broker_ticket_new(struct broker *broker, struct broker_account *account,
+                                        void (*on_answer)(void *owner, enum why why,
+                                                          const struct broker_token *token,
+                                                          const char *text),
+                                        void *owner)
+{
+    ENSURE(!broker->closing);
+    struct broker_ticket *ticket = mem_new(sizeof(*ticket));
+    if (account != NULL)
+        account->tickets++;
+    ticket->account = account;
+    ticket->on_answer = on_answer;
+    ticket->owner = owner;
+    list_init(&ticket->node);
+    list_append(&broker->asked, &ticket->node);
+    broker_wake(broker);
+    return ticket;
+}
+
 struct broker_ticket *broker_ask_for(struct broker *broker, const char *label, const char *mailbox,
                                      uint64_t refused_generation,
                                      void (*on_answer)(void *owner, enum why why,
@@ -177,19 +211,10 @@ struct broker_ticket *broker_ask_for(struct broker *broker, const char *label, c
                                                        const char *text),
                                      void *owner)
 {
-    ENSURE(!broker->closing);
-    struct broker_ticket *ticket = mem_new(sizeof(*ticket));
     struct broker_account *account =
         broker_account_of(broker, label, is_one_for_each_mailbox(broker, label) ? mailbox : "");
-    if (account != NULL)
-        account->tickets++;
-    ticket->account = account;
+    struct broker_ticket *ticket = broker_ticket_new(broker, account, on_answer, owner);
     ticket->refused = refused_generation;
-    ticket->on_answer = on_answer;
-    ticket->owner = owner;
-    list_init(&ticket->node);
-    list_append(&broker->asked, &ticket->node);
-    broker_wake(broker);
     return ticket;
 }
 
@@ -303,15 +328,24 @@ static void add_state(const struct broker_account *account, struct broker_state 
     state->requests += account->requests;
 }
 
+static const struct broker_state nothing = {
+    .failure = "", .identity = OAUTH_IDENTITY_UNKNOWN, .stranger = ""};
+
+struct broker_state broker_account_state(const struct broker_account *account)
+{
+    struct broker_state state = nothing;
+    add_state(account, &state);
+    return state;
+}
+
 int broker_state(const struct broker *broker, const char *label, struct broker_state *state_out)
 {
-    *state_out =
-        (struct broker_state){.failure = "", .identity = OAUTH_IDENTITY_UNKNOWN, .stranger = ""};
+    *state_out = nothing;
     if (config_account(broker->config, label) == NULL)
         return ERR_NOT_FOUND;
     LIST_FOREACH (node, &broker->accounts) {
         const struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
-        if (strcmp(account->label, label) == 0)
+        if (account->trial == NULL && strcmp(account->label, label) == 0)
             add_state(account, state_out);
     }
     return 0;

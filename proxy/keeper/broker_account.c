@@ -27,7 +27,7 @@ void broker_access_wipe(struct broker_access *access)
     *access = (struct broker_access){0};
 }
 
-static void access_move(struct broker_access *to, struct broker_access *from)
+void broker_access_move(struct broker_access *to, struct broker_access *from)
 {
     broker_access_wipe(to);
     *to = *from;
@@ -61,6 +61,7 @@ void broker_account_free(struct broker_account *account)
     secret_wipe(&account->password);
     secret_wipe(&account->refused);
     broker_identity_forget(account);
+    broker_trial_free(account->trial);
     mem_free(account->issuer);
     mem_free(account->label);
     mem_free(account->mailbox);
@@ -173,7 +174,7 @@ void broker_account_pause(struct broker_account *account, int64_t retry_after)
 
 static void account_adopt(struct broker_account *account)
 {
-    access_move(&account->access, &account->next);
+    broker_access_move(&account->access, &account->next);
     account->generation = ++account->broker->generations;
     broker_account_forgive(account);
 }
@@ -206,8 +207,7 @@ bool broker_account_store_next(struct broker_account *account)
     struct err err;
     if (!secret_is_set(&account->next_refresh))
         return true;
-    if (vault_token_store(broker->vault, account->label, account->issuer, &account->next_refresh,
-                          clock_wall_seconds(), &err) != 0) {
+    if (broker_token_store(account, &account->next_refresh, &err) != 0) {
         log_error(broker->log, "account %s: the new refresh token cannot be stored: %s",
                   account->label, err.text);
         broker_account_set_failure(
@@ -221,15 +221,6 @@ bool broker_account_store_next(struct broker_account *account)
     if (secret_is_set(&account->next.token))
         account_adopt(account);
     return true;
-}
-
-static void account_note_refresh(struct broker_account *account)
-{
-    struct err err;
-    int status =
-        vault_token_note(account->broker->vault, account->label, clock_wall_seconds(), "", &err);
-    if (status != 0 && status != ERR_NOT_FOUND)
-        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
 }
 
 /* True: a new access token is there for all. */
@@ -248,7 +239,7 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
         if (!broker_account_store_next(account))
             return false;
     } else {
-        account_note_refresh(account);
+        broker_token_note(account, clock_wall_seconds(), "");
         if (secret_is_set(&account->next.token))
             account_adopt(account);
     }
@@ -371,6 +362,16 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
     broker_drop(broker);
 }
 
+/* Soon there may be a token, or nobody has to hear of it: this is not the account's failure. */
+static void account_wait_for_trial(struct broker_account *account)
+{
+    broker_account_set_failure(account, WHY_UNREACHABLE,
+                               "account %s is being signed in; try again in a moment",
+                               account->label);
+    broker_account_answer_waiting(account, false);
+    account->failure = WHY_NONE;
+}
+
 /* The request could not even be made. Who waits is told at once: this is never called by an owner.
  */
 static void account_refresh_failed(struct broker_account *account, int status, const char *text)
@@ -378,6 +379,10 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     const struct account_config *options = config_account(account->broker->config, account->label);
     if (status == ERR_NOT_FOUND && options != NULL && endpoint_takes_password(options)) {
         broker_password_set_missing(account);
+    } else if (status == ERR_NOT_FOUND &&
+               broker_trial_is_under_way(account->broker, account->label)) {
+        account_wait_for_trial(account);
+        return;
     } else if (status == ERR_NOT_FOUND) {
         broker_refusal_sign_out(account, "");
     } else {
@@ -395,9 +400,10 @@ static void account_request(struct broker_account *account, const struct token_i
     struct token_request request = {0};
     struct err err = {0};
     char *url = options == NULL ? NULL : broker_endpoint_known(account, options);
-    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                                 : token_request_make(options, account->mailbox, url, broker->vault,
-                                                      inputs, &request, &err);
+    int status = options == NULL
+                     ? err_set(&err, ERR_CONFIG, "it is not configured any more")
+                     : token_request_make(options, account->mailbox, url, broker->vault,
+                                          broker_token_on_trial(account), inputs, &request, &err);
     mem_free(url);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);

@@ -15,11 +15,7 @@
 
 static void account_not_found(struct broker_account *account, int status, const char *text)
 {
-    struct broker *broker = account->broker;
-    struct err err;
-    int noted = vault_token_note(broker->vault, account->label, 0, text, &err);
-    if (noted != 0 && noted != ERR_NOT_FOUND)
-        log_warn(broker->log, "account %s: %s", account->label, err.text);
+    broker_token_note(account, 0, text);
     broker_account_set_failure(account, status == ERR_CONFIG ? WHY_INTERNAL : WHY_UNREACHABLE,
                                "no token for account %s: %s", account->label, text);
     broker_account_pause(account, 0);

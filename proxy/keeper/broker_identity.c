@@ -40,9 +40,7 @@ void broker_identity_note(struct broker_account *account, struct slice body)
 
 void broker_identity_refuse(struct broker_account *account, struct oauth_answer *answer)
 {
-    struct broker *broker = account->broker;
     char note[VAULT_TEXT_MAX];
-    struct err err;
     secret_wipe(&answer->access_token);
     if (secret_is_set(&answer->refresh_token)) {
         secret_move(&account->next_refresh, &answer->refresh_token);
@@ -56,7 +54,6 @@ void broker_identity_refuse(struct broker_account *account, struct oauth_answer 
                                account->label, account->stranger, account->label,
                                account->stranger);
     snprintf(note, sizeof(note), "the token is that of %s", account->stranger);
-    if (vault_token_note(broker->vault, account->label, 0, note, &err) != 0)
-        log_warn(broker->log, "account %s: %s", account->label, err.text);
-    log_warn(broker->log, "%s", account->failure_text);
+    broker_token_note(account, 0, note);
+    log_warn(account->broker->log, "%s", account->failure_text);
 }

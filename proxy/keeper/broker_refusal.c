@@ -25,8 +25,7 @@ static bool quotes_token(const struct broker_account *account, const char *text)
 {
     struct secret token = {0};
     bool quotes = quotes_secret(&account->password, text);
-    if (vault_token_load(account->broker->vault, account->label, account->issuer, &token, NULL) ==
-        0)
+    if (broker_token_load(account, &token, NULL) == 0)
         quotes = quotes || quotes_secret(&token, text);
     secret_wipe(&token);
     return quotes;
@@ -39,15 +38,6 @@ static void write_code(const struct oauth_answer *answer, char code_out[CODE_MAX
         snprintf(code_out, CODE_MAX, "AADSTS%lld", (long long)answer->number);
     else
         snprintf(code_out, CODE_MAX, "%s", answer->error);
-}
-
-/* Of the account's row, which those without a token do not have. */
-static void note_error(struct broker_account *account, const char *reason)
-{
-    struct err err;
-    int status = vault_token_note(account->broker->vault, account->label, 0, reason, &err);
-    if (status != 0 && status != ERR_NOT_FOUND)
-        log_warn(account->broker->log, "account %s: %s", account->label, err.text);
 }
 
 void broker_refusal_sign_out(struct broker_account *account, const char *reason)
@@ -74,8 +64,11 @@ static void end_token(struct broker_account *account, const struct oauth_answer 
     else
         snprintf(text, sizeof(text), "%s%s%s", answer->error, description == NULL ? "" : ": ",
                  description == NULL ? "" : description);
-    log_warn(broker->log, "account %s: signed out by the provider: %s", account->label, text);
-    if (vault_token_sign_out(broker->vault, account->label, text, &err) != 0)
+    log_warn(broker->log, "account %s: %s: %s", account->label,
+             account->trial == NULL ? "signed out by the provider"
+                                    : "the provider refused the token that was brought",
+             text);
+    if (broker_token_wipe(account, text, &err) != 0)
         log_error(broker->log, "account %s: the dead refresh token cannot be wiped: %s",
                   account->label, err.text);
     broker_refusal_sign_out(account, reason == NULL ? "" : reason->text);
@@ -147,7 +140,7 @@ void broker_refusal_take(struct broker_account *account, const struct oauth_answ
     write_code(answer, code);
     snprintf(note, sizeof(note), "%s%s%s%s", reason == NULL ? "" : reason->text,
              reason == NULL ? "" : " (", code, reason == NULL ? "" : ")");
-    note_error(account, note);
+    broker_token_note(account, 0, note);
     if (is_for_user(answer->error, reason))
         ask_user(account, reason, code);
     else
@@ -160,7 +153,7 @@ void broker_refusal_take_outage(struct broker_account *account, const char *reas
 {
     if (quotes_token(account, reason))
         reason = "unknown error";
-    note_error(account, reason);
+    broker_token_note(account, 0, reason);
     broker_account_set_failure(account, WHY_UNREACHABLE,
                                "no token for account %s (%s); try again later", account->label,
                                reason);

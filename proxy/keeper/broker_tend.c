@@ -145,8 +145,9 @@ void broker_tend_notice(struct broker_account *account)
     char name[VARIABLE_MAX], reason[VARIABLE_MAX];
     const char *const variables[] = {name, reason, NULL};
     const struct secret_command_options options = {.variables = variables};
-    if (broker->tending == NULL || account->is_noticed || account->notice != NULL ||
-        *broker->config->notify_command == '\0')
+    /* Who has brought a token hears of it by itself. */
+    if (broker->tending == NULL || account->trial != NULL || account->is_noticed ||
+        account->notice != NULL || *broker->config->notify_command == '\0')
         return;
     account->is_noticed = true;
     snprintf(name, sizeof(name), "ECLUSE_ACCOUNT=%s", account->label);

@@ -33,6 +33,7 @@ struct command {
     void *work;
     struct journal_ticket *record; /* what it has done is not in the journal yet */
     uint64_t sign_in;              /* 0: none */
+    struct broker_trial *trial;
     bool stops_keeper;
     uv_timer_t delivery; /* owns the memory: freed when it is closed */
 };
@@ -131,10 +132,18 @@ static void on_recorded(void *owner, int status)
     deliver(command);
 }
 
+static void end_trial(struct command *command)
+{
+    if (command->trial != NULL)
+        broker_trial_drop(command->trial);
+    command->trial = NULL;
+}
+
 /* Nobody hears of what the journal does not have. */
 static void answer_with(struct command *command, json_t *answer, int exit_code)
 {
     struct journal *journal = keeper_journal(command->keeper);
+    end_trial(command);
     ENSURE(!secret_is_set(&command->answer));
     write_answer(command, answer, exit_code);
     if (journal_is_durable(journal))
@@ -183,7 +192,7 @@ uint64_t command_kept_sign_in(const struct command *command)
 
 bool command_waits_for_user(const struct command *command)
 {
-    return command->sign_in != 0;
+    return command->sign_in != 0 || command->trial != NULL;
 }
 
 struct keeper *command_keeper(struct command *command)
@@ -251,6 +260,28 @@ void command_ask_token_for(struct command *command, const char *account, const c
     command->on_token = on_token;
     command->ticket = broker_ask_for(keeper_broker(command->keeper), account, mailbox, 0,
                                      on_broker_answer, command);
+}
+
+void command_try_token(struct command *command, const char *account, struct secret *refresh_token,
+                       void (*on_token)(struct command *command, enum why why,
+                                        const struct broker_token *token, const char *text))
+{
+    command->on_token = on_token;
+    command->trial = broker_trial_new(keeper_broker(command->keeper), account, refresh_token);
+    command->ticket = broker_trial_ask(command->trial, on_broker_answer, command);
+}
+
+struct broker_trial *command_trial(const struct command *command)
+{
+    return command->trial;
+}
+
+int command_keep_trial(struct command *command, struct err *err)
+{
+    int status = broker_trial_keep(command->trial, err);
+    if (status != ERR_CONFIG)
+        command->trial = NULL;
+    return status;
 }
 
 /* True when the request is what the rule says; else the command has failed. */
@@ -329,6 +360,7 @@ void command_cancel(struct command *command)
     if (command->ticket != NULL)
         broker_cancel(command->ticket);
     command->ticket = NULL;
+    end_trial(command);
     if (command->record != NULL)
         journal_cancel(command->record);
     if (command->cancel_work != NULL)

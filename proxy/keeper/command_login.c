@@ -1,17 +1,22 @@
 /*
  * login: a refresh token or a password that was had elsewhere.
  *
- * Happy path: a refresh token is stored, so that a provider that cannot be reached costs nobody the
- * token that was typed in, and tried by one request. The answer's id_token, else the new access
- * token (keeper/identification.h), tells that it is the account's. An id_token for another client
- * or issuer tells nothing: nobody has been sent off to sign in whom somebody could have led astray.
+ * Happy path: a refresh token is tried by one request, beside the account's own. The answer's
+ * id_token, else the new access token (keeper/identification.h), tells that it is the account's;
+ * then it, or what it has rotated to, is stored. An id_token for another client or issuer tells
+ * nothing: nobody has been sent off to sign in whom somebody could have led astray.
  *
  * Failures:
- *   the provider refuses it (invalid_grant)     the broker wipes it, the one from before is back
- *   it is somebody else's, or opens no mailbox  the same, done here
- *   it cannot be tried                          kept, 75
+ *   the provider refuses it (invalid_grant)     not kept; the one from before goes on
+ *   it is somebody else's, or opens no mailbox  the same
+ *   the client goes away before it is known     the same
+ *   it cannot be tried                          kept, 75: a provider that cannot be reached costs
+ *                                               nobody the token that was typed in
  *   it works, and nobody tells whose it is      kept, with a doubt: by the try it may have rotated,
  *                                               and then what was typed in is worth nothing
+ *
+ * The very token that the account has already is in use, and may rotate by the try: it stays where
+ * it is, and is wiped when it is found not to be the account's.
  */
 #include <string.h>
 #include <sysexits.h>
@@ -37,6 +42,16 @@ static int load(struct command *command, const struct account_config *account,
     return status;
 }
 
+static void note_sign_in(struct command *command, const struct account_config *account,
+                         enum why why)
+{
+    char *issuer = endpoint_issuer(account);
+    const char *grant = endpoint_takes_password(account) ? "password" : "refresh_token";
+    journal_note_sign_in(keeper_journal(command_keeper(command)), why, account->name, grant, issuer,
+                         NULL);
+    mem_free(issuer);
+}
+
 /* The broker hears of it. */
 static int store(struct command *command, const struct account_config *account,
                  const struct secret *secret, struct err *err)
@@ -46,8 +61,7 @@ static int store(struct command *command, const struct account_config *account,
     int status = vault_token_store(keeper_vault(keeper), account->name, issuer, secret,
                                    clock_wall_seconds(), err);
     if (status == 0) {
-        const char *grant = endpoint_takes_password(account) ? "password" : "refresh_token";
-        journal_note_sign_in(keeper_journal(keeper), WHY_NONE, account->name, grant, issuer, NULL);
+        note_sign_in(command, account, WHY_NONE);
         broker_signed_in(keeper_broker(keeper), account->name);
     }
     mem_free(issuer);
@@ -63,11 +77,14 @@ static bool is_stored(struct command *command, const struct account_config *acco
     return status == 0;
 }
 
-/* The one from before is put back, to be tried when it is next needed. */
-static bool put_back(struct command *command, const struct account_config *account)
+/* The token on trial, or the account's own when that was brought. */
+static struct broker_state state_of(struct command *command, const struct account_config *account)
 {
-    struct secret *before = command_kept_secret(command);
-    return secret_is_set(before) && store(command, account, before, NULL) == 0;
+    struct broker_state state;
+    if (command_trial(command) != NULL)
+        return broker_trial_state(command_trial(command));
+    ENSURE(broker_state(keeper_broker(command_keeper(command)), account->name, &state) == 0);
+    return state;
 }
 
 /* ---- whose it is ---- */
@@ -89,13 +106,26 @@ static bool give_up(struct command *command, const struct account_config *accoun
 {
     struct keeper *keeper = command_keeper(command);
     struct err err;
-    if (put_back(command, account))
+    note_sign_in(command, account, WHY_AUTH_REJECTED);
+    if (command_trial(command) != NULL)
         return true;
     int status =
         vault_token_sign_out(keeper_vault(keeper), account->name,
                              "the token that was brought is not known to be the account's", &err);
     broker_signed_in(keeper_broker(keeper), account->name);
     if (status != 0)
+        command_fail_error(command, &err);
+    return status == 0;
+}
+
+/* False after the command has failed. */
+static bool keep_token(struct command *command, const struct account_config *account)
+{
+    struct err err;
+    int status = command_trial(command) == NULL ? 0 : command_keep_trial(command, &err);
+    if (status == 0)
+        note_sign_in(command, account, WHY_NONE);
+    else
         command_fail_error(command, &err);
     return status == 0;
 }
@@ -128,14 +158,12 @@ static void give_up_unsound(struct command *command, const struct account_config
 }
 
 /* `doubt` NULL: it is the account's. */
-static void keep(struct command *command, const char *doubt)
+static void keep(struct command *command, const struct account_config *account, const char *doubt)
 {
-    struct broker_state state;
-    int status = broker_state(keeper_broker(command_keeper(command)),
-                              command_value(command, "account"), &state);
-    command_succeed(command, json_pack("{s:I, s:o}", "expires",
-                                       (json_int_t)(status == 0 ? state.expires : 0), "doubt",
-                                       command_text_string(doubt)));
+    if (keep_token(command, account))
+        command_succeed(command, json_pack("{s:I, s:o}", "expires",
+                                           (json_int_t)state_of(command, account).expires, "doubt",
+                                           command_text_string(doubt)));
 }
 
 static void on_identified(void *owner, enum identification_verdict verdict, const char *text)
@@ -147,7 +175,7 @@ static void on_identified(void *owner, enum identification_verdict verdict, cons
         return;
     switch (verdict) {
     case IDENTIFICATION_OWN:
-        keep(command, NULL);
+        keep(command, account, NULL);
         return;
     case IDENTIFICATION_OTHER:
         give_up_strangers(command, account, text);
@@ -164,7 +192,7 @@ static void on_identified(void *owner, enum identification_verdict verdict, cons
                          account->name, text, expected_name(account));
         return;
     case IDENTIFICATION_UNKNOWN:
-        keep(command, text);
+        keep(command, account, text);
         return;
     }
 }
@@ -174,40 +202,25 @@ static void cancel_identification(void *work)
     identification_cancel(work);
 }
 
-static void identify(struct command *command, const struct account_config *account,
-                     const struct secret *token)
+static void identify(struct command *command, const struct account_config *account)
 {
     struct keeper *keeper = command_keeper(command);
     const struct config *config = keeper_config(keeper);
     const struct oauth_metadata *metadata =
         discovery_known(broker_discovery(keeper_broker(keeper)), config, account);
     char *userinfo = endpoint_url(account, metadata, OAUTH_USERINFO_ENDPOINT);
-    struct broker_state state;
-    bool is_known = broker_state(keeper_broker(keeper), account->name, &state) == 0;
     const struct identification_parts parts = {
         .loop = keeper_loop(keeper), .fetcher = keeper_fetcher(keeper), .log = keeper_log(keeper)};
     const struct identification_question question = {
         .config = config,
         .account = account,
-        .token = token,
+        .token = command_kept_secret(command),
         .userinfo_endpoint = userinfo,
-        .subject = is_known ? state.subject : NULL,
+        .subject = state_of(command, account).subject,
     };
     command_set_work(command, cancel_identification,
                      identification_start(&parts, &question, on_identified, command));
     mem_free(userinfo);
-}
-
-static void on_token_again(struct command *command, enum why why, const struct broker_token *token,
-                           const char *text)
-{
-    const struct account_config *account = find_account(command);
-    if (account == NULL)
-        return;
-    if (why == WHY_NONE)
-        identify(command, account, token->token);
-    else
-        keep(command, text);
 }
 
 /* That the issuer cannot be asked is in the log; then the mail servers tell. */
@@ -219,7 +232,9 @@ static void on_discovered(void *owner, int status, const struct oauth_metadata *
     (void)metadata;
     (void)text;
     command_set_work(command, NULL, NULL);
-    command_ask_token(command, command_value(command, "account"), 0, on_token_again);
+    const struct account_config *account = find_account(command);
+    if (account != NULL)
+        identify(command, account);
 }
 
 static void cancel_discovery(void *work)
@@ -228,8 +243,7 @@ static void cancel_discovery(void *work)
 }
 
 /* Only the issuer may know whether there is userinfo. */
-static void look_for_userinfo(struct command *command, const struct account_config *account,
-                              const struct secret *token)
+static void look_for_userinfo(struct command *command, const struct account_config *account)
 {
     struct keeper *keeper = command_keeper(command);
     struct discovery *discovery = broker_discovery(keeper_broker(keeper));
@@ -239,43 +253,50 @@ static void look_for_userinfo(struct command *command, const struct account_conf
             command, cancel_discovery,
             discovery_ask(discovery, keeper_config(keeper), account, on_discovered, command));
     else
-        identify(command, account, token);
+        identify(command, account);
 }
 
 /* ---- a refresh token ---- */
 
+static bool is_dead(struct command *command, const struct account_config *account)
+{
+    return command_trial(command) != NULL ? broker_trial_is_refused(command_trial(command))
+                                          : !is_stored(command, account);
+}
+
 static void on_refused(struct command *command, const struct account_config *account, enum why why,
                        const char *text)
 {
-    bool is_refused = why == WHY_TOKEN_NEEDS_USER && !is_stored(command, account);
-    if (is_refused && put_back(command, account))
-        command_fail(command, EX_NOPERM,
-                     "%s: the token was refused and is not kept; the one from before is: %s",
-                     account->name, text);
-    else if (is_refused)
-        command_fail(command, EX_NOPERM, "%s: the token was refused and is not kept: %s",
-                     account->name, text);
-    else
-        command_fail(command, exit_code_of_why(why),
-                     "%s: the token is stored, but could not be tried: %s", account->name, text);
+    if (!is_dead(command, account)) {
+        if (keep_token(command, account))
+            command_fail(command, exit_code_of_why(why),
+                         "%s: the token is stored, but could not be tried: %s", account->name,
+                         text);
+        return;
+    }
+    note_sign_in(command, account, WHY_AUTH_REJECTED);
+    command_fail(command, EX_NOPERM, "%s: the token was refused and is not kept%s: %s",
+                 account->name, is_stored(command, account) ? "; the one from before is" : "",
+                 text);
 }
 
 static void on_sign_in_tried(struct command *command, enum why why,
                              const struct broker_token *token, const char *text)
 {
     const struct account_config *account = find_account(command);
-    struct broker_state state;
     if (account == NULL)
         return;
-    ENSURE(broker_state(keeper_broker(command_keeper(command)), account->name, &state) == 0);
-    if (state.identity == OAUTH_IDENTITY_OTHER)
+    const struct broker_state state = state_of(command, account);
+    if (state.identity == OAUTH_IDENTITY_OTHER) {
         give_up_strangers(command, account, state.stranger);
-    else if (why != WHY_NONE)
+    } else if (why != WHY_NONE) {
         on_refused(command, account, why, text);
-    else if (state.identity == OAUTH_IDENTITY_IS)
-        keep(command, NULL);
-    else
-        look_for_userinfo(command, account, token->token);
+    } else if (state.identity == OAUTH_IDENTITY_IS) {
+        keep(command, account, NULL);
+    } else {
+        secret_copy(command_kept_secret(command), token->token);
+        look_for_userinfo(command, account);
+    }
 }
 
 /* A refresh token is good for the client that it was given to. One that we have registered may be
@@ -295,7 +316,22 @@ static int check_client(struct command *command, const struct account_config *ac
                    account->name);
 }
 
-/* Takes and tries a refresh token. */
+/* The account's own is tried in its place: it is in use, and may rotate. */
+static void try(struct command *command, const struct account_config *account,
+                struct secret *refresh_token)
+{
+    struct secret present = {0};
+    bool is_present = load(command, account, &present) == 0 &&
+                      secret_equal(&present, secret_bytes(refresh_token));
+    secret_wipe(&present);
+    if (is_present) {
+        broker_signed_in(keeper_broker(command_keeper(command)), account->name);
+        command_ask_token(command, account->name, 0, on_sign_in_tried);
+    } else {
+        command_try_token(command, account->name, refresh_token, on_sign_in_tried);
+    }
+}
+
 static void sign_in(struct command *command, const struct account_config *account,
                     struct slice token)
 {
@@ -307,17 +343,13 @@ static void sign_in(struct command *command, const struct account_config *accoun
                      account->name, CREDENTIAL_TOKEN_MAX);
         return;
     }
-    /* There may be none, or a damaged one: then there is nothing to go back to. */
-    (void)!load(command, account, command_kept_secret(command));
-    secret_set(&secret, token);
-    int status = check_client(command, account, &err);
-    if (status == 0)
-        status = store(command, account, &secret, &err);
-    secret_wipe(&secret);
-    if (status != 0)
+    if (check_client(command, account, &err) != 0) {
         command_fail_error(command, &err);
-    else
-        command_ask_token(command, account->name, 0, on_sign_in_tried);
+        return;
+    }
+    secret_set(&secret, token);
+    try(command, account, &secret);
+    secret_wipe(&secret);
 }
 
 /* There is nobody to try it with: the provider hears it at the next login of a mail client. */

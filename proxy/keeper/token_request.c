@@ -51,6 +51,7 @@ struct source {
     const struct account_config *account;
     const char *mailbox;
     struct vault *vault;
+    const struct secret *brought;
     const struct token_inputs *inputs;
     struct token_client *client;
 };
@@ -73,9 +74,15 @@ static int write_refresh(const struct source *source, struct token_request *requ
                          struct err *err)
 {
     struct secret token = {0};
-    int status =
-        vault_token_load(source->vault, source->account->name, request->issuer, &token, err);
+    int status = 0;
 
+    if (source->brought == NULL)
+        status =
+            vault_token_load(source->vault, source->account->name, request->issuer, &token, err);
+    else if (secret_is_set(source->brought))
+        secret_copy(&token, source->brought);
+    else
+        status = err_set(err, ERR_NOT_FOUND, "the token was refused");
     if (status == 0) {
         const struct oauth_field field = {"refresh_token", secret_bytes(&token)};
         status = write_request(source, "refresh_token", &field, 1, request, err);
@@ -149,13 +156,13 @@ static int write_grant(const struct source *source, struct token_request *reques
 }
 
 int token_request_make(const struct account_config *account, const char *mailbox,
-                       const char *token_url, struct vault *vault,
+                       const char *token_url, struct vault *vault, const struct secret *brought,
                        const struct token_inputs *inputs, struct token_request *request_out,
                        struct err *err)
 {
     struct token_request request = {0};
     struct token_client client = {0};
-    const struct source source = {account, mailbox, vault, inputs, &client};
+    const struct source source = {account, mailbox, vault, brought, inputs, &client};
     char *identifier = NULL;
     int status = check_account(account, token_url, err);
 

@@ -5,6 +5,7 @@ import urllib.parse
 import pytest
 
 from browser_support import Login, visit
+from scripted_issuer import ScriptedIssuer
 
 SCOPE = "openid email mail"
 
@@ -23,6 +24,25 @@ def human(ecluse, rig):
     yield login
     for one in logins:
         one.kill()
+
+
+@pytest.fixture
+def odd(ecluse, rig):
+    """One that gives tokens without an id_token, and whose accounts sign in there."""
+    server = ScriptedIssuer(rig)
+    server.document = {"issuer": server.url, "userinfo_endpoint": f"{server.url}/me"}
+    server.say("/.well-known/oauth-authorization-server", server.document)
+    server.say("/token", {"access_token": "a-1", "token_type": "Bearer", "refresh_token": "r-1"})
+
+    def give(user):
+        """An access token that is good for that user's mail."""
+        server.say("/token", {"access_token": rig.access_token(user), "token_type": "Bearer",
+                              "refresh_token": "r-1"})
+    server.give = give
+    ecluse.set("provider local", issuer=server.url, scope="mail",
+               authorization_endpoint=f"{server.url}/auth", token_endpoint=f"{server.url}/token")
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ import urllib.parse
 import pytest
 
 from browser_support import Browser, Login, visit
-from cli_support import BINARY, id_token, one_line
+from cli_support import id_token, one_line
 from ecluse_support import ALICE, BOB, CAROL
 from processes import children, is_alive
-from scripted_issuer import ScriptedIssuer
-from sign_in_support import (assert_completes, assert_signed_in, changed, human,  # noqa: F401
+from sign_in_support import (assert_completes, assert_signed_in, changed, human, odd,  # noqa: F401
                              waiting)
-from terminal import Terminal
 from waiting import wait_until
 
 REVOKE = "/token/revocation"
@@ -108,25 +106,6 @@ def test_an_answer_of_another_issuer_ends_it(waiting, ecluse, rig, iss, words):
 
 
 # ---- an issuer that says odd things ----
-
-@pytest.fixture
-def odd(ecluse, rig):
-    """One that gives tokens without an id_token, and whose accounts sign in there."""
-    server = ScriptedIssuer(rig)
-    server.document = {"issuer": server.url, "userinfo_endpoint": f"{server.url}/me"}
-    server.say("/.well-known/oauth-authorization-server", server.document)
-    server.say("/token", {"access_token": "a-1", "token_type": "Bearer", "refresh_token": "r-1"})
-
-    def give(user):
-        """An access token that is good for that user's mail."""
-        server.say("/token", {"access_token": rig.access_token(user), "token_type": "Bearer",
-                              "refresh_token": "r-1"})
-    server.give = give
-    ecluse.set("provider local", issuer=server.url, scope="mail",
-               authorization_endpoint=f"{server.url}/auth", token_endpoint=f"{server.url}/token")
-    yield server
-    server.close()
-
 
 def come_back(ecluse, **fields):
     """Exit code and words of a login to which the browser comes back with a code."""
@@ -321,80 +300,7 @@ def test_try_is_of_no_use_by_hand(ecluse):
     assert not re.search(r"(?m)^\s*try\b", ecluse.ecluse("help").out)
 
 
-# ---- a token that is brought ----
-
-def test_a_brought_token_of_somebody_else(ecluse, rig):
-    """Where the provider tells with the access token; the one from before stays."""
-    ecluse.start()
-    for signed_in in ("never", "in"):
-        token = rig.refresh_token(BOB)
-        ecluse.secrets[f"a token of bob ({signed_in})"] = token
-        result = ecluse.ecluse("login", "alice", "--refresh-token-stdin", stdin=token.encode())
-        assert result.status == 77 and f"the token is that of {BOB}, but the account is {ALICE}; " \
-            "it is not kept" in result.err, result
-        row = ecluse.accounts()["alice"]
-        assert (row["signed_in"] == "in") == (signed_in == "in"), row
-        if signed_in == "never":
-            ecluse.ready("alice")
-    assert ecluse.try_login("alice").startswith("OK ")
-
-
-def bring(ecluse, rig, user, name="alice"):
-    token = rig.refresh_token(user)
-    ecluse.secrets[f"a token of {user} ({len(ecluse.secrets)})"] = token
-    return ecluse.ecluse("login", name, "--refresh-token-stdin", stdin=token.encode())
-
-
-@pytest.fixture
-def untold(ecluse, rig):
-    """No id_token comes with what alice's and bob's refresh tokens bring."""
-    ecluse.ready("alice")
-    rig.knob("break", "no_id_token", "20", "refresh_token")
-    rig.clear()
-    return ecluse
-
-
-@pytest.mark.parametrize("has_userinfo", [True, False])
-def test_a_brought_token_that_no_id_token_names(untold, rig, has_userinfo):
-    """By userinfo or by the mailbox that it has to open; the one from before stays."""
-    if has_userinfo:
-        untold.set("provider local", userinfo_endpoint=rig.state["endpoints"]["userinfo"])
-        assert untold.ecluse("reload").status == 0
-    result = bring(untold, rig, BOB)
-    words = f"the token is that of {BOB}, but the account is {ALICE}; it is not kept" \
-        if has_userinfo else "the provider does not tell whose the token is, and it does not open"
-    one_line(result, 77, words)
-    assert rig.stats()["other_requests"].get("/me", 0) == has_userinfo
-    assert_signed_in(untold)
-    assert untold.try_login("alice").startswith("OK ")
-    result = bring(untold, rig, ALICE)
-    assert result.status == 0 and result.err == "", result
-
-
-def test_a_brought_token_that_cannot_be_looked_at(untold, rig):
-    """It may have rotated: it is kept, and what is not known of it is said."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        for protocol in ("imap", "pop3", "smtp"):
-            untold.set("provider local", **{protocol: f"tls://localhost:{closed.getsockname()[1]}"})
-        assert untold.ecluse("reload").status == 0
-        result = bring(untold, rig, ALICE)
-    assert result.status == 0 and "alice is signed in" in result.out, result
-    assert result.err.count("\n") == 1 and "nobody tells whose it is, and no mail server could be " \
-        "asked (" in result.err, result
-
-
-def test_what_is_awaited_is_said_on_a_terminal(ecluse, rig):
-    ecluse.start()
-    token = rig.refresh_token(ALICE)
-    ecluse.secrets["a refresh token"] = token
-    terminal = Terminal([BINARY, "login", "alice", "--refresh-token-stdin", "-c", ecluse.file],
-                        ecluse.environment(), ecluse.folder)
-    terminal.answer("the refresh token", token)
-    terminal.await_text("Trying the token at the provider .*: 4 minutes at most")
-    terminal.await_text("alice is signed in")
-    assert terminal.end() == 0
-
+# ---- later ----
 
 def test_a_token_that_is_found_to_be_somebody_else_s(ecluse, rig):
     """Not by a login: the configuration says now that it is somebody else who should have signed

@@ -217,7 +217,7 @@ def test_a_token_that_the_provider_does_not_know_is_not_kept(ecluse, rig):
     result = ecluse.ecluse("login", "alice", "--refresh-token-stdin", stdin=b"canary-unknown-token")
     ecluse.secrets["the unknown token"] = "canary-unknown-token"
     one_line(result, 77, "is not kept")
-    assert ecluse.accounts()["alice"]["signed_in"] == "out"
+    assert ecluse.accounts()["alice"]["signed_in"] == "never"
 
 
 def test_escapes_of_the_provider_do_not_reach_the_log(ecluse, rig):

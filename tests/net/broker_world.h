@@ -7,6 +7,8 @@
 
 #include "keeper_world.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "keeper/broker.h"
@@ -187,6 +189,16 @@ static inline void change_config(const char *text)
     broker_set_config(test.broker, config);
     config_free(test.world.config);
     test.world.config = config;
+}
+
+/* A disk on which nothing can be written: what stands in the files stays. */
+static inline void set_disk_full(bool full)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = full ? 0 : limit.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 /* ---- a test ---- */

@@ -4,9 +4,6 @@
  */
 #include "broker_world.h"
 
-#include <signal.h>
-#include <sys/resource.h>
-
 /* ---- rotation ---- */
 
 static void test_rotated_token_is_stored_before_anybody_hears(void **state)
@@ -24,16 +21,6 @@ static void test_rotated_token_is_stored_before_anybody_hears(void **state)
     assert_vault_has(&test.world, "work", "refresh-2");
     broker_close(test.broker);
     test.broker = NULL;
-}
-
-/* A disk on which nothing can be written: what stands in the files stays. */
-static void set_disk_full(bool full)
-{
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = full ? 0 : limit.rlim_max;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
 static void test_rotated_token_that_cannot_be_stored_is_kept(void **state)

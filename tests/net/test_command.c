@@ -423,7 +423,7 @@ static void a_cancelled_command_gives_no_answer(void **state)
     assert_int_equal(asked.answers, 0);
 }
 
-static void a_cancelled_token_request_gives_no_answer(void **state)
+static void a_cancelled_sign_in_gives_no_answer_and_changes_nothing(void **state)
 {
     struct offline_keeper *offline = *state;
     struct asked asked = {.loop = &offline->loop};
@@ -436,7 +436,7 @@ static void a_cancelled_token_request_gives_no_answer(void **state)
     command_cancel(command);
     json_t *answer = expect_success(offline, "{\"command\":\"accounts\"}");
     assert_int_equal(asked.answers, 0);
-    assert_string_equal(text_at(json_object_get(answer, "accounts"), 1, "signed_in"), "in");
+    assert_string_equal(text_at(json_object_get(answer, "accounts"), 1, "signed_in"), "never");
     json_decref(answer);
 }
 
@@ -461,7 +461,7 @@ int main(void)
         CASE(a_token_that_is_no_text_is_refused),
         CASE(a_token_is_for_a_protocol_that_there_is),
         CASE(a_cancelled_command_gives_no_answer),
-        CASE(a_cancelled_token_request_gives_no_answer),
+        CASE(a_cancelled_sign_in_gives_no_answer_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
