@@ -12,6 +12,12 @@
  * octet for octet. 0, or the exit code after it was said what is wrong; then nothing was changed.
  */
 MUST_CHECK int configuration_append(const char *file, struct slice sections);
+/* The path of a file of that name beside it, absolute when the folder is there; for mem_free. */
+char *configuration_beside(const char *file, const char *name);
+/* Makes a private file there; its path is for mem_free. One that is there already with just this
+ * content will do, and any other stays. 0, or 73 after it was said why not. */
+MUST_CHECK int configuration_write_beside(const char *file, const char *name, struct slice content,
+                                          char **path_out, bool *is_new_out);
 /* For who has questions first: 0, or 73 after it was said that the file could not be written. */
 MUST_CHECK int configuration_can_append(const char *file);
 

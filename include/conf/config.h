@@ -108,6 +108,8 @@ struct account_config {
     char *name; /* the short label */
     int line;
     struct sealed_token sealed;
+    /* A service account's key that stands in an emailproxy.config itself; no jwt_key_file then. */
+    struct secret key;
     ACCOUNT_OPTIONS(OPTION_FIELD)
     /* `provider`, `flow` and `tenant` are filled in from the provider where the file has none. */
     const struct provider_config *provider_row; /* borrowed from the same config */

@@ -47,7 +47,7 @@ static bool check_key(const struct config *config, const struct account_config *
 {
     bool is_locked = false;
     struct err err;
-    if (*account->jwt_key_file == '\0')
+    if (*account->jwt_key_file == '\0' && !secret_is_set(&account->key))
         return true;
     if (token_assertion_check(account, &is_locked, &err) != 0) {
         print_complaint("%s:%d: account %s: %s", config->file, account->line, account->name,

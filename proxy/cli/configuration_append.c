@@ -200,6 +200,81 @@ int configuration_append(const char *file, struct slice sections)
     return exit_code;
 }
 
+/* ---- a file beside it ---- */
+
+char *configuration_beside(const char *file, const char *name)
+{
+    char *real_file = realpath(file, NULL);
+    const char *nearest = real_file != NULL ? real_file : file, *slash = strrchr(nearest, '/');
+    char *folder = slash == NULL ? mem_copy_string("./")
+                                 : mem_copy_bytes_as_string(nearest, (size_t)(slash - nearest) + 1);
+    char *real_folder = realpath(folder, NULL);
+    char *start = join(real_folder != NULL ? real_folder : folder, real_folder != NULL ? "/" : "");
+    char *path = join(start, name);
+    mem_free(start);
+    free(real_folder);
+    mem_free(folder);
+    free(real_file);
+    return path;
+}
+
+/* Whoever could change it, or read it, has no say. */
+static bool is_there(const char *path, struct slice content)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, content.size);
+    bool is_same =
+        whole_file_read(path, true, &text, &err) == 0 && slice_equal(buf_bytes(&text), content);
+    buf_fini(&text);
+    return is_same;
+}
+
+static int write_new(int descriptor, const char *file, const char *path, struct slice content)
+{
+    int status = keep_owner(descriptor, file);
+    if (status == 0)
+        status = write_all(descriptor, content);
+    int failure = errno;
+    if (close(descriptor) != 0 && status == 0) {
+        status = ERR_SYSTEM;
+        failure = errno;
+    }
+    if (status == 0)
+        return EX_OK;
+    (void)unlink(path);
+    return print_failure(EX_CANTCREAT, "%s: cannot be written: %s", path, strerror(failure));
+}
+
+static int write_private(const char *file, const char *path, struct slice content, bool *is_new_out)
+{
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *is_new_out = descriptor >= 0;
+    if (descriptor >= 0)
+        return write_new(descriptor, file, path, content);
+    if (errno != EEXIST)
+        return print_failure(EX_CANTCREAT, "%s: cannot be written: %s", path, strerror(errno));
+    if (is_there(path, content))
+        return EX_OK;
+    return print_failure(EX_CANTCREAT,
+                         "%s: is there already, with something else in it or open to others; move "
+                         "it away",
+                         path);
+}
+
+int configuration_write_beside(const char *file, const char *name, struct slice content,
+                               char **path_out, bool *is_new_out)
+{
+    make_folder(file);
+    char *path = configuration_beside(file, name);
+    int exit_code = write_private(file, path, content, is_new_out);
+    if (exit_code == EX_OK)
+        *path_out = path;
+    else
+        mem_free(path);
+    return exit_code;
+}
+
 /* Its folder, or the nearest above it that is there. 0 or errno. */
 static int try_folder_of(const char *file)
 {

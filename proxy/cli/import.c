@@ -19,6 +19,7 @@
 #include "cli/ask.h"
 #include "cli/configuration.h"
 #include "cli/configuration_append.h"
+#include "cli/import_keys.h"
 #include "cli/import_tokens.h"
 #include "cli/print.h"
 #include "conf/emailproxy_map.h"
@@ -35,11 +36,13 @@ struct import {
     struct emailproxy_file *file;
     struct config *config; /* what is taken over */
     struct import_tokens tokens;
+    struct import_keys keys;
 };
 
 static void import_clear(struct import *import)
 {
     import_tokens_clear(&import->tokens);
+    import_keys_clear(&import->keys);
     emailproxy_free(import->file);
     config_free(import->config);
     config_free(import->beside);
@@ -121,6 +124,7 @@ static int print_sections(const struct import *import, bool with_secrets, struct
 static int show(const struct import *import)
 {
     struct buf text;
+    import_keys_name(import->config, import->place);
     buf_init(&text, TEXT_MAXIMUM);
     int exit_code = print_sections(import, false, &text);
     if (exit_code == EX_OK)
@@ -144,13 +148,26 @@ static int append(const struct import *import)
     return exit_code;
 }
 
+static int append_with_keys(struct import *import)
+{
+    int exit_code = import_keys_write(&import->keys, import->config, import->place);
+    if (exit_code != EX_OK)
+        return exit_code;
+    exit_code = append(import);
+    if (exit_code != EX_OK)
+        import_keys_undo(&import->keys);
+    for (size_t i = 0; i < import->keys.count && exit_code == EX_OK; i++)
+        print_line("%s: the key of a service account is in it", import->keys.made[i]);
+    return exit_code;
+}
+
 /* ---- all ---- */
 
 static int take_over(struct import *import)
 {
     int exit_code = import_tokens_open(&import->tokens, import->file, import->config);
     if (exit_code == EX_OK)
-        exit_code = append(import);
+        exit_code = append_with_keys(import);
     if (exit_code == EX_OK)
         exit_code = ask_to_reload(import->arguments);
     if (exit_code == EX_OK)

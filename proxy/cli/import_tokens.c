@@ -87,7 +87,8 @@ static void open_account(struct import_token *token, const struct emailproxy_fil
         token->is_opened = true;
         if (strcmp(sealed_keys[i], "refresh_token") == 0)
             secret_move(&token->refresh_token, &content);
-        else if (is_secret && !secret_is_set(&account->client_secret))
+        else if (is_secret && account->flow != FLOW_SERVICE_ACCOUNT &&
+                 !secret_is_set(&account->client_secret))
             secret_move(&account->client_secret, &content);
         secret_wipe(&content);
     }

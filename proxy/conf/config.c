@@ -37,6 +37,7 @@ static void account_free(struct account_config *account)
     clear_options(SECTION_ACCOUNT, account);
     mem_free(account->sealed.token);
     mem_free(account->sealed.salt);
+    secret_wipe(&account->key);
     mem_free(account->name);
     mem_free(account);
 }

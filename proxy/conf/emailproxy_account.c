@@ -296,15 +296,21 @@ static const char *flow_of(struct mapping *mapping, const struct emailproxy_sect
     return NULL;
 }
 
-/* Said once: that the account has no key then is no problem of its own. */
-static void refuse_key(struct mapping *mapping, struct draft_section *account, int line)
+/* That the account has no jwt_key_file then is no problem of its own. */
+static void forgo_key_file(struct draft_section *account)
 {
     const struct option_table *table = option_table(account->kind);
 
     account->values[option_index(table, option_find(table, "jwt_key_file"))].bad = true;
+}
+
+static void refuse_key(struct mapping *mapping, struct draft_section *account, int line)
+{
+    forgo_key_file(account);
     problems_add(mapping->draft->problems, line,
-                 "a key inside the configuration is not taken over; put it into a file of mode "
-                 "0600, with client_id = file and its path as client_secret");
+                 "the key of a service account is either client_id = key, with the JSON as "
+                 "client_secret, or client_id = file, with the path of a file of mode 0600; one "
+                 "that is encrypted is not taken over");
 }
 
 /* For a service account: the path of the key's file, or the key itself. */
@@ -314,9 +320,13 @@ static void map_service_account(struct mapping *mapping, const struct emailproxy
     const struct emailproxy_pair *kind = mapping_find(mapping, section, "client_id");
     const struct emailproxy_pair *secret = mapping_find(mapping, section, "client_secret");
 
-    if (kind != NULL && strcmp(kind->value, "file") == 0)
+    if (kind != NULL && strcmp(kind->value, "file") == 0) {
         mapping_put_pair(mapping, account, "jwt_key_file", secret);
-    else
+    } else if (kind != NULL && strcmp(kind->value, "key") == 0 && secret != NULL) {
+        struct account_config *target = account->target;
+        forgo_key_file(account);
+        secret_set(&target->key, slice_of_string(secret->value));
+    } else
         refuse_key(mapping, account, kind == NULL ? section->line : kind->line);
 }
 

@@ -65,7 +65,8 @@ int config_read_stream(FILE *stream, const char *file,
 static bool holds_secret(const struct config *config)
 {
     for (size_t i = 0; i < config->account_count; i++)
-        if (secret_is_set(&config->accounts[i]->client_secret))
+        if (secret_is_set(&config->accounts[i]->client_secret) ||
+            secret_is_set(&config->accounts[i]->key))
             return true;
     return false;
 }

@@ -1,6 +1,6 @@
 /*
  * Happy path: the key is read anew for each assertion, so that one that was replaced is found, and
- * is not kept.
+ * is not kept; unless it stands in the configuration itself.
  *
  * Failures: what keeper/whole_file and auth/jwt say of the files, with their paths.
  */
@@ -16,25 +16,38 @@
 #define LIFE_SECONDS    300
 #define IDENTIFIER_SIZE 16u /* octets of a jti */
 
+/* For what is said of it. */
+static const char *key_place(const struct account_config *account)
+{
+    return secret_is_set(&account->key) ? "its key" : account->jwt_key_file;
+}
+
+static int read_key_text(const struct account_config *account, struct buf *text, struct err *err)
+{
+    if (!secret_is_set(&account->key))
+        return whole_file_read(account->jwt_key_file, true, text, err);
+    if (buf_append(text, secret_bytes(&account->key)) != 0)
+        return err_set(err, ERR_FULL, "its key is larger than %lu KiB", JWT_FILE_MAX / 1024);
+    return 0;
+}
+
 /* *is_locked_out: it is encrypted, and the passphrase is missing or wrong. */
 static int read_key(const struct account_config *account, const struct token_inputs *inputs,
                     struct jwt_key **key_out, bool *is_locked_out, struct err *err)
 {
-    const char *path = account->jwt_key_file;
     struct buf text;
-    *key_out = NULL;
     *key_out = NULL;
     *is_locked_out = false;
     buf_init(&text, JWT_FILE_MAX);
-    int status = whole_file_read(path, true, &text, err);
+    int status = read_key_text(account, &text, err);
     if (status == 0) {
         status =
             jwt_key_read(buf_bytes(&text), &inputs->secrets[TOKEN_INPUT_PASSPHRASE], key_out, err);
         *is_locked_out = status == ERR_DENIED;
         if (*is_locked_out)
-            err_wrap(err, "%s: see jwt_passphrase_command", path);
+            err_wrap(err, "%s: see jwt_passphrase_command", key_place(account));
         else if (status != 0)
-            err_wrap(err, "%s", path);
+            err_wrap(err, "%s", key_place(account));
     }
     buf_fini(&text);
     return status;
@@ -106,7 +119,7 @@ static int find_issuer(const struct account_config *account, const struct jwt_ke
         return 0;
     return err_set(err, ERR_CONFIG,
                    "%s does not name its service account; add client_id with the account's address",
-                   account->jwt_key_file);
+                   key_place(account));
 }
 
 int token_assertion_of_service(const struct account_config *account, const char *mailbox,

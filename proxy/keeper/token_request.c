@@ -246,7 +246,8 @@ bool token_request_is_same(const struct account_config *a, const struct account_
                 strcmp(a->jwt_passphrase_command, b->jwt_passphrase_command) == 0 &&
                 same_user(a, b) && a->client_auth == b->client_auth &&
                 same_secret(&a->client_secret, &b->client_secret) &&
-                strcmp(scope_a, scope_b) == 0 && strcmp(a->resource, b->resource) == 0;
+                same_secret(&a->key, &b->key) && strcmp(scope_a, scope_b) == 0 &&
+                strcmp(a->resource, b->resource) == 0;
 
     mem_free(issuer_a);
     mem_free(issuer_b);

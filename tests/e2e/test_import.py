@@ -2,8 +2,10 @@
 
 import base64
 import concurrent.futures
+import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -367,3 +369,89 @@ def test_those_whom_a_catch_all_has_served(heir, rig):
     heir.start()
     assert heir.read_mail("alice")
     assert heir.accounts()["alice"]["signed_in"] == "in"
+
+
+# ---- the key of a service account, in the file itself ----
+
+def keyed(rig, **more):
+    """As somebody pastes the JSON of the provider."""
+    key = "\n\t".join(Path(rig.state["service_account"]["file"]).read_text().splitlines())
+    return {ALICE: {"oauth2_flow": "service_account", "token_url": rig.state["endpoints"]["token"],
+                    "oauth2_scope": "mail", "client_id": "key", "client_secret": key} | more}
+
+
+def secrets_of(rig):
+    pem = json.loads(Path(rig.state["service_account"]["file"]).read_text())["private_key"]
+    return {f"line {n} of the key": line for n, line in enumerate(pem.splitlines()[1:-1])
+            if len(line) >= 32}
+
+
+def assert_reads(one, rig):
+    one.passwords["alice"] = one.grant("alice")
+    rig.clear()
+    assert one.session("alice").select("INBOX")[0] == "OK"
+    assert rig.stats()["last"][-1]["assertion"]["claims"]["sub"] == ALICE
+
+
+def test_a_key_is_put_into_a_file(heir, rig):
+    heir.secrets |= secrets_of(rig)
+    path, made = heir.theirs(keyed(rig)), heir.folder / "alice.json"
+    shown = heir.take(path, "--dry-run", password=None)
+    assert shown.status == 0 and f"jwt_key_file = {made}\n" in shown.out, shown
+    assert not made.exists()
+    result = heir.take(path, password=None)
+    assert result.status == 0, result
+    assert f"{made}: the key of a service account is in it" in result.out
+    assert stat.S_IMODE(os.stat(made).st_mode) == 0o600
+    assert json.loads(made.read_text()) == json.loads(
+        Path(rig.state["service_account"]["file"]).read_text())
+    assert heir.ecluse("check").status == 0
+    heir.start()
+    assert_reads(heir, rig)
+
+
+def test_a_key_never_takes_the_place_of_another_file(heir, rig):
+    path, made = heir.theirs(keyed(rig)), heir.folder / "alice.json"
+    before = heir.file.read_bytes()
+    made.write_text("mine")
+    result = heir.take(path, password=None)
+    assert result.status == 73 and f"{made}: is there already" in result.err, result
+    assert made.read_text() == "mine" and heir.file.read_bytes() == before
+    made.unlink()
+    made.symlink_to(heir.folder / "elsewhere")
+    assert heir.take(path, password=None).status == 73
+    assert not (heir.folder / "elsewhere").exists()
+    made.unlink()
+    assert heir.take(path, password=None).status == 0
+
+
+def test_a_key_goes_when_nothing_comes_of_it(heir, rig):
+    """Unless it was there: of a run that was killed, say."""
+    path, made = heir.theirs(keyed(rig)), heir.folder / "alice.json"
+    heir.set("listen imap", max_sessions="many")
+    assert heir.take(path, password=None).status == 78
+    assert not made.exists()
+    heir.set("listen imap", max_sessions=64)
+    assert heir.take(path, password=None).status == 0
+    heir.set("ecluse")  # without what was taken over
+    assert heir.take(path, password=None).status == 0 and made.exists()
+
+
+def test_a_key_is_served_where_it_stands(stranger, rig):
+    stranger.secrets |= secrets_of(rig)
+    stranger.use(keyed(rig))
+    assert stranger.ecluse("check").status == 0
+    stranger.file.chmod(0o644)
+    assert "readable by group or others" in stranger.ecluse("check").err
+    stranger.file.chmod(0o600)
+    stranger.start()
+    assert_reads(stranger, rig)
+
+
+def test_a_key_that_is_none(stranger, rig):
+    stranger.use(keyed(rig, client_secret="{}"))
+    result = stranger.ecluse("check")
+    assert result.status == 78 and "its key: it is not the JSON of a service account" in result.err
+    stranger.start()
+    stranger.passwords["alice"] = stranger.grant("alice")
+    assert "not the JSON of a service account" in stranger.try_login("alice")

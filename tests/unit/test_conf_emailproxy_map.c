@@ -354,6 +354,23 @@ static void test_resource(void **state)
     mapped_free(&mapped);
 }
 
+/* Its lines are joined as a JSON reader wants them; the printer has no place for it. */
+static void test_key_in_the_file(void **state)
+{
+    struct mapped mapped =
+        map(SERVER "[alice@mail.test]\noauth2_flow = service_account\nclient_id = key\n"
+                   "token_url = https://id.mail.test/t\noauth2_scope = s\n"
+                   "client_secret = {\n  \"a\": \"b\",\n  \"c\": \"d\"\n  }\n");
+    const struct account_config *account = mapped.config->accounts[0];
+
+    (void)state;
+    assert_int_equal(mapped.problems.count, 0);
+    assert_true(slice_is(secret_bytes(&account->key), "{\n\"a\": \"b\",\n\"c\": \"d\"\n}"));
+    assert_string_equal(account->jwt_key_file, "");
+    assert_false(secret_is_set(&account->client_secret));
+    mapped_free(&mapped);
+}
+
 static void test_catch_all(void **state)
 {
     static const char text[] =
@@ -501,9 +518,14 @@ static void test_errors(void **state)
                 "token_url = http://id.mail.test/t\nclient_id = x\n",
          7, "http:// would send tokens in the clear"},
         {SERVER "[alice@mail.test]\n" URLS, 5, "account alice has no client_id"},
+        {SERVER "[alice@mail.test]\n" URLS "oauth2_flow = service_account\nclient_id = key\n", 9,
+         "the key of a service account is either client_id = key"},
         {SERVER "[alice@mail.test]\n" URLS "oauth2_flow = service_account\nclient_id = key\n"
+                "client_secret_encrypted = gAAAA\n",
+         9, "one that is encrypted is not taken over"},
+        {SERVER "[alice@mail.test]\n" URLS "oauth2_flow = service_account\nclient_id = x\n"
                 "client_secret = {}\n",
-         9, "put it into a file of mode 0600, with client_id = file"},
+         9, "the key of a service account is either client_id = key"},
         {WHOLE "refresh_token = g\ntoken_salt = A\ntoken_iterations = x\n", 12,
          "token_iterations must be a number"},
         {WHOLE "[emailproxy]\nuse_login_password_as_client_credentials_secret = 1\n", 11,
@@ -567,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_beside_ours),
         cmocka_unit_test(test_one_account),
         cmocka_unit_test(test_resource),
+        cmocka_unit_test(test_key_in_the_file),
         cmocka_unit_test(test_catch_all),
         cmocka_unit_test(test_catch_all_has_served_some),
         cmocka_unit_test(test_catch_all_needs_nobody),
