@@ -79,6 +79,7 @@
     X(text, pop3_user, "", "for POP3 only")                                                        \
     X(text, smtp_user, "", "for SMTP only")                                                        \
     X(text, login_hint, "", "account name to suggest on the sign-in page")                         \
+    X(flag, delegates, "no", "yes: others may sign in whom the mail server lets into the mailbox") \
     X(text, scope, "", "scopes to ask for; default: the provider's")                               \
     X(text, resource, "", "what tokens are for, where the provider wants it said (RFC 8707)")      \
     X(text, tenant, "", "directory (Microsoft) for {tenant} in URLs; default: the provider's")     \

@@ -9,6 +9,7 @@
 #include "keeper/discovery.h"
 #include "keeper/secret_command.h"
 #include "keeper/token_inputs.h"
+#include "keeper/trial.h"
 
 #define BROKER_TEXT_MAX 480
 
@@ -55,8 +56,11 @@ struct broker_account {
     uint64_t requests;
     enum oauth_identity identity; /* by the last id_token; see broker_state */
     char *stranger, *subject;
+    struct trial *mailbox_trial; /* is the stranger let into the mailbox? `next` waits for that */
+    char *delegate;              /* whom the mail server has let in; NULL */
 
-    bool is_noticed; /* its user was told of the failure */
+    bool is_first_use; /* the stranger's token has never served anybody */
+    bool is_noticed;   /* its user was told of the failure */
     struct secret_command *notice;
 };
 
@@ -117,6 +121,10 @@ void broker_account_refresh(struct broker_account *account);
 /* Brings a rotated token that is not in the vault yet there. False: the vault still does not take
  * it, and the account's failure says so. */
 bool broker_account_store_next(struct broker_account *account);
+/* An access token that becomes the account's when it is adopted. */
+void broker_account_set_next(struct broker_account *account, struct secret *access_token,
+                             int64_t expires_in);
+void broker_account_adopt_next(struct broker_account *account);
 /* Takes over an access token that goes with the refresh token in the vault. */
 void broker_account_adopt(struct broker_account *account, struct secret *access_token,
                           int64_t expires_in, const char *scope);
@@ -181,6 +189,9 @@ void broker_identity_forget(struct broker_account *account);
  * the configuration was wrong; the access token is given to nobody, and the account needs its user.
  */
 void broker_identity_refuse(struct broker_account *account, struct oauth_answer *answer);
+/* The same when the mail server is to decide (keeper/trial.h): who waits is told after that. False:
+ * the account is for one user alone. */
+MUST_CHECK bool broker_identity_try(struct broker_account *account, struct oauth_answer *answer);
 
 /* ---- broker_trial.c: where the refresh token is ---- */
 
@@ -193,6 +204,8 @@ MUST_CHECK int broker_token_store(struct broker_account *account, const struct s
 MUST_CHECK int broker_token_wipe(struct broker_account *account, const char *reason,
                                  struct err *err);
 void broker_token_note(struct broker_account *account, int64_t last_refresh, const char *error);
+/* It has never brought an access token that was given out. */
+bool broker_token_is_new(const struct broker_account *account);
 /* NULL: it is the vault's. */
 const struct secret *broker_token_on_trial(const struct broker_account *account);
 

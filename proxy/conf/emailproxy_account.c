@@ -397,6 +397,9 @@ static void put_account(struct mapping *mapping, const struct emailproxy_section
     mapping_put(mapping, account, "provider", provider, section->line);
     mapping_put(mapping, account, "flow", flow, section->line);
     mapping_put_pair(mapping, account, "scope", mapping_find(mapping, section, "oauth2_scope"));
+    /* There nobody looks at who has signed in, and shared mailboxes are served so. */
+    if (strcmp(flow, "code") == 0 || strcmp(flow, "device") == 0)
+        mapping_put(mapping, account, "delegates", "yes", section->line);
     if (strcmp(flow, "service_account") == 0)
         map_service_account(mapping, section, account);
     else

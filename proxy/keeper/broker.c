@@ -268,7 +268,10 @@ void broker_signed_in_with(struct broker *broker, const char *label, struct secr
  * and where an endpoint was, do not matter any more. */
 static void account_changed(struct broker_account *account)
 {
-    if (account->command != NULL || account->collection != NULL || account->lookup != NULL) {
+    mem_free(account->delegate);
+    account->delegate = NULL;
+    if (account->command != NULL || account->collection != NULL || account->lookup != NULL ||
+        account->mailbox_trial != NULL) {
         broker_account_interrupt(account);
         broker_account_ask_again(account);
         broker_wake(account->broker);

@@ -62,6 +62,7 @@ void broker_account_free(struct broker_account *account)
     secret_wipe(&account->refused);
     broker_identity_forget(account);
     broker_trial_free(account->trial);
+    mem_free(account->delegate);
     mem_free(account->issuer);
     mem_free(account->label);
     mem_free(account->mailbox);
@@ -172,15 +173,14 @@ void broker_account_pause(struct broker_account *account, int64_t retry_after)
 
 /* ---- tokens ---- */
 
-static void account_adopt(struct broker_account *account)
+void broker_account_adopt_next(struct broker_account *account)
 {
     broker_access_move(&account->access, &account->next);
     account->generation = ++account->broker->generations;
     broker_account_forgive(account);
 }
 
-/* It becomes the account's when it is adopted. */
-static void account_set_next(struct broker_account *account, struct secret *access_token,
+void broker_account_set_next(struct broker_account *account, struct secret *access_token,
                              int64_t expires_in)
 {
     int64_t life = expires_in * 1000, now = clock_steady_milliseconds();
@@ -196,8 +196,8 @@ static void account_set_next(struct broker_account *account, struct secret *acce
 void broker_account_adopt(struct broker_account *account, struct secret *access_token,
                           int64_t expires_in, const char *scope)
 {
-    account_set_next(account, access_token, expires_in);
-    account_adopt(account);
+    broker_account_set_next(account, access_token, expires_in);
+    broker_account_adopt_next(account);
     account->access.scope = scope == NULL ? NULL : mem_copy_string(scope);
 }
 
@@ -219,7 +219,7 @@ bool broker_account_store_next(struct broker_account *account)
     }
     secret_wipe(&account->next_refresh);
     if (secret_is_set(&account->next.token))
-        account_adopt(account);
+        broker_account_adopt_next(account);
     return true;
 }
 
@@ -233,7 +233,7 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
         secret_wipe(&answer->refresh_token);
     bool rotated = secret_is_set(&answer->refresh_token);
     if (!account->answer_is_foreign)
-        account_set_next(account, &answer->access_token, answer->expires_in);
+        broker_account_set_next(account, &answer->access_token, answer->expires_in);
     if (rotated) {
         secret_move(&account->next_refresh, &answer->refresh_token);
         if (!broker_account_store_next(account))
@@ -241,7 +241,7 @@ static bool account_take_grant(struct broker_account *account, struct oauth_answ
     } else {
         broker_token_note(account, clock_wall_seconds(), "");
         if (secret_is_set(&account->next.token))
-            account_adopt(account);
+            broker_account_adopt_next(account);
     }
     if (!account->answer_is_foreign) {
         mem_free(account->access.scope);
@@ -293,10 +293,10 @@ static bool account_take_answer(struct broker_account *account, const struct fet
     switch (read.outcome) {
     case OAUTH_GRANTED:
         broker_identity_note(account, answer->body);
-        if (account->identity == OAUTH_IDENTITY_OTHER && !account->answer_is_foreign)
-            broker_identity_refuse(account, &read);
-        else
+        if (account->identity != OAUTH_IDENTITY_OTHER || account->answer_is_foreign)
             is_fresh = account_take_grant(account, &read);
+        else if (!broker_identity_try(account, &read))
+            broker_identity_refuse(account, &read);
         break;
     case OAUTH_SIGNED_OUT:
     case OAUTH_MISTAKEN:
@@ -324,7 +324,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
 bool broker_account_is_busy(const struct broker_account *account)
 {
     return account->fetch != NULL || account->lookup != NULL || account->collection != NULL ||
-           account->command != NULL;
+           account->command != NULL || account->mailbox_trial != NULL;
 }
 
 void broker_account_interrupt(struct broker_account *account)
@@ -341,6 +341,9 @@ void broker_account_interrupt(struct broker_account *account)
     if (account->command != NULL)
         secret_command_cancel(account->command);
     account->command = NULL;
+    if (account->mailbox_trial != NULL)
+        trial_cancel(account->mailbox_trial);
+    account->mailbox_trial = NULL;
 }
 
 static void on_fetched(void *owner, const struct fetch_answer *answer)
@@ -354,7 +357,7 @@ static void on_fetched(void *owner, const struct fetch_answer *answer)
     if (account->answer_is_foreign) {
         broker_account_forgive(account);
         broker_account_ask_again(account);
-    } else {
+    } else if (account->mailbox_trial == NULL) {
         broker_account_answer_waiting(account, is_fresh);
     }
     if (!broker->closing)

@@ -20,9 +20,8 @@
 struct broker_trial {
     struct broker_account *account;
     struct secret token; /* the newest; not set: the provider has refused it */
-    int64_t refreshed;   /* what the vault's row says once it is kept */
-    char *note;
-    bool is_over; /* its account goes in the next turn, when nobody is in a callback of it */
+    char *note;          /* what the vault's row says once it is kept */
+    bool is_over;        /* its account goes in the next turn, when nobody is in a callback of it */
 };
 
 /* ---- the token's place ---- */
@@ -50,7 +49,6 @@ int broker_token_store(struct broker_account *account, const struct secret *toke
         return vault_token_store(account->broker->vault, account->label, account->issuer, token,
                                  clock_wall_seconds(), err);
     secret_copy(&account->trial->token, token);
-    account->trial->refreshed = clock_wall_seconds();
     return 0;
 }
 
@@ -69,13 +67,25 @@ void broker_token_note(struct broker_account *account, int64_t last_refresh, con
     if (trial != NULL) {
         mem_free(trial->note);
         trial->note = mem_copy_string(error);
-        trial->refreshed = last_refresh != 0 ? last_refresh : trial->refreshed;
         return;
     }
     int status =
         vault_token_note(account->broker->vault, account->label, last_refresh, error, &err);
     if (status != 0 && status != ERR_NOT_FOUND)
         log_warn(account->broker->log, "account %s: %s", account->label, err.text);
+}
+
+bool broker_token_is_new(const struct broker_account *account)
+{
+    struct vault_token *tokens;
+    size_t count;
+    if (account->trial != NULL)
+        return true;
+    if (vault_token_list(account->broker->vault, account->label, &tokens, &count, NULL) != 0)
+        return false;
+    bool is_new = count == 1 && tokens[0].last_refresh == 0;
+    vault_tokens_free(tokens, count);
+    return is_new;
 }
 
 /* ---- a trial ---- */
@@ -153,7 +163,9 @@ static void hand_over_identity(struct broker_account *from, struct broker_accoun
     to->identity = from->identity;
     to->stranger = from->stranger;
     to->subject = from->subject;
-    from->stranger = from->subject = NULL;
+    mem_free(to->delegate);
+    to->delegate = from->delegate;
+    from->stranger = from->subject = from->delegate = NULL;
 }
 
 /* Why it could not be tried, and when it may be again. */
@@ -183,8 +195,10 @@ int broker_trial_keep(struct broker_trial *trial, struct err *err)
     own->requests += account->requests;
     bool is_stored = broker_account_store_next(own);
     if (is_stored) {
+        bool is_tried = secret_is_set(&own->access.token);
         hand_over_failure(account, own);
-        broker_token_note(own, trial->refreshed, trial->note == NULL ? "" : trial->note);
+        broker_token_note(own, is_tried ? clock_wall_seconds() : 0,
+                          trial->note == NULL ? "" : trial->note);
     }
     broker_trial_drop(trial);
     return is_stored ? 0 : err_set(err, ERR_FULL, "%s", own->failure_text);

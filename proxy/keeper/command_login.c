@@ -194,6 +194,21 @@ static void on_identified(void *owner, enum identification_verdict verdict, cons
     case IDENTIFICATION_UNKNOWN:
         keep(command, account, text);
         return;
+    case IDENTIFICATION_OTHER_SHUT:
+        if (give_up(command, account))
+            command_fail(command, EX_NOPERM,
+                         "%s: the token is that of somebody whom the mail server does not let into "
+                         "the mailbox: %s; it is not kept. Bring one of %s",
+                         account->name, text, expected_name(account));
+        return;
+    case IDENTIFICATION_OTHER_UNKNOWN:
+        if (give_up(command, account))
+            command_fail(command, EX_TEMPFAIL,
+                         "%s: the token is that of somebody else, and whether the mail server lets "
+                         "that user into the mailbox cannot be tried: %s; it is not kept. Try "
+                         "again later",
+                         account->name, text);
+        return;
     }
 }
 
@@ -287,7 +302,7 @@ static void on_sign_in_tried(struct command *command, enum why why,
     if (account == NULL)
         return;
     const struct broker_state state = state_of(command, account);
-    if (state.identity == OAUTH_IDENTITY_OTHER) {
+    if (state.identity == OAUTH_IDENTITY_OTHER && !account->delegates) {
         give_up_strangers(command, account, state.stranger);
     } else if (why != WHY_NONE) {
         on_refused(command, account, why, text);

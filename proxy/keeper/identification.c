@@ -3,11 +3,14 @@
  *
  * Failures:
  *   another name, another subject             told, and no server is tried
+ *   another name, and delegates = yes         tried at the mail servers
  *   no endpoint, no answer, no name in it     tried at the mail servers, whose word it is then
  *
  * A reload may end the configuration under it: what is needed of that is copied at the start.
  */
 #include "keeper/identification.h"
+
+#include <stdio.h>
 
 #include "keeper/endpoint.h"
 #include "keeper/trial.h"
@@ -17,6 +20,8 @@ struct identification {
     char *account; /* its name, for the log */
     char *expected[2];
     char *subject;
+    char *stranger; /* who is named; NULL: nobody */
+    bool has_delegates;
     struct secret trial_request;
     struct fetch *fetch;
     struct trial *trial;
@@ -30,6 +35,7 @@ static void identification_free(struct identification *identification)
     mem_free(identification->expected[0]);
     mem_free(identification->expected[1]);
     mem_free(identification->subject);
+    mem_free(identification->stranger);
     secret_wipe(&identification->trial_request);
     mem_free(identification);
 }
@@ -62,15 +68,27 @@ static void on_tried(void *owner, const struct trial_answer *answer)
         [TRIAL_NO] = IDENTIFICATION_SHUT,
         [TRIAL_UNKNOWN] = IDENTIFICATION_UNKNOWN,
     };
+    static const enum identification_verdict of_strangers[] = {
+        [TRIAL_YES] = IDENTIFICATION_OWN,
+        [TRIAL_NO] = IDENTIFICATION_OTHER_SHUT,
+        [TRIAL_UNKNOWN] = IDENTIFICATION_OTHER_UNKNOWN,
+    };
     struct identification *identification = owner;
+    char text[OAUTH_IDENTITY_TEXT + TRIAL_TEXT_MAX + sizeof(" ()")];
     identification->trial = NULL;
-    end(identification, verdicts[answer->verdict], answer->text);
+    if (identification->stranger == NULL) {
+        end(identification, verdicts[answer->verdict], answer->text);
+        return;
+    }
+    snprintf(text, sizeof(text), "%s (%s)", identification->stranger, answer->text);
+    end(identification, of_strangers[answer->verdict], text);
 }
 
 static void try_token(struct identification *identification)
 {
-    log_info(identification->parts.log, "%s: nobody tells who has signed in; the token is tried",
-             identification->account);
+    log_info(identification->parts.log, "%s: %s; the token is tried", identification->account,
+             identification->stranger == NULL ? "nobody tells who has signed in"
+                                              : "somebody else has signed in");
     identification->trial = trial_start(identification->parts.loop, &identification->trial_request,
                                         on_tried, identification);
 }
@@ -97,7 +115,12 @@ static void on_userinfo(void *owner, const struct fetch_answer *answer)
         end(identification, IDENTIFICATION_OWN, "");
         return;
     case OAUTH_IDENTITY_OTHER:
-        end(identification, IDENTIFICATION_OTHER, who);
+        if (!identification->has_delegates) {
+            end(identification, IDENTIFICATION_OTHER, who);
+            return;
+        }
+        identification->stranger = mem_copy_string(who);
+        try_token(identification);
         return;
     case OAUTH_IDENTITY_UNSOUND:
         end(identification, IDENTIFICATION_UNSOUND, "");
@@ -138,12 +161,15 @@ struct identification *identification_start(
             identification->expected[i] = mem_copy_string(names.expected[i]);
     if (question->subject != NULL)
         identification->subject = mem_copy_string(question->subject);
+    if (question->stranger != NULL)
+        identification->stranger = mem_copy_string(question->stranger);
+    identification->has_delegates = question->account->delegates;
     /* A token is ASCII. */
     ENSURE(trial_write_request(question->config, question->account, PROTOCOL_COUNT, question->token,
                                &identification->trial_request) == 0);
     identification->on_done = on_done;
     identification->owner = owner;
-    if (question->userinfo_endpoint != NULL)
+    if (question->userinfo_endpoint != NULL && question->stranger == NULL)
         ask_userinfo(identification, question);
     else
         try_token(identification);

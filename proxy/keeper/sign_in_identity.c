@@ -3,7 +3,8 @@
  * without a name in it, the new access token tells (keeper/identification.h).
  *
  * Failures:
- *   another name                              somebody else has signed in: the token is refused
+ *   another name                              somebody else has signed in: the token is refused;
+ *                                             with delegates = yes unless it opens the mailbox
  *   an id_token for another client or issuer,
  *   userinfo about another subject            refused
  *   nobody tells, and it opens no mailbox     refused
@@ -63,10 +64,25 @@ static void on_identified(void *owner, enum identification_verdict verdict, cons
                     "mailbox of %s cannot be tried (%s); it is not kept. Try again later",
                     account->name, text);
         return;
+    case IDENTIFICATION_OTHER_SHUT:
+        sign_in_refuse_token(sign_in, account, "",
+                             "signed in as somebody whom the mail server does not let into the "
+                             "mailbox of %s: %s; that token is not kept. Sign in as %s",
+                             account->name, text,
+                             endpoint_identity_question(account, sign_in->client_id).expected[0]);
+        return;
+    case IDENTIFICATION_OTHER_UNKNOWN:
+        sign_in_end(sign_in, EX_TEMPFAIL,
+                    "whether the mail server lets whoever has signed in into the mailbox of %s "
+                    "cannot be tried: %s; the token is not kept. Try again later",
+                    account->name, text);
+        return;
     }
 }
 
-static void identify_by_token(struct sign_in *sign_in, const struct account_config *account)
+/* `stranger`: whom the id_token names; or NULL. */
+static void identify_by_token(struct sign_in *sign_in, const struct account_config *account,
+                              const char *stranger)
 {
     const struct sign_ins *all = sign_in->all;
     const struct identification_parts parts = {
@@ -77,6 +93,7 @@ static void identify_by_token(struct sign_in *sign_in, const struct account_conf
         .token = &sign_in->granted.access_token,
         .userinfo_endpoint = sign_in->endpoints[OAUTH_USERINFO_ENDPOINT],
         .subject = sign_in->subject,
+        .stranger = stranger,
     };
     sign_in->identification = identification_start(&parts, &question, on_identified, sign_in);
 }
@@ -88,10 +105,12 @@ void sign_in_identify(struct sign_in *sign_in, const struct account_config *acco
         endpoint_identity_question(account, sign_in->client_id);
     char who[OAUTH_IDENTITY_TEXT];
     enum oauth_identity identity = oauth_identify(body, &question, who, &sign_in->subject);
-    if (identity == OAUTH_IDENTITY_OTHER || identity == OAUTH_IDENTITY_UNSOUND)
+    if (identity == OAUTH_IDENTITY_OTHER && account->delegates)
+        identify_by_token(sign_in, account, who);
+    else if (identity == OAUTH_IDENTITY_OTHER || identity == OAUTH_IDENTITY_UNSOUND)
         refuse(sign_in, account, identity, who);
     else if (identity == OAUTH_IDENTITY_UNKNOWN)
-        identify_by_token(sign_in, account);
+        identify_by_token(sign_in, account, NULL);
     else
         sign_in_keep_token(sign_in);
 }

@@ -227,7 +227,7 @@ static bool same_user(const struct account_config *a, const struct account_confi
     if (a->flow != FLOW_PASSWORD && a->flow != FLOW_SERVICE_ACCOUNT && !endpoint_has_sign_in(a))
         return true;
     return strcmp(a->address, b->address) == 0 && strcmp(a->user, b->user) == 0 &&
-           strcmp(a->login_hint, b->login_hint) == 0;
+           strcmp(a->login_hint, b->login_hint) == 0 && a->delegates == b->delegates;
 }
 
 bool token_request_is_same(const struct account_config *a, const struct account_config *b)

@@ -128,6 +128,7 @@ static void test_everything(void **state)
                     "provider = emailproxy\n"
                     "client_id = id\n"
                     "client_secret = x~y\n"
+                    "delegates = yes\n"
                     "scope = https://outlook.office365.com/IMAP offline_access\n");
     assert_int_equal(mapped.problems.count, 0);
     assert_int_equal(mapped.config->accounts[0]->line, 20);

@@ -11,6 +11,7 @@ const DEFAULTS = {
   slow_ms: 100, // milliseconds between two bytes of a "slow" answer
   retry_after: 2, // seconds in the header of a 503 or 429
   service_user: 'alice@example.test', // whose mailbox a client-credentials token opens
+  delegates: {}, // user → the mailbox that tokens of that user open from here on
 };
 
 export const knobs = { ...DEFAULTS };
@@ -67,10 +68,13 @@ export function turn(name, values, users) {
     case 'service_user':
       knobs.service_user = known(values[0], users);
       return { [name]: knobs[name] };
+    case 'delegate':
+      knobs.delegates = { ...knobs.delegates, [known(values[0], users)]: known(values[1], users) };
+      return { [name]: knobs.delegates };
     default:
   }
   if (!Object.hasOwn(SETTERS, name)) {
-    throw new Error(`no knob '${name}': expire revoke withdraw break reset `
+    throw new Error(`no knob '${name}': expire revoke withdraw break delegate reset `
       + `${Object.keys(DEFAULTS).join(' ')}`);
   }
   knobs[name] = SETTERS[name](values[0]);

@@ -162,7 +162,9 @@ function configuration({ clients, users, jwks, cookieKey, policy, errors }) {
     issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: () => knobs.rotate === 'on',
     expiresWithSession: () => false,
-    extraTokenClaims: (ctx, token) => ({ username: token.accountId ?? knobs.service_user }),
+    extraTokenClaims: (ctx, token) => ({
+      username: knobs.delegates[token.accountId] ?? token.accountId ?? knobs.service_user,
+    }),
     findAccount: (ctx, sub) => (Object.hasOwn(users, sub) ? {
       accountId: sub,
       claims: () => ({
