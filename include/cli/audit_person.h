@@ -12,9 +12,6 @@
  * it drives the terminal but the colours. */
 void audit_person_write(FILE *stream, const struct reading *reading, bool has_colours);
 
-/* True where a terminal shows colours and nobody asked it not to (NO_COLOR). */
-bool audit_person_colours(void);
-
 #define AUDIT_PERSON_AMOUNT 24
 /* "17", "1.2 KiB", "3.4 MiB" */
 void audit_person_bytes(uint64_t bytes, char out[AUDIT_PERSON_AMOUNT]);

@@ -32,6 +32,9 @@ MUST_CHECK bool print_secret(struct slice secret);
 /* Local time, "2026-01-31 23:59"; "never" for 0. Returns `out`. */
 const char *print_time(int64_t wall_seconds, char out[PRINT_TIME_CAPACITY]);
 
+/* True when stdout is a terminal that shows colours and nobody asked it not to (NO_COLOR). */
+bool print_has_colours(void);
+
 /* True when everything that was written to stdout has arrived. */
 MUST_CHECK bool print_flush(void);
 

@@ -13,11 +13,14 @@
 #define REMOTE_ANSWER_MAX (4u * 1024 * 1024)
 /* Above the 30 s that a token request may take. */
 #define REMOTE_ANSWER_MILLISECONDS 60000
+#define REMOTE_SLOW_MILLISECONDS   1000
 
 struct remote {
     int descriptor;
     int process;  /* pidfd of the daemon; -1 where the kernel gives none */
     int patience; /* milliseconds for an answer; REMOTE_ANSWER_MILLISECONDS unless changed */
+    /* Called once when an answer takes longer than REMOTE_SLOW_MILLISECONDS; NULL unless set. */
+    void (*on_slow)(int patience);
 };
 
 /* ERR_NOT_FOUND: no daemon answers there. ERR_DENIED: the socket is not of our uid, or we may not

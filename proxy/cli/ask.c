@@ -8,6 +8,7 @@
 #include "cli/ask.h"
 
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli/configuration.h"
 #include "cli/print.h"
@@ -76,11 +77,26 @@ static int judge_answer(const struct arguments *arguments, json_t **answer)
     return exit_code;
 }
 
+/* ---- long waits ---- */
+
+/* Those who give a patience of their own say what they wait for. */
+static void say_slow(int patience)
+{
+    print_complaint("Waiting for an answer, for %d seconds at most.", patience / 1000);
+}
+
+static bool has_somebody_who_waits(void)
+{
+    return isatty(STDERR_FILENO) == 1;
+}
+
 static int ask_remote(const struct arguments *arguments, struct remote *remote,
                       struct slice request, json_t **answer_out)
 {
     struct buf answer;
     struct err err;
+    if (remote->patience == REMOTE_ANSWER_MILLISECONDS && has_somebody_who_waits())
+        remote->on_slow = say_slow;
     buf_init(&answer, REMOTE_ANSWER_MAX);
     int status = remote_ask(remote, request, &answer, &err);
     int exit_code = status == 0 ? read_answer(arguments, buf_bytes(&answer), answer_out)
@@ -97,6 +113,7 @@ struct conversation {
     char *runtime_dir;     /* of the daemon; NULL: there is none */
     struct keeper *keeper; /* our own then */
     struct loop loop;
+    uv_timer_t slow;
     struct secret answer;
 };
 
@@ -120,13 +137,32 @@ static int open_offline(struct conversation *conversation, struct config *config
     status = keeper_open(&conversation->loop, config, KEEPER_OFFLINE, &conversation->keeper, err);
     if (status != 0)
         loop_fini(&conversation->loop);
+    else
+        ENSURE(uv_timer_init(&conversation->loop.uv, &conversation->slow) == 0);
     return status;
 }
 
-static int say_offline(struct conversation *conversation, struct slice request, json_t **answer_out)
+static void on_slow(uv_timer_t *timer)
 {
+    (void)timer;
+    say_slow(REMOTE_ANSWER_MILLISECONDS);
+}
+
+static void close_offline(struct conversation *conversation)
+{
+    uv_close((uv_handle_t *)&conversation->slow, NULL);
+    keeper_free(conversation->keeper);
+    loop_fini(&conversation->loop);
+}
+
+static int say_offline(struct conversation *conversation, struct slice request, int patience,
+                       json_t **answer_out)
+{
+    if (patience == 0 && has_somebody_who_waits())
+        ENSURE(uv_timer_start(&conversation->slow, on_slow, REMOTE_SLOW_MILLISECONDS, 0) == 0);
     command_start(conversation->keeper, request, on_offline_answer, conversation);
     loop_run(&conversation->loop);
+    uv_timer_stop(&conversation->slow);
     int exit_code =
         read_answer(conversation->arguments, secret_bytes(&conversation->answer), answer_out);
     secret_wipe(&conversation->answer);
@@ -200,7 +236,7 @@ int ask_try(struct conversation *conversation, const char *command, json_t *requ
     command_text_write(request, &text);
     json_decref(request);
     int exit_code = conversation->keeper != NULL
-                        ? say_offline(conversation, secret_bytes(&text), answer_out)
+                        ? say_offline(conversation, secret_bytes(&text), patience, answer_out)
                         : say_to_daemon(conversation, secret_bytes(&text), patience, answer_out);
     secret_wipe(&text);
     return exit_code;
@@ -220,10 +256,8 @@ bool ask_is_daemon(const struct conversation *conversation)
 
 void ask_close(struct conversation *conversation)
 {
-    if (conversation->keeper != NULL) {
-        keeper_free(conversation->keeper);
-        loop_fini(&conversation->loop);
-    }
+    if (conversation->keeper != NULL)
+        close_offline(conversation);
     mem_free(conversation->runtime_dir);
     mem_free(conversation);
 }

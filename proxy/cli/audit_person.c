@@ -53,13 +53,6 @@ static const struct {
     {"session", FIELD_SESSION, PLAIN},
 };
 
-bool audit_person_colours(void)
-{
-    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    return isatty(STDOUT_FILENO) == 1 && terminal != NULL && strcmp(terminal, "dumb") != 0 &&
-           (no_colour == NULL || *no_colour == '\0');
-}
-
 void audit_person_bytes(uint64_t bytes, char out[AUDIT_PERSON_AMOUNT])
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -76,8 +76,7 @@ static int show(const struct arguments *arguments, struct showing *showing)
 
 static int begin(const struct arguments *arguments, struct showing *showing_out)
 {
-    *showing_out =
-        (struct showing){.is_raw = arguments->json, .has_colours = audit_person_colours()};
+    *showing_out = (struct showing){.is_raw = arguments->json, .has_colours = print_has_colours()};
     return audit_filter_read(arguments, time(NULL), &showing_out->filter);
 }
 

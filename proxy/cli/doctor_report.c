@@ -7,7 +7,6 @@
 
 #include "auth/credential.h"
 #include "cli/print.h"
-#include "keeper/surroundings.h"
 
 #define TEXT_MAX 1024
 
@@ -24,7 +23,9 @@ void doctor_report_open(struct doctor_report *report, bool is_json)
 {
     *report = (struct doctor_report){.is_json = is_json, .steps = json_array()};
     report->is_terminal = !is_json && isatty(STDOUT_FILENO) == 1;
-    report->has_colour = report->is_terminal && surroundings_variable("NO_COLOR") == NULL;
+    report->has_colour = report->is_terminal && print_has_colours();
+    if (report->is_terminal)
+        print_complaint("Each step has 10 seconds, a token 60, a login 30, all of it 10 minutes.");
 }
 
 /* What is printable is left alone: a server's words were escaped where they came in. */

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keeper/surroundings.h"
+
 #define LINE_MAX_OCTETS 1024
 
 /* Every octet may become four: \xNN. */
@@ -124,6 +126,13 @@ const char *print_time(int64_t wall_seconds, char out[PRINT_TIME_CAPACITY])
         strftime(out, PRINT_TIME_CAPACITY, "%Y-%m-%d %H:%M", &parts) == 0)
         snprintf(out, PRINT_TIME_CAPACITY, "never");
     return out;
+}
+
+bool print_has_colours(void)
+{
+    const char *terminal = surroundings_variable("TERM");
+    return isatty(STDOUT_FILENO) == 1 && terminal != NULL && strcmp(terminal, "dumb") != 0 &&
+           surroundings_variable("NO_COLOR") == NULL;
 }
 
 bool print_flush(void)

@@ -90,7 +90,7 @@ static int connect_to(int folder, struct remote *remote, const char *path, struc
 
 int remote_open(const char *runtime_dir, struct remote *remote_out, struct err *err)
 {
-    *remote_out = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS};
+    *remote_out = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS, NULL};
     int folder = open(runtime_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 && (errno == ENOENT || errno == ENOTDIR))
         return err_set(err, ERR_NOT_FOUND, "not running; start it with ecluse run");
@@ -112,7 +112,7 @@ void remote_close(struct remote *remote)
         close(remote->descriptor);
     if (remote->process >= 0)
         close(remote->process);
-    *remote = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS};
+    *remote = (struct remote){-1, -1, REMOTE_ANSWER_MILLISECONDS, NULL};
 }
 
 static bool send_all(int descriptor, struct slice bytes)
@@ -150,10 +150,19 @@ static bool take_chunk(struct slice chunk, struct buf *answer, int *status)
     return *status != 0 || line.size < chunk.size;
 }
 
+static void wait_a_moment(const struct remote *remote)
+{
+    int64_t now = clock_steady_milliseconds();
+    if (remote->on_slow != NULL &&
+        !wait_readable(remote->descriptor, now + REMOTE_SLOW_MILLISECONDS))
+        remote->on_slow(remote->patience);
+}
+
 static int receive_line(const struct remote *remote, struct buf *answer, struct err *err)
 {
     uint8_t chunk[4096];
     int64_t deadline = clock_steady_milliseconds() + remote->patience;
+    wait_a_moment(remote);
     for (int status = 0;;) {
         if (!wait_readable(remote->descriptor, deadline))
             return err_set(err, ERR_TIMEOUT, "the daemon gives no answer; see its log");

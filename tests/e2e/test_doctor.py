@@ -47,12 +47,12 @@ def test_what_a_person_sees(ecluse):
     assert f"alice imap: connecting to localhost:{ecluse.rig.ports['imaps']} ... ok" in lines
 
 
-@pytest.mark.parametrize("no_color", [False, True])
-def test_on_a_terminal(ecluse, no_color):
-    """The step is announced before it is over, and in colour."""
+@pytest.mark.parametrize("more", [{"TERM": "xterm"}, {"TERM": "xterm", "NO_COLOR": "1"},
+                                  {"TERM": "dumb"}])
+def test_on_a_terminal(ecluse, more):
+    """The step is announced before it is over, and in colour; and how long that may take."""
     ecluse.sign_in("alice")
     master, slave = pty.openpty()
-    more = {"NO_COLOR": "1"} if no_color else {}
     with subprocess.Popen([BINARY, "doctor", "alice", "-c", ecluse.file], stdin=subprocess.DEVNULL,
                           stdout=slave, stderr=slave, env=ecluse.environment(**more)) as doctor:
         os.close(slave)
@@ -65,7 +65,8 @@ def test_on_a_terminal(ecluse, no_color):
         os.close(master)
         assert doctor.wait(PATIENCE) == 0, said
     text = said.decode()
-    assert ("\033[32mok\033[0m" in text) != no_color, text
+    assert ("\033[32mok\033[0m" in text) == (more == {"TERM": "xterm"}), text
+    assert text.startswith("Each step has 10 seconds, "), text
     assert "all is well" in text
 
 

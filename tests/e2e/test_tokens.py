@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from cli_support import PATIENCE, one_line
+from cli_support import BINARY, PATIENCE, one_line
 from ecluse_support import ALICE, Ecluse
 from scripted_upstream import polite
+from terminal import Terminal
 from waiting import wait_until
 
 SIGN_IN = "NO [AUTHENTICATIONFAILED] account alice must be signed in again; " \
@@ -256,3 +257,33 @@ def test_a_hanging_request_is_bounded(hanging):
     assert b"the token is stored" in err
     assert time.monotonic() - hanging.began >= 29
     wait_until(lambda: hanging.try_login("user50").startswith("OK "), "the login afterwards")
+
+
+# ---- long waits ----
+
+@pytest.mark.parametrize("has_daemon", [True, False])
+def test_a_long_wait_is_said_on_a_terminal_alone(ecluse, rig, has_daemon):
+    """And how long it may take; not when the answer is there at once."""
+    said = "Waiting for an answer, for 60 seconds at most."
+    ecluse.sign_in("alice")
+
+    def fresh():
+        if has_daemon:
+            assert ecluse.daemon is None or ecluse.stop() == 0
+            ecluse.start()
+
+    def ask():
+        terminal = Terminal([BINARY, "token", "alice", "-c", ecluse.file], ecluse.environment(),
+                            ecluse.folder)
+        assert terminal.end() == 0
+        terminal.close()
+        return terminal.shown
+
+    fresh()
+    rig.knob("delay", 2000)
+    assert ask().startswith(said + "\n")
+    fresh()
+    assert ecluse.ecluse("token", "alice").err == ""
+    fresh()
+    rig.knob("delay", 0)
+    assert said not in ask()
