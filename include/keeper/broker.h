@@ -132,7 +132,7 @@ struct broker_state broker_trial_state(const struct broker_trial *trial);
 bool broker_trial_is_refused(const struct broker_trial *trial);
 /* Puts it, or what it has rotated to, in the place of the account's, and ends the trial. ERR_FULL,
  * with a text: the vault does not take it now, which is as with any token that has rotated.
- * ERR_CONFIG: the account is gone, and the trial goes on. */
+ * ERR_CONFIG: the account is gone, or at another issuer, and the trial goes on. */
 MUST_CHECK int broker_trial_keep(struct broker_trial *trial, struct err *err);
 /* Ends the trial; everything is as before. */
 void broker_trial_drop(struct broker_trial *trial);

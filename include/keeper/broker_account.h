@@ -206,8 +206,9 @@ MUST_CHECK int broker_token_wipe(struct broker_account *account, const char *rea
 void broker_token_note(struct broker_account *account, int64_t last_refresh, const char *error);
 /* It has never brought an access token that was given out. */
 bool broker_token_is_new(const struct broker_account *account);
-/* NULL: it is the vault's. */
-const struct secret *broker_token_on_trial(const struct broker_account *account);
+/* NULL: it is the vault's. Not set: it was brought for another issuer than this one. */
+const struct secret *broker_token_on_trial(const struct broker_account *account,
+                                           const struct account_config *options);
 
 /* Somebody is about to sign in to the account of that label. */
 bool broker_trial_is_under_way(const struct broker *broker, const char *label);

@@ -382,7 +382,7 @@ static void account_refresh_failed(struct broker_account *account, int status, c
     const struct account_config *options = config_account(account->broker->config, account->label);
     if (status == ERR_NOT_FOUND && options != NULL && endpoint_takes_password(options)) {
         broker_password_set_missing(account);
-    } else if (status == ERR_NOT_FOUND &&
+    } else if (status == ERR_NOT_FOUND && account->trial == NULL &&
                broker_trial_is_under_way(account->broker, account->label)) {
         account_wait_for_trial(account);
         return;
@@ -403,10 +403,10 @@ static void account_request(struct broker_account *account, const struct token_i
     struct token_request request = {0};
     struct err err = {0};
     char *url = options == NULL ? NULL : broker_endpoint_known(account, options);
-    int status = options == NULL
-                     ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                     : token_request_make(options, account->mailbox, url, broker->vault,
-                                          broker_token_on_trial(account), inputs, &request, &err);
+    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
+                                 : token_request_make(options, account->mailbox, url, broker->vault,
+                                                      broker_token_on_trial(account, options),
+                                                      inputs, &request, &err);
     mem_free(url);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);

@@ -19,6 +19,7 @@
 
 struct broker_trial {
     struct broker_account *account;
+    char *issuer;        /* the only one that gets to see it */
     struct secret token; /* the newest; not set: the provider has refused it */
     char *note;          /* what the vault's row says once it is kept */
     bool is_over;        /* its account goes in the next turn, when nobody is in a callback of it */
@@ -38,9 +39,21 @@ int broker_token_load(const struct broker_account *account, struct secret *token
     return 0;
 }
 
-const struct secret *broker_token_on_trial(const struct broker_account *account)
+static bool is_for(const struct broker_trial *trial, const struct account_config *options)
 {
-    return account->trial == NULL ? NULL : &account->trial->token;
+    char *issuer = endpoint_issuer(options);
+    bool is_same = endpoint_has_sign_in(options) && strcmp(issuer, trial->issuer) == 0;
+    mem_free(issuer);
+    return is_same;
+}
+
+const struct secret *broker_token_on_trial(const struct broker_account *account,
+                                           const struct account_config *options)
+{
+    static const struct secret none;
+    if (account->trial == NULL)
+        return NULL;
+    return is_for(account->trial, options) ? &account->trial->token : &none;
 }
 
 int broker_token_store(struct broker_account *account, const struct secret *token, struct err *err)
@@ -97,6 +110,8 @@ struct broker_trial *broker_trial_new(struct broker *broker, const char *label,
     struct broker_account *own = broker_account_of(broker, label, "");
     trial->account = broker_account_new(broker, label, "");
     trial->account->trial = trial;
+    const struct account_config *options = config_account(broker->config, label);
+    trial->issuer = options == NULL ? mem_copy_string("") : endpoint_issuer(options);
     secret_move(&trial->token, refresh_token);
     /* Who has been told to sign in is told to wait from here on. */
     if (own != NULL)
@@ -109,6 +124,7 @@ void broker_trial_free(struct broker_trial *trial)
     if (trial == NULL)
         return;
     secret_wipe(&trial->token);
+    mem_free(trial->issuer);
     mem_free(trial->note);
     mem_free(trial);
 }
@@ -183,12 +199,13 @@ int broker_trial_keep(struct broker_trial *trial, struct err *err)
     struct broker_account *account = trial->account;
     struct broker *broker = account->broker;
     const struct account_config *options = config_account(broker->config, account->label);
-    if (options == NULL)
-        return err_set(err, ERR_CONFIG, "account %s is not configured any more", account->label);
+    if (options == NULL || !is_for(trial, options))
+        return err_set(err, ERR_CONFIG, "%s: the configuration has changed meanwhile; try again",
+                       account->label);
     struct broker_account *own = broker_account_of(broker, account->label, "");
     broker_signed_in(broker, own->label);
     mem_free(own->issuer);
-    own->issuer = endpoint_issuer(options);
+    own->issuer = mem_copy_string(trial->issuer);
     secret_move(&own->next_refresh, &trial->token);
     broker_access_move(&own->next, &account->access);
     hand_over_identity(account, own);

@@ -304,6 +304,9 @@ static void on_sign_in_tried(struct command *command, enum why why,
     const struct broker_state state = state_of(command, account);
     if (state.identity == OAUTH_IDENTITY_OTHER && !account->delegates) {
         give_up_strangers(command, account, state.stranger);
+    } else if (state.identity == OAUTH_IDENTITY_OTHER && command_trial(command) == NULL) {
+        note_sign_in(command, account, WHY_AUTH_REJECTED);
+        command_fail(command, exit_code_of_why(why), "%s: %s", account->name, text);
     } else if (why != WHY_NONE) {
         on_refused(command, account, why, text);
     } else if (state.identity == OAUTH_IDENTITY_IS) {

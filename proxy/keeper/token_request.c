@@ -82,7 +82,7 @@ static int write_refresh(const struct source *source, struct token_request *requ
     else if (secret_is_set(source->brought))
         secret_copy(&token, source->brought);
     else
-        status = err_set(err, ERR_NOT_FOUND, "the token was refused");
+        status = err_set(err, ERR_NOT_FOUND, "there is no token for this provider any more");
     if (status == 0) {
         const struct oauth_field field = {"refresh_token", secret_bytes(&token)};
         status = write_request(source, "refresh_token", &field, 1, request, err);

@@ -4,6 +4,16 @@
  */
 #include "broker_world.h"
 
+#define ELSEWHERE                                                                                  \
+    "[account work]\n"                                                                             \
+    "address = alice@example.test\n"                                                               \
+    "provider = elsewhere\n"                                                                       \
+    "client_id = test-client\n"                                                                    \
+    "[provider elsewhere]\n"                                                                       \
+    "imap = tls://imap.example.org:993\n"                                                          \
+    "authorization_endpoint = https://id.example.org/auth\n"                                       \
+    "token_endpoint = https://id.example.org/token\n" OTHER_ACCOUNT PROVIDER
+
 struct attempt {
     struct broker_trial *trial;
     struct asker asker;
@@ -235,6 +245,23 @@ static void test_an_account_that_is_gone(void **state)
     drop(&attempt);
 }
 
+/* A token goes to the server that has issued it, and to no other. */
+static void test_a_provider_that_changes(void **state)
+{
+    struct attempt attempt = {0};
+    struct err err;
+    (void)state;
+    begin(&attempt, "work", "brought-1");
+    change_config(ELSEWHERE);
+    answer_status(503, "", 0);
+    turn();
+    assert_failed(&attempt.asker, WHY_TOKEN_NEEDS_USER);
+    assert_int_equal(script.started, 1);
+    assert_int_equal(broker_trial_keep(attempt.trial, &err), ERR_CONFIG);
+    drop(&attempt);
+    assert_vault_has(&test.world, "work", "refresh-1");
+}
+
 /* The owner of the broker lets it go together with what is on trial. */
 static void test_the_broker_ends(void **state)
 {
@@ -264,6 +291,7 @@ int main(void)
         CASE(test_an_outage_goes_along),
         CASE(test_a_full_disk_costs_nothing),
         CASE(test_an_account_that_is_gone),
+        CASE(test_a_provider_that_changes),
         CASE(test_the_broker_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
