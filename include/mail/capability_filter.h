@@ -12,6 +12,7 @@
 #define ECLUSE_MAIL_CAPABILITY_FILTER_H
 
 #include "base/buf.h"
+#include "mail/line_tail.h"
 
 #define CAPABILITY_LINE_MAX 8192
 
@@ -25,8 +26,7 @@ struct capability_filter {
     const struct capability_rule *rule;
     struct buf held;       /* the start of a capability reply */
     uint64_t literal_left; /* octets of a literal still to come */
-    uint8_t tail[24];      /* the end of the line in hand, where a literal is announced */
-    uint8_t tail_size;
+    struct line_tail tail; /* of the line in hand */
     bool is_within_line;
 };
 

@@ -7,14 +7,13 @@
 #define ECLUSE_MAIL_TAP_LINE_H
 
 #include "base/buf.h"
+#include "mail/line_tail.h"
 
 #define TAP_LINE_HEAD_MAX 1024u
-#define TAP_LINE_TAIL_MAX 24u /* "{18446744073709551615+}\r\n" */
 
 struct tap_line {
     struct buf head; /* and a line end */
-    uint8_t tail[TAP_LINE_TAIL_MAX];
-    uint8_t tail_size;
+    struct line_tail tail;
     bool is_given; /* the head is of a line that has ended */
 };
 

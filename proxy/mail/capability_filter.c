@@ -41,36 +41,15 @@ static bool begins_reply(const struct capability_filter *filter, struct slice li
     return slice_equal_ignoring_case(slice_take(line, size), slice_take(prefix, size));
 }
 
-/* Keeps the last octets of a line that may come in pieces: enough for
- * "{18446744073709551615+}\r\n". */
-static void remember_tail(struct capability_filter *filter, struct slice piece)
-{
-    size_t capacity = sizeof(filter->tail);
-    if (piece.size >= capacity) {
-        memcpy(filter->tail, piece.data + piece.size - capacity, capacity);
-        filter->tail_size = (uint8_t)capacity;
-        return;
-    }
-    size_t kept = filter->tail_size;
-    if (kept + piece.size > capacity) {
-        size_t dropped = kept + piece.size - capacity;
-        memmove(filter->tail, filter->tail + dropped, kept - dropped);
-        kept -= dropped;
-    }
-    if (piece.size > 0)
-        memcpy(filter->tail + kept, piece.data, piece.size);
-    filter->tail_size = (uint8_t)(kept + piece.size);
-}
-
 static void end_line(struct capability_filter *filter)
 {
     struct wire_literal literal;
-    struct slice tail = slice_of(filter->tail, filter->tail_size);
-    bool announces_literal = wire_imap_literal(tail, &literal) == WIRE_DONE;
+    bool announces_literal =
+        wire_imap_literal(line_tail_bytes(&filter->tail), &literal) == WIRE_DONE;
     filter->literal_left = announces_literal ? literal.size : 0;
     /* Behind a literal, an empty one too, the line goes on. */
     filter->is_within_line = announces_literal;
-    filter->tail_size = 0;
+    filter->tail.size = 0;
 }
 
 /* Passes the held line without its hidden words. */
@@ -126,7 +105,7 @@ static size_t feed_held(struct capability_filter *filter, struct slice bytes,
         struct slice line = buf_bytes(&filter->held);
         bool is_appended = line.size > held;
         filter->is_within_line = true;
-        remember_tail(filter, line);
+        line_tail_add(&filter->tail, line);
         bool is_whole = line.size > 0 && line.data[line.size - 1] == '\n';
         pass_held(filter, pass, owner);
         if (is_whole)
@@ -156,7 +135,7 @@ static size_t skip_ordinary(struct capability_filter *filter, struct slice bytes
         size_t end = slice_find(rest, '\n');
         size_t size = end < rest.size ? end + 1 : end;
         filter->is_within_line = true;
-        remember_tail(filter, slice_take(rest, size));
+        line_tail_add(&filter->tail, slice_take(rest, size));
         if (end < rest.size)
             end_line(filter);
         at += size;
