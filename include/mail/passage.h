@@ -2,8 +2,8 @@
  * What a relayed session passes, and how. Once the login is over every octet goes through the
  * passage of its protocol. It follows framing only, and passes what it gets on in the same turn, as
  * it is but for this: capabilities that would lead around us are hidden, commands that would do so
- * (another login, STARTTLS) are answered here with POP3 and SMTP (with IMAP by the server, which
- * refuses them), and the content of a message that is submitted has CRLF for its line ends.
+ * (another login, STARTTLS) are answered here, and the content of a message that is submitted has
+ * CRLF for its line ends.
  *
  * A passage may keep the client's bytes waiting, where what they are depends on the server's
  * answer: what passage_feed did not consume stays with the owner, who feeds it again whenever the

@@ -1,6 +1,7 @@
 /*
- * The passage of IMAP: the client's bytes as they are, the server's less the capabilities that are
- * hidden (mail/capability_filter.h).
+ * The passage of IMAP: the client's bytes less the commands that are answered here
+ * (mail/commands_imap.h), the server's less the capabilities that are hidden
+ * (mail/capability_filter.h).
  */
 #ifndef ECLUSE_MAIL_PASSAGE_IMAP_H
 #define ECLUSE_MAIL_PASSAGE_IMAP_H

@@ -19,7 +19,10 @@ struct slice wire_take_word(struct slice *rest);
 MUST_CHECK int wire_base64_decode(struct slice text, struct buf *out);
 MUST_CHECK int wire_base64_encode(struct slice bytes, struct buf *out);
 
-/* IMAP (RFC 3501 section 9). A tag: ASTRING-CHAR without "+", 1 to 32 of them. */
+/* IMAP (RFC 3501 section 9). A word of ASTRING-CHARs, as a command's name is one. */
+bool wire_is_imap_atom(struct slice word);
+/* A tag: the same without "+", 1 to WIRE_IMAP_TAG_MAX octets. */
+#define WIRE_IMAP_TAG_MAX 32u
 bool wire_is_imap_tag(struct slice tag);
 
 struct wire_literal {

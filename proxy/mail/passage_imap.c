@@ -2,19 +2,19 @@
  * Happy path: what comes is passed on as one slice.
  *
  *   a stream that cannot be followed   passes as it is: see mail/capability_filter.h
- *   a grant that is read-only          see mail/policy_imap.h
+ *   another login, a narrow grant      see mail/commands_imap.h
  *   the end                            what was held back of a line goes first
  */
 #include "mail/passage_imap.h"
 
 #include <stdio.h>
 
-#include "mail/policy_imap.h"
+#include "mail/commands_imap.h"
 
 struct imap_passage {
     struct passage passage;
     struct capability_filter filter;
-    struct policy_imap *policy; /* NULL: the grant is not narrow */
+    struct imap_commands commands;
 };
 
 const struct capability_rule passage_imap_capabilities = {.prefix = "* CAPABILITY ",
@@ -29,10 +29,7 @@ static struct passage *open_passage(const struct passage_settings *settings)
 {
     struct imap_passage *self = mem_new(sizeof(*self));
     self->passage.kind = &passage_imap;
-    if (settings->is_read_only) {
-        self->policy = mem_new(sizeof(*self->policy));
-        policy_imap_init(self->policy, settings->capabilities);
-    }
+    imap_commands_init(&self->commands, settings->is_read_only, settings->capabilities);
     capability_filter_init(&self->filter, &passage_imap_capabilities);
     return &self->passage;
 }
@@ -41,9 +38,7 @@ static void close_passage(struct passage *passage)
 {
     struct imap_passage *self = self_of(passage);
     capability_filter_fini(&self->filter);
-    if (self->policy != NULL)
-        policy_imap_fini(self->policy);
-    mem_free(self->policy);
+    imap_commands_fini(&self->commands);
     mem_free(self);
 }
 
@@ -55,7 +50,7 @@ static void pass_to_client(void *owner, struct slice bytes)
 
 static bool has_answers(const struct imap_passage *self)
 {
-    return self->policy != NULL && buf_size(&self->policy->answers) > 0;
+    return buf_size(&self->commands.answers) > 0;
 }
 
 /* Answers of ours, where a response may begin. */
@@ -63,20 +58,17 @@ static void say_answers(struct imap_passage *self, const struct passage_sink *si
 {
     if (!has_answers(self) || !capability_filter_is_between_lines(&self->filter))
         return;
-    sink->pass(sink->owner, SIDE_CLIENT, buf_bytes(&self->policy->answers));
-    buf_clear(&self->policy->answers);
+    sink->pass(sink->owner, SIDE_CLIENT, buf_bytes(&self->commands.answers));
+    buf_clear(&self->commands.answers);
 }
 
 static size_t feed_client(struct imap_passage *self, struct slice bytes,
                           const struct passage_sink *sink)
 {
-    if (self->policy == NULL) {
-        sink->pass(sink->owner, SIDE_UPSTREAM, bytes);
-        return bytes.size;
-    }
     size_t consumed = 0, more;
     do {
-        more = policy_imap_feed(self->policy, &self->passage, slice_skip(bytes, consumed), sink);
+        more =
+            imap_commands_feed(&self->commands, &self->passage, slice_skip(bytes, consumed), sink);
         consumed += more;
         say_answers(self, sink);
     } while (more > 0 && consumed < bytes.size);
@@ -87,8 +79,9 @@ static void feed_server(struct imap_passage *self, struct slice bytes,
                         const struct passage_sink *sink)
 {
     struct passage_sink to = *sink;
-    if (self->policy != NULL)
-        policy_imap_see(self->policy, bytes);
+    if (self->commands.waits_for_go_ahead)
+        imap_commands_see(&self->commands, bytes,
+                          capability_filter_is_between_lines(&self->filter));
     capability_filter_feed(&self->filter, bytes, pass_to_client, &to);
     say_answers(self, sink);
 }
@@ -103,7 +96,8 @@ static size_t feed(struct passage *passage, enum side from, struct slice bytes,
     /* An answer goes behind the response that it waits for, and not behind all that came with it.
      */
     while (rest.size > 0) {
-        struct slice part = has_answers(self) ? slice_take(rest, slice_find(rest, '\n') + 1) : rest;
+        bool is_by_line = has_answers(self) || self->commands.waits_for_go_ahead;
+        struct slice part = is_by_line ? slice_take(rest, slice_find(rest, '\n') + 1) : rest;
         feed_server(self, part, sink);
         rest = slice_skip(rest, part.size);
     }
@@ -113,7 +107,7 @@ static size_t feed(struct passage *passage, enum side from, struct slice bytes,
 static void release(struct passage *passage, const struct passage_sink *sink)
 {
     struct imap_passage *self = self_of(passage);
-    policy_imap_release(self->policy, passage);
+    imap_commands_release(&self->commands, passage);
     say_answers(self, sink);
 }
 

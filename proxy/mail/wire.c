@@ -3,8 +3,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define IMAP_TAG_MAX 32
-
 struct slice wire_trim_line_end(struct slice line)
 {
     if (line.size > 0 && line.data[line.size - 1] == '\n')
@@ -84,14 +82,18 @@ static bool is_astring_char(uint8_t byte)
     return byte > 0x20 && byte < 0x7f && strchr("(){%*\"\\", byte) == NULL;
 }
 
+bool wire_is_imap_atom(struct slice word)
+{
+    size_t at = 0;
+    while (at < word.size && is_astring_char(word.data[at]))
+        at++;
+    return word.size > 0 && at == word.size;
+}
+
 bool wire_is_imap_tag(struct slice tag)
 {
-    if (tag.size == 0 || tag.size > IMAP_TAG_MAX)
-        return false;
-    for (size_t i = 0; i < tag.size; i++)
-        if (!is_astring_char(tag.data[i]) || tag.data[i] == '+')
-            return false;
-    return true;
+    return tag.size <= WIRE_IMAP_TAG_MAX && wire_is_imap_atom(tag) &&
+           slice_find(tag, '+') == tag.size;
 }
 
 enum wire_status wire_imap_literal(struct slice line, struct wire_literal *literal_out)
