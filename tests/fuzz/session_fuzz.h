@@ -116,19 +116,32 @@ static void say_repeated(struct world *world, enum side side, struct slice *inpu
 /* Another login, where the client has one already. */
 static void say_password(struct world *world, enum protocol protocol, uint8_t octet)
 {
-    static const char *const imap[] = {
-        "p LOGIN alice " LATE_PASSWORD "\r\n", "p LOGIN \"alice\" \"" LATE_PASSWORD "\"\r\n",
-        "p AUTHENTICATE PLAIN AGEATDhTM0NS\r\n", "p login alice " LATE_PASSWORD " \r\n"};
+    static const char *const imap[] = {"p LOGIN alice " LATE_PASSWORD "\r\n",
+                                       "p LOGIN \"alice\" \"" LATE_PASSWORD "\"\r\n",
+                                       "p AUTHENTICATE PLAIN AGEATDhTM0NS\r\n",
+                                       "p login alice " LATE_PASSWORD " \r\n",
+                                       "p LOGIN {5}\r\nalice {6}\r\n" LATE_PASSWORD "\r\n",
+                                       "p LOGIN {5+}\r\nalice {6+}\r\n" LATE_PASSWORD "\r\n",
+                                       "p LOGIN alice {8+}\r\n" LATE_PASSWORD "\r\n\r\n",
+                                       "p AUTHENTICATE PLAIN\r\nAGEATDhTM0NS\r\n",
+                                       "p authenticate LOGIN\nYWxpY2U=\nTDhTM0NS\n",
+                                       "LOGIN alice " LATE_PASSWORD "\r\n",
+                                       "p  LOGIN  alice " LATE_PASSWORD "\r\n",
+                                       "p NOOP\r\np LOGIN\talice " LATE_PASSWORD "\r\np NOOP\r\n"};
     static const char *const pop3[] = {"USER alice\r\nPASS " LATE_PASSWORD "\r\n",
                                        "PASS " LATE_PASSWORD "\r\n", "AUTH PLAIN AGEATDhTM0NS\r\n",
                                        "APOP alice " LATE_PASSWORD "\r\n"};
     static const char *const smtp[] = {
         "AUTH PLAIN AGEATDhTM0NS\r\n", "auth plain AGEATDhTM0NS \r\n",
         "AUTH LOGIN YWxpY2U=" LATE_PASSWORD "\r\n", "AUTH " LATE_PASSWORD "\r\n"};
-    static const char *const *const words[] = {imap, pop3, smtp};
+    static const struct {
+        const char *const *words;
+        size_t count;
+    } protocols[] = {{imap, LENGTH_OF(imap)}, {pop3, LENGTH_OF(pop3)}, {smtp, LENGTH_OF(smtp)}};
     if (!world->was_relaying || !world->is_plain)
         return;
-    say(world, SIDE_CLIENT, slice_of_string(words[protocol][octet % 4]));
+    say(world, SIDE_CLIENT,
+        slice_of_string(protocols[protocol].words[octet % protocols[protocol].count]));
     world->is_plain = protocol != PROTOCOL_SMTP;
 }
 

@@ -84,9 +84,7 @@ static void check_for_server(const struct world *world, const struct stream *to,
     bool is_relaying = session_of(world)->is_relaying;
     ENSURE(!world->is_unfollowed);
     ENSURE(is_relaying || !world->password_is_ours || !holds_any(bytes, password_marks));
-    /* IMAP's are passed: a server that is logged in to denies them. */
-    ENSURE(world->listener.protocol == PROTOCOL_IMAP || !world->late_password_is_ours ||
-           !holds_any(bytes, late_marks));
+    ENSURE(!world->late_password_is_ours || !holds_any(bytes, late_marks));
     if (to->is_secure)
         return;
     ENSURE(!is_relaying && !contains(bytes, "AUTH"));
