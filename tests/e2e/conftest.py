@@ -15,8 +15,9 @@ import pytest
 
 import canaries
 from attack_support import settled_gates, watched
+from audit_support import Rawlog
 from cli_support import BINARY
-from ecluse_support import Ecluse
+from ecluse_support import ALICE, Ecluse
 from rig_support import Rig
 from scripted_pop3 import Pop3Connection
 from scripted_smtp import SmtpConnection
@@ -54,6 +55,14 @@ def ecluse(rig, tmp_path):
     one = Ecluse(tmp_path, rig)
     yield one
     one.finish()
+
+
+@pytest.fixture
+def rawlog(rig):
+    """What Dovecot hears of alice."""
+    log = Rawlog(rig, ALICE)
+    yield log
+    log.close()
 
 
 @pytest.fixture

@@ -6,18 +6,9 @@ import pytest
 
 import clients_readers
 import clients_senders
-from audit_support import (Rawlog, field, imap_verbs, pop3_verbs, records, smtp_verbs,
-                           wait_records)
+from audit_support import field, imap_verbs, pop3_verbs, records, smtp_verbs, wait_records
 from clients_support import Letter, alice, bob, three_mails  # noqa: F401 (fixtures)
-from ecluse_support import ALICE
 from waiting import wait_same
-
-
-@pytest.fixture
-def rawlog(rig):
-    log = Rawlog(rig, ALICE)
-    yield log
-    log.close()
 
 
 def told(ecluse):

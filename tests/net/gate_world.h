@@ -414,6 +414,18 @@ static inline struct upstream *newest_upstream(struct world *world)
     return &world->upstreams[world->upstream_count - 1];
 }
 
+/* IMAP: what the client says from here on is a message of `size` octets. Returns the octets of the
+ * command. */
+static inline size_t begin_append(struct world *world, struct far *client,
+                                  struct upstream *upstream, size_t size)
+{
+    char command[64];
+    snprintf(command, sizeof(command), "b APPEND INBOX {%zu+}\r\n", size);
+    client_say(client, command);
+    wait_for_text(world, &upstream->far, command);
+    return strlen(command);
+}
+
 /* A line there and a line back. */
 static inline void check_relay(struct world *world, struct far *client, struct upstream *upstream)
 {

@@ -140,6 +140,8 @@ static void check_message(const char *what, bool is_download, const struct ceili
     struct upstream *upstream = newest_upstream(world);
     struct far *from = is_download ? &upstream->far : client;
     struct far *to = is_download ? client : &upstream->far;
+    if (!is_download)
+        (void)begin_append(world, client, upstream, 8 * PIECE_SIZE + MESSAGE_SIZE);
     flow(world, from, to, 8 * PIECE_SIZE); /* until the kernel has found its sizes */
     struct costs before = costs_now();
     flow(world, from, to, MESSAGE_SIZE);
