@@ -10,142 +10,31 @@
  * - TLS fails, or ends before it is up: its alert is still sent, then the same;
  * - the peer is gone without close_notify: the same, since what came may be cut short;
  * - stream_close at any time: libuv calls the write back before the socket, whose callback is the
- *   last one; the memory goes there.
+ *   last one; the memory goes there (stream_close.c).
  */
-#include "net/stream.h"
-
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/stream_internal.h"
+
 /* A relay stops its source as soon as anything is kept, so that only one turn's bytes come here.
  * Whoever goes on regardless is broken, or answers a peer that never reads. */
 #define STAGING_MAX (4ul * 1024 * 1024)
-/* What TLS may want to send in answer to one read. */
-#define ANSWER_MAX (128ul * 1024)
 /* So that scratch_plain is never too short for what TLS makes of it. */
 #define CIPHER_READ_MAX (LOOP_SCRATCH_SIZE - TLS_RECORD_MAX)
-
-enum phase {
-    PHASE_LIVE,
-    PHASE_FAILED,  /* on_failed is due or was called */
-    PHASE_LEAVING, /* flushing; nobody is told anything but on_closed */
-    PHASE_CLOSING
-};
-
-enum security { SECURITY_NONE, SECURITY_STARTING, SECURITY_UP };
-
-enum incoming { INCOMING_OPEN, INCOMING_ENDED, INCOMING_END_TOLD };
-
-/* The write that libuv has: its bytes may not move. */
-struct flight {
-    uv_write_t request;
-    struct stream *stream;
-    struct buf bytes;
-};
-
-struct farewell {
-    uv_timer_t timer;
-    struct stream *stream;
-};
-
-struct stream {
-    struct loop *loop;
-    const struct stream_ops *ops; /* NULL: the owner never got it */
-    void *owner;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } socket;
-    uint8_t open_handles;
-    uint8_t phase;       /* enum phase */
-    uint8_t security;    /* enum security */
-    uint8_t incoming;    /* enum incoming */
-    bool is_read_wanted; /* by the owner */
-    bool is_reading;     /* by libuv */
-    bool is_output_ended;
-    uint8_t why;          /* enum why, until on_failed is called */
-    struct deferral news; /* what could not be told at once */
-    struct tls *tls;
-    struct flight *flight; /* NULL: nothing is kept */
-    struct buf staging;
-    struct buf held; /* came with the end of the handshake, before the owner wanted to read */
-    struct farewell *farewell;
-    char *failure; /* until on_failed is called */
-};
 
 static void on_news(struct deferral *news);
 static void start_flight(struct stream *stream);
 
-/* -- closing -- */
-
-static void free_stream(struct stream *stream)
-{
-    tls_free(stream->tls);
-    mem_free(stream->failure);
-    mem_free(stream->farewell);
-    mem_free(stream);
-}
-
-static void handle_closed(struct stream *stream)
-{
-    if (--stream->open_handles > 0)
-        return;
-    if (stream->ops != NULL)
-        stream->ops->on_closed(stream->owner);
-    free_stream(stream);
-}
-
-static void on_socket_closed(uv_handle_t *handle)
-{
-    handle_closed(CONTAINER_OF(handle, struct stream, socket));
-}
-
-static void on_farewell_closed(uv_handle_t *handle)
-{
-    handle_closed(CONTAINER_OF(handle, struct farewell, timer)->stream);
-}
-
-void stream_close(struct stream *stream)
-{
-    if (stream->phase == PHASE_CLOSING)
-        return;
-    stream->phase = PHASE_CLOSING;
-    deferral_cancel(&stream->news);
-    buf_fini(&stream->staging);
-    buf_fini(&stream->held);
-    uv_close(&stream->socket.handle, on_socket_closed);
-    if (stream->farewell != NULL)
-        uv_close((uv_handle_t *)&stream->farewell->timer, on_farewell_closed);
-}
-
-static int descriptor_of(const struct stream *stream)
+int stream_descriptor(const struct stream *stream)
 {
     uv_os_fd_t descriptor;
     ENSURE(uv_fileno(&stream->socket.handle, &descriptor) == 0);
     return descriptor;
 }
 
-/* Closing a socket that holds unread bytes resets the connection, and the peer may then lose what
- * it has not read yet of our last words. */
-static void close_politely(struct stream *stream)
-{
-    uint8_t unread[4096];
-    for (size_t size = 0; size < LOOP_SCRATCH_SIZE;) {
-        ssize_t got = recv(descriptor_of(stream), unread, sizeof(unread), MSG_DONTWAIT);
-        if (got <= 0)
-            break;
-        size += (size_t)got;
-    }
-    mem_wipe(unread, sizeof(unread));
-    stream_close(stream);
-}
-
 /* -- failing -- */
-
-static void update_reading(struct stream *stream);
 
 static void fail(struct stream *stream, enum why why, const char *text)
 {
@@ -158,7 +47,7 @@ static void fail(struct stream *stream, enum why why, const char *text)
     stream->failure = mem_copy_string(text);
     buf_clear(&stream->staging);
     buf_clear(&stream->held);
-    update_reading(stream);
+    stream_update_reading(stream);
     loop_defer(stream->loop, &stream->news);
 }
 
@@ -170,12 +59,6 @@ static void fail_by_system(struct stream *stream, const char *what, int status)
 }
 
 /* -- writing -- */
-
-/* An error shows in the next read or write. */
-static void shut_down_output(struct stream *stream)
-{
-    shutdown(descriptor_of(stream), SHUT_WR);
-}
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -194,13 +77,10 @@ static void on_written(uv_write_t *request, int status)
         start_flight(stream);
         return;
     }
-    if (stream->phase == PHASE_LEAVING) {
-        close_politely(stream);
-        return;
-    }
     if (stream->is_output_ended)
-        shut_down_output(stream);
-    if (stream->security != SECURITY_STARTING) /* else on_secured says that one may write */
+        stream_output_gone(stream);
+    /* During a handshake on_secured says that one may write. */
+    if (stream->phase == PHASE_LIVE && stream->security != SECURITY_STARTING)
         stream->ops->on_drained(stream->owner);
 }
 
@@ -226,8 +106,7 @@ static void start_flight(struct stream *stream)
     fail_by_system(stream, "write", status);
 }
 
-/* To the socket, or kept. */
-static void send_bytes(struct stream *stream, struct slice bytes)
+void stream_send(struct stream *stream, struct slice bytes)
 {
     if (bytes.size == 0 || (stream->phase != PHASE_LIVE && stream->phase != PHASE_LEAVING))
         return;
@@ -259,7 +138,7 @@ static void encrypt_and_send(struct stream *stream, struct slice bytes)
         if (tls_state(stream->tls) == TLS_FAILED)
             fail(stream, WHY_UPSTREAM_TLS, tls_why(stream->tls));
         else
-            send_bytes(stream, slice_of(cipher, size));
+            stream_send(stream, slice_of(cipher, size));
     }
 }
 
@@ -270,7 +149,7 @@ int stream_write(struct stream *stream, struct slice bytes)
         return ERR_CLOSED;
     ENSURE(!stream->is_output_ended);
     if (stream->tls == NULL)
-        send_bytes(stream, bytes);
+        stream_send(stream, bytes);
     else if (tls_state(stream->tls) == TLS_FAILED)
         fail(stream, WHY_UPSTREAM_TLS, tls_why(stream->tls));
     else
@@ -288,60 +167,6 @@ size_t stream_kept(const struct stream *stream)
     size_t in_flight =
         stream->flight == NULL ? 0 : uv_stream_get_write_queue_size(&stream->socket.stream);
     return in_flight + buf_size(&stream->staging);
-}
-
-/* All but the socket's own end, which closing it says too. */
-static void end_output(struct stream *stream)
-{
-    if (stream->phase != PHASE_LIVE || stream->is_output_ended)
-        return;
-    stream->is_output_ended = true;
-    if (stream->security != SECURITY_UP)
-        return;
-    struct buf notice;
-    buf_init(&notice, ANSWER_MAX);
-    tls_end(stream->tls, &notice);
-    send_bytes(stream, buf_bytes(&notice));
-    buf_fini(&notice);
-}
-
-void stream_end(struct stream *stream)
-{
-    if (stream->phase != PHASE_LIVE || stream->is_output_ended)
-        return;
-    end_output(stream);
-    if (stream->phase == PHASE_LIVE && stream->flight == NULL)
-        shut_down_output(stream);
-}
-
-static void on_farewell_over(uv_timer_t *timer)
-{
-    stream_close(CONTAINER_OF(timer, struct farewell, timer)->stream);
-}
-
-void stream_close_after_flush(struct stream *stream, int64_t deadline)
-{
-    if (stream->phase == PHASE_LEAVING || stream->phase == PHASE_CLOSING)
-        return;
-    end_output(stream);
-    if (stream->phase == PHASE_FAILED) {
-        stream_close(stream);
-        return;
-    }
-    stream->phase = PHASE_LEAVING;
-    deferral_cancel(&stream->news);
-    update_reading(stream);
-    if (stream->flight == NULL) {
-        close_politely(stream);
-        return;
-    }
-    struct farewell *farewell = mem_new(sizeof(*farewell));
-    farewell->stream = stream;
-    stream->farewell = farewell;
-    stream->open_handles++;
-    ENSURE(uv_timer_init(&stream->loop->uv, &farewell->timer) == 0);
-    uint64_t wait = deadline > 0 ? (uint64_t)deadline : 0;
-    ENSURE(uv_timer_start(&farewell->timer, on_farewell_over, wait, 0) == 0);
 }
 
 /* -- reading -- */
@@ -363,7 +188,7 @@ static void tell(struct stream *stream)
         buf_init(&stream->held, LOOP_SCRATCH_SIZE);
         stream->ops->on_read(stream->owner, buf_bytes(&bytes));
         buf_fini(&bytes);
-        update_reading(stream);
+        stream_update_reading(stream);
     }
     if (stream->phase == PHASE_LIVE && stream->is_read_wanted &&
         stream->incoming == INCOMING_ENDED) {
@@ -380,7 +205,7 @@ static void on_news(struct deferral *news)
 static void input_ended(struct stream *stream)
 {
     stream->incoming = INCOMING_ENDED;
-    update_reading(stream);
+    stream_update_reading(stream);
     tell(stream);
 }
 
@@ -415,7 +240,7 @@ static struct slice decrypt(struct stream *stream, struct slice cipher)
      * wants a key update answered before the next data. */
     bool is_farewell_said = stream->is_output_ended && stream->security == SECURITY_UP;
     if (!is_farewell_said)
-        send_bytes(stream, buf_bytes(&answer));
+        stream_send(stream, buf_bytes(&answer));
     buf_fini(&answer);
     return slice_of(plain, size);
 }
@@ -430,7 +255,7 @@ static void take_cipher(struct stream *stream, struct slice cipher)
         pass_plain(stream, plain);
     if (stream->phase != PHASE_LIVE)
         return;
-    update_reading(stream);
+    stream_update_reading(stream);
     if (tls_state(stream->tls) == TLS_FAILED)
         fail(stream, WHY_UPSTREAM_TLS, tls_why(stream->tls));
     else if (tls_state(stream->tls) == TLS_ENDED)
@@ -452,7 +277,7 @@ static bool was_reset(const struct stream *stream)
 {
     int error = 0;
     socklen_t size = sizeof(error);
-    return getsockopt(descriptor_of(stream), SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
+    return getsockopt(stream_descriptor(stream), SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
            error == ECONNRESET;
 }
 
@@ -486,7 +311,7 @@ static void on_input(uv_stream_t *handle, ssize_t size, const uv_buf_t *lent)
 
 /* libuv reads when the owner wants to, and during the handshake, unless something waits that is to
  * be told first. */
-static void update_reading(struct stream *stream)
+void stream_update_reading(struct stream *stream)
 {
     bool is_wanted = stream->security == SECURITY_STARTING ||
                      (stream->is_read_wanted && buf_size(&stream->held) == 0);
@@ -503,7 +328,7 @@ static void update_reading(struct stream *stream)
 void stream_read_start(struct stream *stream)
 {
     stream->is_read_wanted = true;
-    update_reading(stream);
+    stream_update_reading(stream);
     if (stream->phase == PHASE_LIVE &&
         (buf_size(&stream->held) > 0 || stream->incoming == INCOMING_ENDED))
         loop_defer(stream->loop, &stream->news);
@@ -512,7 +337,7 @@ void stream_read_start(struct stream *stream)
 void stream_read_stop(struct stream *stream)
 {
     stream->is_read_wanted = false;
-    update_reading(stream);
+    stream_update_reading(stream);
 }
 
 /* -- opening -- */
@@ -581,7 +406,7 @@ void stream_start_tls(struct stream *stream, struct tls *tls)
         fail(stream, WHY_UPSTREAM_TLS, tls_why(tls));
     else if (stream->incoming != INCOMING_OPEN)
         socket_ended(stream);
-    update_reading(stream);
+    stream_update_reading(stream);
 }
 
 const struct tls *stream_tls(const struct stream *stream)
