@@ -50,6 +50,10 @@ void stream_close(struct stream *stream);
 /* As stream_close, but first lets what is kept (and, with TLS, close_notify) go out, for as long as
  * `deadline` milliseconds at most. */
 void stream_close_after_flush(struct stream *stream, int64_t deadline);
+/* The same; and where the peer is amidst sending, closing at once would reset the connection, and
+ * it may never read our last words. So, within the same deadline, what it sends is read and dropped
+ * until it ends, too; some megabytes at most. */
+void stream_close_lingering(struct stream *stream, int64_t deadline);
 
 /* Before any read or write, or after both sides agreed (STARTTLS): starts the handshake, in the
  * role that `tls` was made for. The stream owns `tls` from here. on_secured or on_failed follows;

@@ -12,8 +12,10 @@
 
 enum phase {
     PHASE_LIVE,
-    PHASE_FAILED,  /* on_failed is due or was called */
-    PHASE_LEAVING, /* flushing; nobody is told anything but on_closed */
+    PHASE_FAILED, /* on_failed is due or was called */
+    /* nobody is told anything any more but on_closed */
+    PHASE_LEAVING,   /* flushing */
+    PHASE_LINGERING, /* the peer sends on, into nothing */
     PHASE_CLOSING
 };
 
@@ -31,6 +33,8 @@ struct flight {
 struct farewell {
     uv_timer_t timer;
     struct stream *stream;
+    size_t dropped; /* octets, while lingering */
+    bool lingers;
 };
 
 struct stream {
@@ -69,5 +73,7 @@ void stream_update_reading(struct stream *stream);
 /* stream_close.c */
 /* Nothing more will be written, and all of it has gone: ends the socket's output, or closes it. */
 void stream_output_gone(struct stream *stream);
+/* Lingering: what libuv has read, octets or an error. */
+void stream_drop(struct stream *stream, ssize_t size);
 
 #endif

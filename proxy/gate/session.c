@@ -68,7 +68,11 @@ void session_close(struct session *session, enum why why, const char *text)
     deadline_stop(&session->login_deadline);
     list_remove(&session->waiting_node);
     session_hang_up(session);
-    stream_close_after_flush(session->client, session->gate->settings.flush);
+    /* A login that is dismissed leaves its place at once; nobody floods us through one. */
+    if (session->is_relaying)
+        stream_close_lingering(session->client, session->gate->settings.flush);
+    else
+        stream_close_after_flush(session->client, session->gate->settings.flush);
 }
 
 /* Offers the engine what is held. True: it took some. */

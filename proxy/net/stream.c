@@ -292,6 +292,8 @@ static void lend_scratch(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 static void on_input(uv_stream_t *handle, ssize_t size, const uv_buf_t *lent)
 {
     struct stream *stream = CONTAINER_OF(handle, struct stream, socket);
+    if (stream->phase == PHASE_LINGERING)
+        stream_drop(stream, size);
     if (stream->phase != PHASE_LIVE || size == 0)
         return;
     if (size == UV_EOF && was_reset(stream))
@@ -315,7 +317,8 @@ void stream_update_reading(struct stream *stream)
 {
     bool is_wanted = stream->security == SECURITY_STARTING ||
                      (stream->is_read_wanted && buf_size(&stream->held) == 0);
-    bool is_due = stream->phase == PHASE_LIVE && stream->incoming == INCOMING_OPEN && is_wanted;
+    bool is_due = (stream->phase == PHASE_LIVE && stream->incoming == INCOMING_OPEN && is_wanted) ||
+                  stream->phase == PHASE_LINGERING;
     if (is_due == stream->is_reading || stream->phase == PHASE_CLOSING)
         return;
     stream->is_reading = is_due;

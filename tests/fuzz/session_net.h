@@ -275,6 +275,11 @@ void stream_close_after_flush(struct stream *stream, int64_t deadline)
         end_stream(stream);
 }
 
+void stream_close_lingering(struct stream *stream, int64_t deadline)
+{
+    stream_close_after_flush(stream, deadline);
+}
+
 void stream_start_tls(struct stream *stream, struct tls *tls)
 {
     ENSURE(!stream->is_securing && !stream->is_secure && !stream->is_closed);

@@ -431,6 +431,116 @@ static void test_flush_is_cut_short(void **state)
     }
 }
 
+/* -- lingering -- */
+
+#define LAST_WORDS SLICE_LITERAL("goodbye\r\n")
+
+/* The far end is amidst sending: what it said is not read, and our last words are there. */
+static void open_lingering(struct fixture *f, enum kind kind, int64_t deadline)
+{
+    static const uint8_t bytes[256 * 1024];
+    open_with(f, kind, NULL, true);
+    far_send(&f->far, slice_of(bytes, sizeof(bytes)));
+    settle(f);
+    assert_true(buf_size(&f->far.to_send) > 0);
+    f->far.is_stalled = true;
+    assert_int_equal(side_write(&f->side, LAST_WORDS), 0);
+    f->side.is_in_call = true;
+    stream_close_lingering(f->side.stream, deadline);
+    stream_close_after_flush(f->side.stream, deadline);
+    f->side.is_in_call = false;
+}
+
+/* It looks for an answer when it has said all, as clients do that wait for one thing at a time. */
+static void check_last_words(enum kind kind)
+{
+    struct fixture f;
+    static const uint8_t more[4 * 1024 * 1024];
+    open_lingering(&f, kind, NEVER);
+    far_send(&f.far, slice_of(more, sizeof(more)));
+    int64_t end = clock_steady_milliseconds() + PATIENCE_SECONDS * 1000;
+    while (buf_size(&f.far.to_send) > 0) {
+        turn(&f);
+        assert_false(f.far.is_reset);
+        assert_true(clock_steady_milliseconds() < end);
+    }
+    f.far.is_stalled = false;
+    wait_for_far_end(&f);
+    assert_true(f.far.is_ended);
+    assert_slice(far_got(&f.far), LAST_WORDS);
+    assert_int_equal(f.side.told[TOLD_CLOSED], 0);
+    far_close(&f.far);
+    wait_until(&f, &f.side.told[TOLD_CLOSED], 1);
+    assert_int_equal(f.side.told[TOLD_READ] + f.side.told[TOLD_END] + f.side.told[TOLD_FAILED], 0);
+    finish(&f);
+}
+
+static void test_last_words_to_one_that_sends(void **state)
+{
+    (void)state;
+    check_last_words(KIND_TCP);
+    check_last_words(KIND_UNIX);
+}
+
+/* Nobody is waited for who says nothing. */
+static void test_lingering_for_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_plain(&f, KIND_TCP);
+    f.far.is_stalled = true;
+    assert_int_equal(side_write(&f.side, LAST_WORDS), 0);
+    f.side.is_in_call = true;
+    stream_close_lingering(f.side.stream, NEVER);
+    f.side.is_in_call = false;
+    wait_until(&f, &f.side.told[TOLD_CLOSED], 1);
+    finish(&f);
+}
+
+static void test_lingering_has_a_deadline(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_lingering(&f, KIND_TCP, 1);
+    wait_until(&f, &f.side.told[TOLD_CLOSED], 1);
+    finish(&f);
+}
+
+static void test_lingering_takes_no_more_than_so_much(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static const uint8_t piece[64 * 1024];
+    open_lingering(&f, KIND_TCP, NEVER);
+    int64_t end = clock_steady_milliseconds() + PATIENCE_SECONDS * 1000;
+    size_t sent = 0;
+    while (f.side.told[TOLD_CLOSED] == 0) {
+        for (; buf_size(&f.far.to_send) < sizeof(piece); sent += sizeof(piece))
+            far_send(&f.far, slice_of(piece, sizeof(piece)));
+        turn(&f);
+        assert_true(clock_steady_milliseconds() < end);
+    }
+    assert_in_range(sent, 60u * 1024 * 1024, 70u * 1024 * 1024);
+    finish(&f);
+}
+
+static void test_lingering_is_cut_short(void **state)
+{
+    (void)state;
+    for (int by_reset = 0; by_reset < 2; by_reset++) {
+        struct fixture f;
+        open_lingering(&f, KIND_TCP, NEVER);
+        settle(&f);
+        assert_int_equal(f.side.told[TOLD_CLOSED], 0);
+        if (by_reset)
+            far_reset(&f.far);
+        else
+            side_call(&f.side, stream_close);
+        wait_until(&f, &f.side.told[TOLD_CLOSED], 1);
+        finish(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +562,11 @@ int main(void)
         cmocka_unit_test(test_close_after_flush),
         cmocka_unit_test(test_flush_gives_up),
         cmocka_unit_test(test_flush_is_cut_short),
+        cmocka_unit_test(test_last_words_to_one_that_sends),
+        cmocka_unit_test(test_lingering_for_nobody),
+        cmocka_unit_test(test_lingering_has_a_deadline),
+        cmocka_unit_test(test_lingering_takes_no_more_than_so_much),
+        cmocka_unit_test(test_lingering_is_cut_short),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
