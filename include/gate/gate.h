@@ -12,7 +12,7 @@
 #include "auth/message.h"
 #include "auth/sasl_client.h"
 #include "base/log.h"
-#include "mail/engine.h"
+#include "gate/relay.h"
 #include "net/channel.h"
 #include "net/peer.h"
 #include "net/tls_identity.h"
@@ -30,6 +30,8 @@ struct gate_settings {
     int64_t login;   /* the same for all that a client does until it is logged in, together */
     int64_t idle;    /* for silence after the login */
     int64_t content; /* for each window in which a message that is sent must go on */
+    int64_t taking;  /* for a server that takes nothing of it */
+    int64_t verdict; /* for its answer to the whole of it */
     int64_t gather;  /* for records that nobody waits for, before they go to the keeper */
     bool is_process; /* nothing else runs in it: it gives up what a gate does not need */
     void (*on_over)(void *owner);
@@ -48,7 +50,8 @@ struct gate {
     struct sasl_initiator_library *sasl;
     struct peer_lookup *peers;
     struct deadline_queue *patience[PATIENCE_NONE]; /* by enum engine_patience */
-    struct deadline_queue *login, *idle, *content;
+    struct deadline_queue *login;
+    struct relay_patience relay_patience;
 
     struct listener **listeners;
     size_t listener_count;

@@ -7,7 +7,7 @@
  * The client's end is passed on (half-close) and the answers still come; the server's end is the
  * end of the session, after everything that it sent has been delivered. The reason is who ended
  * first. A session in which neither side says anything for too long ends, and one in which a
- * message comes too slowly.
+ * message comes too slowly, is not taken, or gets no answer (RFC 5321 section 4.5.3.2).
  *
  * A tap may look on (mail/tap.h), between the passage and the server. An answer whose record is
  * awaited is held, and what comes behind it, until relay_release; the server is not read meanwhile.
@@ -32,15 +32,22 @@ struct relay_ops {
     void (*on_record)(void *owner, const struct record *record, bool is_awaited);
 };
 
+/* How long is borne with whom; shared by all relays of a gate. */
+struct relay_patience {
+    struct deadline_queue *idle;    /* with both, when they are silent */
+    struct deadline_queue *content; /* each window in which a message must go on */
+    struct deadline_queue *verdict; /* with the server, when it has got the whole of it */
+    int64_t content_milliseconds;   /* of `content` */
+    int64_t taking_milliseconds;    /* with a server that takes nothing of a message */
+};
+
 struct relay_settings {
     struct stream *client, *upstream;
     struct passage *passage; /* moved */
     struct tap *tap;         /* moved; NULL: nobody looks on */
     bool ends_unparsable;    /* with a tap: what it cannot follow does not pass, and ends it */
     bool is_paused;          /* at the start */
-    /* How long both may be silent, and how long each window is in which a message must go on. */
-    struct deadline_queue *idle, *content;
-    int64_t content_milliseconds; /* of `content` */
+    const struct relay_patience *patience; /* borrowed */
     const struct relay_ops *ops;
     void *owner;
 };
@@ -56,8 +63,10 @@ struct relay {
     struct deadline deadline;
     uint64_t client_bytes; /* octets from the client */
     uint64_t server_bytes; /* octets from the server */
-    uint64_t window_bytes; /* client_bytes when the window of `content` began */
-    bool is_in_window;
+    /* When the window of `content` began: client_bytes, and what the server had taken. */
+    uint64_t window_bytes, window_taken;
+    int64_t untaken_milliseconds; /* windows in a row in which it took nothing */
+    uint8_t awaits;               /* private to the source */
     bool client_has_ended;
     bool upstream_has_failed; /* while an answer was awaited */
     bool is_paused;

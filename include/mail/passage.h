@@ -40,6 +40,7 @@ struct passage_sink {
 struct passage {
     const struct passage_kind *kind;
     bool content_is_due; /* the client is sending a message: it may not take its time */
+    bool verdict_is_due; /* all of it was passed, and the server has not answered */
     bool awaits_release; /* a command was denied, and its answer waits */
     bool is_over;        /* nothing more passes: the owner ends the session, with this: */
     enum why why;

@@ -73,6 +73,8 @@ MUST_CHECK int stream_write(struct stream *stream, struct slice bytes);
 bool stream_is_congested(const struct stream *stream);
 /* Octets kept unsent. */
 size_t stream_kept(const struct stream *stream);
+/* Octets on the wire that the peer has taken so far: see net/acknowledged.h. */
+uint64_t stream_taken(const struct stream *stream);
 /* No more will be written: half-closes once what is kept has gone (with TLS: close_notify). */
 void stream_end(struct stream *stream);
 

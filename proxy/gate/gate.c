@@ -153,8 +153,9 @@ static void gate_close(struct gate *gate)
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         deadline_queue_close(gate->patience[i]);
     deadline_queue_close(gate->login);
-    deadline_queue_close(gate->idle);
-    deadline_queue_close(gate->content);
+    deadline_queue_close(gate->relay_patience.idle);
+    deadline_queue_close(gate->relay_patience.content);
+    deadline_queue_close(gate->relay_patience.verdict);
 }
 
 /* Ends everything now: sessions first, since they use the rest. */
@@ -496,8 +497,12 @@ int gate_open(struct loop *loop, const struct gate_settings *settings, struct er
     for (size_t i = 0; i < LENGTH_OF(gate->patience); i++)
         gate->patience[i] = deadline_queue_new(loop, settings->patience[i]);
     gate->login = deadline_queue_new(loop, settings->login);
-    gate->idle = deadline_queue_new(loop, settings->idle);
-    gate->content = deadline_queue_new(loop, settings->content);
+    gate->relay_patience =
+        (struct relay_patience){.idle = deadline_queue_new(loop, settings->idle),
+                                .content = deadline_queue_new(loop, settings->content),
+                                .verdict = deadline_queue_new(loop, settings->verdict),
+                                .content_milliseconds = settings->content,
+                                .taking_milliseconds = settings->taking};
     gate->tls_sessions = tls_sessions_new(TLS_SESSIONS_MAX);
     ENSURE(uv_timer_init(&loop->uv, &gate->drain_timer) == 0);
     ENSURE(uv_timer_init(&loop->uv, &gate->gathering) == 0);

@@ -10,6 +10,8 @@
  *   the server ends                 on_over(SERVER_GONE): the session flushes to the client, closes
  *   either side fails               on_over at once
  *   silence, a message that stalls  the client is told, on_over(TIMEOUT)
+ *   on either side, or whose answer
+ *   does not come
  */
 #include "gate/relay.h"
 
@@ -140,16 +142,33 @@ static struct passage_sink sink_of(struct relay *relay)
     return (struct passage_sink){.pass = pass, .deny = deny, .owner = relay};
 }
 
-/* A message has windows in which enough of it must come; they are not begun anew by each read. */
+enum { AWAITS_LIFE, AWAITS_CONTENT, AWAITS_VERDICT };
+
+static void begin_window(struct relay *relay)
+{
+    relay->window_bytes = relay->client_bytes;
+    relay->window_taken = stream_taken(relay->settings.upstream);
+    deadline_start(relay->settings.patience->content, &relay->deadline);
+}
+
+/* A message has windows in which enough of it must come; they are not begun anew by each read. Nor
+ * is the time for the answer to it: the client may chatter meanwhile. */
 static void note_life(struct relay *relay)
 {
-    if (!relay->settings.passage->content_is_due) {
-        relay->is_in_window = false;
-        deadline_start(relay->settings.idle, &relay->deadline);
-    } else if (!relay->is_in_window) {
-        relay->is_in_window = true;
-        relay->window_bytes = relay->client_bytes;
-        deadline_start(relay->settings.content, &relay->deadline);
+    const struct passage *passage = relay->settings.passage;
+    uint8_t before = relay->awaits;
+    relay->awaits = passage->content_is_due   ? AWAITS_CONTENT
+                    : passage->verdict_is_due ? AWAITS_VERDICT
+                                              : AWAITS_LIFE;
+    if (relay->awaits == AWAITS_LIFE) {
+        deadline_start(relay->settings.patience->idle, &relay->deadline);
+    } else if (relay->awaits == before) {
+        return;
+    } else if (relay->awaits == AWAITS_VERDICT) {
+        deadline_start(relay->settings.patience->verdict, &relay->deadline);
+    } else {
+        relay->untaken_milliseconds = 0;
+        begin_window(relay);
     }
 }
 
@@ -378,27 +397,39 @@ void relay_dismiss(struct relay *relay, enum why why, const char *text)
     over(relay, why, text);
 }
 
-/* A server that does not take the message is waited for; it has deadlines of its own. */
-static bool message_goes_on(const struct relay *relay)
+/* The window of a message is over. */
+static void on_window_over(struct relay *relay)
 {
+    const struct relay_patience *patience = relay->settings.patience;
+    uint64_t came = relay->client_bytes - relay->window_bytes;
     uint64_t owed =
-        RELAY_CONTENT_OCTETS_PER_SECOND * (uint64_t)relay->settings.content_milliseconds / 1000;
-    return stream_is_congested(relay->settings.upstream) || relay->is_paused ||
-           relay->client_bytes - relay->window_bytes >= owed;
+        RELAY_CONTENT_OCTETS_PER_SECOND * (uint64_t)patience->content_milliseconds / 1000;
+    bool is_congested = stream_is_congested(relay->settings.upstream);
+    bool is_untaken = is_congested && !relay->is_paused && came == 0 &&
+                      stream_taken(relay->settings.upstream) == relay->window_taken;
+    relay->untaken_milliseconds =
+        is_untaken ? relay->untaken_milliseconds + patience->content_milliseconds : 0;
+    if (relay->untaken_milliseconds >= patience->taking_milliseconds)
+        relay_dismiss(relay, WHY_TIMEOUT, "the mail server does not take the message");
+    else if (is_congested || relay->is_paused || came >= owed)
+        begin_window(relay);
+    else
+        relay_dismiss(relay, WHY_TIMEOUT, "the message comes too slowly");
 }
 
 static void on_deadline(struct deadline *deadline)
 {
     struct relay *relay = CONTAINER_OF(deadline, struct relay, deadline);
-    if (!relay->is_in_window && (relay->is_paused || relay->answer_size > 0)) {
+    bool waits_for_others = relay->is_paused || relay->answer_size > 0;
+    if (relay->awaits == AWAITS_CONTENT) {
+        on_window_over(relay);
+    } else if (waits_for_others) {
+        relay->awaits = AWAITS_LIFE;
         note_life(relay);
-    } else if (!relay->is_in_window) {
-        relay_dismiss(relay, WHY_TIMEOUT, "nothing was said for too long");
-    } else if (message_goes_on(relay)) {
-        relay->is_in_window = false;
-        note_life(relay);
+    } else if (relay->awaits == AWAITS_VERDICT) {
+        relay_dismiss(relay, WHY_TIMEOUT, "the mail server does not answer to the message");
     } else {
-        relay_dismiss(relay, WHY_TIMEOUT, "the message comes too slowly");
+        relay_dismiss(relay, WHY_TIMEOUT, "nothing was said for too long");
     }
 }
 

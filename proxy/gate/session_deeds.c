@@ -192,9 +192,7 @@ static void do_pass(struct session *session)
                                       .tap = open_tap(session),
                                       .ends_unparsable = gate->configure.audit.ends_unparsable,
                                       .is_paused = gate->is_congested,
-                                      .idle = gate->idle,
-                                      .content = gate->content,
-                                      .content_milliseconds = gate->settings.content,
+                                      .patience = &gate->relay_patience,
                                       .ops = &session_relay_ops,
                                       .owner = session};
     deadline_stop(&session->deadline);

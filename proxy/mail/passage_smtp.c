@@ -22,7 +22,7 @@
 
 #define REPLY_MAX 8192u /* of one to EHLO, all lines */
 
-enum answer { ANSWER_REPLY = 1, ANSWER_EHLO, ANSWER_DATA };
+enum answer { ANSWER_REPLY = 1, ANSWER_EHLO, ANSWER_DATA, ANSWER_VERDICT };
 
 enum own_answer {
     OWN_LOGGED_IN = PASSAGE_OWN_ANSWER,
@@ -166,7 +166,8 @@ static size_t feed_message(struct smtp_passage *self, struct slice bytes,
     self->client = CLIENT_COMMANDS;
     self->passage.content_is_due = false;
     if (!self->rejects_bare_newline || !self->framing.has_bare_newline) {
-        passage_lines_expect(&self->lines, ANSWER_REPLY);
+        passage_lines_expect(&self->lines, ANSWER_VERDICT);
+        self->passage.verdict_is_due = true;
         return consumed;
     }
     sink->pass(sink->owner, SIDE_CLIENT, slice_of_string(newline_refused));
@@ -259,6 +260,8 @@ static void end_reply(struct smtp_passage *self, unsigned code, const struct pas
     }
     if (answer == ANSWER_EHLO && code == 250)
         pass_ehlo_reply(self, sink);
+    if (answer == ANSWER_VERDICT)
+        self->passage.verdict_is_due = false;
     if (answer == ANSWER_DATA) {
         self->lines.waits = false;
         if (code == 354)

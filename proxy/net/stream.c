@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/acknowledged.h"
 #include "net/stream_internal.h"
 
 /* A relay stops its source as soon as anything is kept, so that only one turn's bytes come here.
@@ -167,6 +168,11 @@ size_t stream_kept(const struct stream *stream)
     size_t in_flight =
         stream->flight == NULL ? 0 : uv_stream_get_write_queue_size(&stream->socket.stream);
     return in_flight + buf_size(&stream->staging);
+}
+
+uint64_t stream_taken(const struct stream *stream)
+{
+    return acknowledged_octets(stream_descriptor(stream));
 }
 
 /* -- reading -- */

@@ -5,7 +5,6 @@ there, and what each of them saw of it.
 import itertools
 import json
 import re
-import select
 import socket
 import ssl
 import threading
@@ -520,10 +519,6 @@ class Stage:
             fill_up(client)
         if wanted == "goes on":
             return self.watch_on(cell), self.leave(cell)
-        if wanted == "waits":
-            assert not select.select([client.socket], [], [], SILENCE)[0], f"{cell}: it is told"
-            client.reset()
-            return b"", "waits"
         return hear_client_to_end(client)
 
     def watch_on(self, cell):

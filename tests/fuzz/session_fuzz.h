@@ -308,13 +308,16 @@ static void set_gate(struct world *world, uint8_t options)
     struct net *net = &world->net;
     world->gate = (struct gate){
         .loop = &net->loop,
-        .settings = {.flush = 1000, .content = 60000},
+        .settings = {.flush = 1000},
         .configure = {.listeners = &world->listener, .listener_count = 1, .authority_count = 1},
         .authorities = authorities,
         .identities = identities,
         .login = &net->queues[QUEUE_LOGIN],
-        .idle = &net->queues[QUEUE_IDLE],
-        .content = &net->queues[QUEUE_CONTENT]};
+        .relay_patience = {.idle = &net->queues[QUEUE_IDLE],
+                           .content = &net->queues[QUEUE_CONTENT],
+                           .verdict = &net->queues[QUEUE_VERDICT],
+                           .content_milliseconds = 60000,
+                           .taking_milliseconds = 120000}};
     world->gate.sasl = (struct sasl_initiator_library *)(void *)&world->sasl;
     world->gate.configure.audit = (struct message_audit){.is_on = (options & 1) != 0,
                                                          .wants_arguments = (options & 2) != 0,

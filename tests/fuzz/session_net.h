@@ -64,7 +64,14 @@ struct deadline_queue {
     struct list running;
 };
 
-enum { QUEUE_LOGIN, QUEUE_IDLE, QUEUE_CONTENT, QUEUE_PATIENCE, QUEUES = QUEUE_PATIENCE + 3 };
+enum {
+    QUEUE_LOGIN,
+    QUEUE_IDLE,
+    QUEUE_CONTENT,
+    QUEUE_VERDICT,
+    QUEUE_PATIENCE,
+    QUEUES = QUEUE_PATIENCE + 3
+};
 
 struct net {
     struct loop loop; /* of it, only what is deferred */
@@ -317,6 +324,11 @@ int stream_write(struct stream *stream, struct slice bytes)
 bool stream_is_congested(const struct stream *stream)
 {
     return stream->is_congested;
+}
+
+uint64_t stream_taken(const struct stream *stream)
+{
+    return stream->is_congested ? 0 : 1;
 }
 
 void stream_end(struct stream *stream)

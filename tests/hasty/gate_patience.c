@@ -13,5 +13,7 @@ void gate_set_patience(struct gate_settings *settings)
     settings->login = 8000;
     settings->idle = 8000;
     settings->content = 5000;
+    settings->taking = 5000;
+    settings->verdict = 8000;
     settings->gather = 4; /* the journal may take as long again before it writes */
 }

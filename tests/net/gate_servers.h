@@ -26,7 +26,7 @@ struct world_wish {
     enum protocol protocol;
     bool has_starttls;               /* the servers: no TLS before they are asked for it */
     int64_t patience[PATIENCE_NONE]; /* 0: for ever */
-    int64_t flush, login, idle, content, gather;
+    int64_t flush, login, idle, content, taking, verdict, gather;
     uint32_t max_sessions;
     bool is_of_other_user;
     struct message_audit audit;

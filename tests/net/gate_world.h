@@ -458,6 +458,8 @@ static inline void open_gate(struct world *world, const struct world_wish *wish)
                                      .login = wish->login == 0 ? NEVER : wish->login,
                                      .idle = wish->idle == 0 ? NEVER : wish->idle,
                                      .content = wish->content == 0 ? NEVER : wish->content,
+                                     .taking = wish->taking == 0 ? NEVER : wish->taking,
+                                     .verdict = wish->verdict == 0 ? NEVER : wish->verdict,
                                      .gather = wish->gather,
                                      .on_over = on_gate_over,
                                      .owner = world};

@@ -1,6 +1,7 @@
 /*
  * How long a gate bears with whom: the time that a client has to log in, in all; silence in the
- * relay; a message that comes too slowly. What each stage of a login takes is in test_gate_phases.
+ * relay; a message that comes too slowly, is not taken or not answered. What each stage of a login
+ * takes is in test_gate_phases.
  */
 #include <poll.h>
 #include <setjmp.h>
@@ -282,29 +283,129 @@ static void test_the_server_may_think_about_a_message(void **state)
     leave(world, client);
 }
 
-/* Until the kernel's buffers are full, and for some windows more. */
-static void test_a_message_that_the_server_does_not_take_is_waited_for(void **state)
+static void send_more(struct far *client)
 {
     static char octets[64 * 1024];
-    struct world *world = world_for_messages(0);
-    (void)state;
     memset(octets, 'x', sizeof(octets));
+    if (buf_size(&client->to_send) == 0)
+        far_send(client, slice_of(octets, sizeof(octets)));
+}
+
+/* The server does not read, and the kernel's buffers are full. */
+static struct far *client_with_untaken_message(struct world *world)
+{
     make_small(world->upstream_listener);
     make_small(world->client_listener); /* or the kernel takes as much as it likes */
     struct far *client = client_with_message(world);
-    struct far *server = &newest_upstream(world)->far;
-    server->is_stalled = true;
+    newest_upstream(world)->far.is_stalled = true;
     for (size_t idle = 0; idle < 100; idle++) {
-        if (buf_size(&client->to_send) == 0) {
-            far_send(client, slice_of(octets, sizeof(octets)));
-            idle = 0;
-        }
+        idle = buf_size(&client->to_send) == 0 ? 0 : idle;
+        send_more(client);
         world_turn(world);
     }
+    return client;
+}
+
+/* For some windows more. */
+static void test_a_message_that_the_server_does_not_take_is_waited_for(void **state)
+{
+    struct world *world = world_for_messages(0);
+    (void)state;
+    struct far *client = client_with_untaken_message(world);
     let_pass(world, 3 * SHORT_TIME);
     assert_int_equal(seen_of(world, 1)->closes, 0);
+    newest_upstream(world)->far.is_stalled = false;
+    finish_message(world, client);
+    leave(world, client);
+}
+
+/* The client hears so, although it is amidst sending. */
+static void test_but_not_for_ever(void **state)
+{
+    struct world *world = world_ready(&(struct world_wish){
+        .protocol = PROTOCOL_SMTP, .content = SHORT_TIME, .taking = 2 * SHORT_TIME});
+    (void)state;
+    struct far *client = client_with_untaken_message(world);
+    check_is_told_and_closed(world, client,
+                             "421 4.4.2 the mail server does not take the message\r\n");
+    assert_false(client->is_reset);
+    newest_upstream(world)->far.is_stalled = false;
+    close_upstream(world);
+    far_close(client);
+    world_close(world);
+}
+
+/* What it takes now and then is little, but it takes. */
+static void test_a_server_may_be_slow(void **state)
+{
+    struct world *world = world_ready(&(struct world_wish){
+        .protocol = PROTOCOL_SMTP, .content = SHORT_TIME, .taking = 2 * SHORT_TIME});
+    (void)state;
+    struct far *client = client_with_untaken_message(world);
+    struct far *server = &newest_upstream(world)->far;
+    for (int i = 0; i < 24; i++) {
+        server->is_stalled = false;
+        world_turn(world);
+        server->is_stalled = true;
+        send_more(client);
+        let_pass(world, SHORT_TIME / 4);
+        assert_int_equal(seen_of(world, 1)->closes, 0);
+    }
     server->is_stalled = false;
     finish_message(world, client);
+    leave(world, client);
+}
+
+#define NO_ANSWER "421 4.4.2 the mail server does not answer to the message\r\n"
+
+static struct far *client_without_answer(struct world *world)
+{
+    struct far *client = client_with_message(world);
+    client_say(client, "text\r\n.\r\n");
+    wait_for_text(world, &newest_upstream(world)->far, "\r\n.\r\n");
+    return client;
+}
+
+static void test_an_answer_that_does_not_come_ends_the_session(void **state)
+{
+    struct world *world =
+        world_ready(&(struct world_wish){.protocol = PROTOCOL_SMTP, .verdict = SHORT_TIME});
+    (void)state;
+    struct far *client = client_without_answer(world);
+    check_is_told_and_closed(world, client, NO_ANSWER);
+    close_upstream(world);
+    world_close(world);
+}
+
+/* This would go on for ever. */
+static void test_chatter_buys_the_server_no_time(void **state)
+{
+    struct world *world =
+        world_ready(&(struct world_wish){.protocol = PROTOCOL_SMTP, .verdict = SHORT_TIME});
+    (void)state;
+    struct far *client = client_without_answer(world);
+    for (int64_t start = clock_steady_milliseconds(); !client->is_ended && !client->is_reset;) {
+        client_say(client, "NOOP\r\n");
+        let_pass(world, SHORT_TIME / 20);
+        world_wait(world, start, "the end of patience");
+    }
+    wait_for_close(world, 1, WHY_TIMEOUT);
+    /* A reset may take the last words along: commands were on their way. */
+    assert_true(client->is_reset || holds(buf_bytes(&client->got), NO_ANSWER));
+    close_upstream(world);
+    world_close(world);
+}
+
+/* Behind it nothing of that is left. */
+static void test_an_answer_in_time_is_the_end_of_it(void **state)
+{
+    struct world *world =
+        world_ready(&(struct world_wish){.protocol = PROTOCOL_SMTP, .verdict = SHORT_TIME});
+    (void)state;
+    struct far *client = client_with_message(world);
+    finish_message(world, client);
+    let_pass(world, 2 * SHORT_TIME);
+    check_relay(world, client, newest_upstream(world));
     leave(world, client);
 }
 
@@ -343,6 +444,11 @@ int main(void)
         cmocka_unit_test(test_a_message_that_goes_on_may_take_its_time),
         cmocka_unit_test(test_the_server_may_think_about_a_message),
         cmocka_unit_test(test_a_message_that_the_server_does_not_take_is_waited_for),
+        cmocka_unit_test(test_but_not_for_ever),
+        cmocka_unit_test(test_a_server_may_be_slow),
+        cmocka_unit_test(test_an_answer_that_does_not_come_ends_the_session),
+        cmocka_unit_test(test_chatter_buys_the_server_no_time),
+        cmocka_unit_test(test_an_answer_in_time_is_the_end_of_it),
         cmocka_unit_test(test_silence_is_not_counted_within_a_message),
     };
     int failed = 0;

@@ -82,6 +82,28 @@ static void test_content_is_due(void **state)
     close_world(&world);
 }
 
+/* Of the whole of it, among the answers to other things. */
+static void test_verdict_is_due(void **state)
+{
+    struct world world;
+    (void)state;
+    open_world(&world, false);
+    client_says(&world, "DATA\r\n");
+    server_says(&world, "354 go on\r\n");
+    client_says(&world, "text\r\n.\r");
+    assert_false(world.passage->verdict_is_due);
+    client_says(&world, "\nNOOP\r\n");
+    assert_true(world.passage->verdict_is_due);
+    server_says(&world, "250-que");
+    server_says(&world, "ued\r\n");
+    assert_true(world.passage->verdict_is_due);
+    server_says(&world, "250 as 1\r\n");
+    assert_false(world.passage->verdict_is_due);
+    server_says(&world, "250 fine\r\n");
+    assert_false(world.passage->verdict_is_due);
+    close_world(&world);
+}
+
 /* Also when nothing of it is passed any more. */
 static void test_content_is_due_of_a_refused_message(void **state)
 {
@@ -160,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_content_is_due),
+        cmocka_unit_test(test_verdict_is_due),
         cmocka_unit_test(test_content_is_due_of_a_refused_message),
         cmocka_unit_test(test_waits_behind_data),
         cmocka_unit_test(test_drops_a_chunk),
