@@ -43,6 +43,17 @@ class RawImap(RawClient):
         """The tagged reply."""
         return self.command("LOGIN", quoted(user), quoted(password))[0]
 
+    def append(self, mailbox, message, plus=b""):
+        """The tagged reply. The literal is pushed with "+", else waited for."""
+        self.tags += 1
+        tag = b"t%d" % self.tags
+        self.send(tag + b" APPEND " + mailbox.encode() + b" {%d%s}\r\n" % (len(message), plus))
+        if not plus:
+            line = self.line()
+            assert line.startswith(b"+ "), line
+        self.send(message + b"\r\n")
+        return self.until_tagged(tag)[0]
+
     def authenticate(self, mechanism, *messages, initial=False):
         """The tagged reply. `messages` are base64 already; with `initial` the first goes along."""
         self.tags += 1

@@ -129,11 +129,7 @@ def test_large_literals_both_kinds(ecluse):
     client = ecluse.ready("user3").raw_session("user3")
     message = b"Subject: x\r\n\r\n" + b"0123456789abcdef" * 65536 + b"\r\n"
     for plus in (b"", b"+"):
-        client.send(b"a APPEND Drafts {%d%s}\r\n" % (len(message), plus))
-        if not plus:
-            assert client.line().startswith(b"+ ")
-        client.send(message + b"\r\n")
-        assert client.until_tagged(b"a")[0].startswith("OK ")
+        assert client.append("Drafts", message, plus).startswith("OK ")
     assert client.command("STATUS Drafts (MESSAGES)")[1] == [b"* STATUS Drafts (MESSAGES 2)"]
 
 

@@ -84,11 +84,7 @@ def test_an_appended_message_may_say_what_it_will(ecluse, rawlog):
     client = ecluse.raw_session("alice")
     message = b"Subject: x\r\n\r\nThe login page\r\nx LOGIN a b\r\nx AUTHENTICATE PLAIN\r\n"
     for plus in (b"", b"+"):
-        client.send(b"a APPEND Drafts {%d%s}\r\n" % (len(message), plus))
-        if not plus:
-            assert client.line().startswith(b"+ ")
-        client.send(message + b"\r\n")
-        assert client.until_tagged(b"a")[0].startswith("OK ")
+        assert client.append("Drafts", message, plus).startswith("OK ")
     assert client.command("SELECT", "Drafts")[0].startswith("OK ")
     client.send(b"b FETCH 1:* BODY[TEXT]\r\n")
     reply, before = client.until_tagged(b"b")
