@@ -270,7 +270,7 @@ static void take_head(struct feeding *feeding, struct slice head)
     }
     judge(feeding, head);
     line_tail_add(&commands->tail, head);
-    if (head.data[head.size - 1] == '\n')
+    if (slice_find(head, '\n') < head.size)
         end_line(feeding);
 }
 
