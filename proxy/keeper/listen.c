@@ -21,6 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "net/loopback.h"
+
 #define BACKLOG 4096
 
 union any_address {
@@ -200,11 +202,14 @@ static int set_bind_error(struct err *err, const char *text)
     }
 }
 
-static struct listen_socket *socket_new(const struct listen_address *address, int descriptor)
+static struct listen_socket *socket_new(const struct listen_address *address,
+                                        const union any_address *to, int descriptor)
 {
     struct listen_socket *new = mem_new(sizeof(*new));
     list_init(&new->node);
     new->descriptor = descriptor;
+    if (loopback_is(&to->storage))
+        loopback_tune(descriptor);
     new->address.port = address->port;
     if (address->path != NULL)
         new->address.path = mem_copy_string(address->path);
@@ -234,7 +239,7 @@ int listen_socket_bind(const struct listen_address *address, struct listen_socke
         close(descriptor);
         return status;
     }
-    *socket_out = socket_new(address, descriptor);
+    *socket_out = socket_new(address, &to, descriptor);
     return 0;
 }
 
@@ -255,7 +260,7 @@ int listen_socket_adopt(const struct listen_address *address, int descriptor,
     if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0 ||
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0)
         return ERR_NOT_FOUND;
-    *socket_out = socket_new(address, descriptor);
+    *socket_out = socket_new(address, &wanted, descriptor);
     (*socket_out)->is_inherited = true;
     return 0;
 }

@@ -21,6 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/loopback.h"
+
 #define STAGGER_MILLISECONDS 250
 
 struct attempt {
@@ -232,7 +234,10 @@ static int start_attempt(struct attempt *attempt, const struct dial_address *add
     int descriptor = socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return note_errno(attempt, errno);
-    keep_alive(descriptor);
+    if (loopback_is(&peer))
+        loopback_tune(descriptor);
+    else
+        keep_alive(descriptor);
     if (connect(descriptor, (struct sockaddr *)&peer, size) != 0 && errno != EINPROGRESS) {
         int number = errno;
         close(descriptor);
