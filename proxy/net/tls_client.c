@@ -191,7 +191,7 @@ struct tls *tls_client_new(const struct tls_settings *settings)
     client->authorities = tls_authorities_hold(settings->authorities);
     client->host = mem_copy_string(settings->host);
     tls_init(&client->tls, &role, client->authorities->context, client->authorities->method);
-    SSL_set_app_data(client->tls.ssl, &client->slot);
+    ENSURE(SSL_set_app_data(client->tls.ssl, &client->slot) == 1);
     SSL_set_connect_state(client->tls.ssl);
     expect_host(client, settings->host);
     if (settings->alpn != NULL)

@@ -163,7 +163,7 @@ struct tls *tls_server_new(struct tls_identity *identity)
     identity->references++;
     server->identity = identity;
     tls_init(&server->tls, &role, identity->context, identity->method);
-    SSL_set_app_data(server->tls.ssl, &server->tls);
+    ENSURE(SSL_set_app_data(server->tls.ssl, &server->tls) == 1);
     SSL_set_accept_state(server->tls.ssl);
     return &server->tls;
 }
