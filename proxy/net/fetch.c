@@ -160,6 +160,8 @@ static void set_security(CURL *transfer, const char *ca_file)
     set_number(transfer, CURLOPT_DISALLOW_USERNAME_IN_URL, 1);
     set_number(transfer, CURLOPT_SSL_VERIFYPEER, 1);
     set_number(transfer, CURLOPT_SSL_VERIFYHOST, 2);
+    /* Where memory is out, libcurl 7.88 frees a session that it could not keep twice. */
+    set_number(transfer, CURLOPT_SSL_SESSIONID_CACHE, 0);
     set_number(transfer, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
     set_text(transfer, CURLOPT_CAINFO, ca_file);
     /* Else the system's folder of certificates would be trusted as well. */
