@@ -348,7 +348,6 @@ static void test_resource(void **state)
     struct mapped mapped =
         map(SERVER "[alice@mail.test]\noauth2_flow = password\ntoken_url = https://id.mail.test/t\n"
                    "client_id = x\noauth2_resource = https://m.test\n");
-
     (void)state;
     assert_string_equal(mapped.config->accounts[0]->resource, "https://m.test");
     assert_string_equal(mapped.config->accounts[0]->scope, "");
@@ -363,7 +362,6 @@ static void test_key_in_the_file(void **state)
                    "token_url = https://id.mail.test/t\noauth2_scope = s\n"
                    "client_secret = {\n  \"a\": \"b\",\n  \"c\": \"d\"\n  }\n");
     const struct account_config *account = mapped.config->accounts[0];
-
     (void)state;
     assert_int_equal(mapped.problems.count, 0);
     assert_true(slice_is(secret_bytes(&account->key), "{\n\"a\": \"b\",\n\"c\": \"d\"\n}"));
@@ -377,7 +375,6 @@ static void test_catch_all(void **state)
     static const char text[] =
         SERVER CATCH_ALL "[@Mail.Test]\n" BY_CLIENT "[@]\n" BY_SERVICE "[a@mail.test]\n" BY_CLIENT;
     struct mapped mapped = map(text);
-
     (void)state;
     expect_sections(&mapped, "\n[listen imap-1993]\nprotocol = imap\naddress = 127.0.0.1:1993\n"
                              "\n[provider emailproxy]\n"
