@@ -39,7 +39,8 @@ def test_a_day(ecluse, rig):
     assert ecluse.stop() == 0
     session = ["session-open", "client-auth", "upstream-connect", "upstream-auth", "command",
                "command", "session-close"]
-    assert actions(ecluse) == ["audit-open", "start", "config-load", "oauth-authorize", "token-refresh",
+    # A token that was brought is tried before it is taken.
+    assert actions(ecluse) == ["audit-open", "start", "config-load", "token-refresh", "oauth-authorize",
                     "grant-create", *session, "session-open", "client-auth", "session-close",
                     "grant-revoke", "config-reload", "token-revoke", "token-revoke", "stop",
                     "audit-checkpoint"]
