@@ -6,6 +6,7 @@ and have left no secret in its log, its files or the sight of others.
 
 import json
 import resource
+import signal
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,8 @@ SCRIPTED = {kind.protocol: kind for kind in (ImapConnection, Pop3Connection, Smt
 
 
 def pytest_configure():
+    # Who starts the tests in the background may ignore it, and what is started here inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
