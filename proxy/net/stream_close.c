@@ -15,9 +15,9 @@
 
 #include "net/stream_internal.h"
 
-/* More than the largest message that is taken anywhere, for a client that looks for an answer only
- * when it has sent all. */
-#define LINGER_MAX (64ul * 1024 * 1024)
+/* As much as the largest message of most providers, for a client that looks for an answer only when
+ * it has sent all; an endless one is cut off. */
+#define LINGER_MAX (40ul * 1024 * 1024)
 
 static void free_stream(struct stream *stream)
 {
