@@ -1,67 +1,13 @@
 /*
  * Grants whose password is kept itself: in the vault, and in the check.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-#include <sqlite3.h>
-
-#include "../lib/scratch_folder.h"
-#include "keeper/grant_check.h"
-#include "keeper/vault_key.h"
+#include "grant_world.h"
 
 #define PASSWORD "canary-clear-password"
 
-struct place {
-    char *scratch, *file;
-    struct state_folder *folder;
-    struct vault *vault;
-    struct loop loop;
-    struct grant_check *check;
-};
-
-static int set_up(void **state)
-{
-    struct place *place = mem_new(sizeof(*place));
-    struct secret key = {0};
-    struct err err = {0};
-    place->scratch = scratch_folder_new();
-    place->file = scratch_path(place->scratch, "vault.db");
-    assert_int_equal(state_folder_open(place->scratch, &place->folder, &err), 0);
-    assert_int_equal(vault_key_from_file(place->folder, &key, &err), 0);
-    assert_int_equal(vault_open(place->folder, &key, &place->vault, &err), 0);
-    assert_int_equal(loop_init(&place->loop, &err), 0);
-    assert_int_equal(grant_check_open(&place->loop, place->vault, &place->check, &err), 0);
-    *state = place;
-    return 0;
-}
-
-static void on_closed(void *owner)
-{
-    (void)owner;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    grant_check_close(place->check, on_closed, NULL);
-    loop_run(&place->loop);
-    loop_fini(&place->loop);
-    vault_close(place->vault);
-    state_folder_close(place->folder);
-    free(place->file);
-    scratch_folder_remove(place->scratch);
-    mem_free(place);
-    return 0;
-}
-
-static int64_t add(struct place *place, bool challenge, bool apop)
+static int64_t add_clear(struct place *place, bool challenge, bool apop)
 {
     struct secret secret = {0};
     int64_t number;
@@ -75,23 +21,6 @@ static int64_t add(struct place *place, bool challenge, bool apop)
     assert_int_equal(vault_grant_add(place->vault, &grant, &secret, 1000, &number, NULL), 0);
     secret_wipe(&secret);
     return number;
-}
-
-static int load(struct place *place)
-{
-    static const char *const accounts[] = {"work", "home"};
-    return grant_check_load(place->check, accounts, LENGTH_OF(accounts), NULL);
-}
-
-static void tamper(struct place *place, const char *sql)
-{
-    sqlite3 *database;
-    assert_int_equal(sqlite3_open_v2(place->file, &database, SQLITE_OPEN_READWRITE, NULL), 0);
-    assert_int_equal(
-        sqlite3_exec(database, "PRAGMA ignore_check_constraints = ON", NULL, NULL, NULL), 0);
-    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_true(sqlite3_total_changes(database) > 0);
-    sqlite3_close(database);
 }
 
 static int64_t password_of(struct place *place, const char *account, enum protocol protocol,
@@ -123,7 +52,7 @@ static void assert_opens(struct place *place, const char *account, const char *p
 static void the_password_is_told_for_what_it_serves(void **state)
 {
     struct place *place = *state;
-    int64_t number = add(place, true, false);
+    int64_t number = add_clear(place, true, false);
     assert_int_equal(password_of(place, "work", PROTOCOL_IMAP, VAULT_GRANT_CHALLENGE), 0);
     assert_int_equal(load(place), 0);
     assert_int_equal(password_of(place, "work", PROTOCOL_IMAP, VAULT_GRANT_CHALLENGE), number);
@@ -138,7 +67,7 @@ static void the_password_is_told_for_what_it_serves(void **state)
 static void the_password_may_also_be_sent(void **state)
 {
     struct place *place = *state;
-    int64_t number = add(place, false, true);
+    int64_t number = add_clear(place, false, true);
     assert_int_equal(load(place), 0);
     assert_opens(place, "work", PASSWORD, number);
     assert_opens(place, "work", PASSWORD "x", 0);
@@ -161,7 +90,7 @@ static void a_clear_grant_that_was_widened_serves_nothing(void **state)
          "UPDATE grants SET kind = 'clear', challenge = 1"},
         {"UPDATE grants SET account = 'home'", "UPDATE grants SET account = 'work'"},
     };
-    int64_t number = add(place, true, false);
+    int64_t number = add_clear(place, true, false);
     for (size_t i = 0; i < LENGTH_OF(changes); i++) {
         tamper(place, changes[i].change);
         assert_int_equal(load(place), ERR_CORRUPT);
@@ -207,7 +136,7 @@ static void the_password_does_not_stand_in_the_file(void **state)
 {
     struct place *place = *state;
     static char content[1u << 20];
-    add(place, true, true);
+    add_clear(place, true, true);
     FILE *file = fopen(place->file, "rb");
     assert_non_null(file);
     size_t size = fread(content, 1, sizeof(content), file);
@@ -216,16 +145,14 @@ static void the_password_does_not_stand_in_the_file(void **state)
     assert_null(memmem(content, size, PASSWORD, strlen(PASSWORD)));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_password_is_told_for_what_it_serves),
-        TEST(the_password_may_also_be_sent),
-        TEST(a_clear_grant_that_was_widened_serves_nothing),
-        TEST(a_generated_grant_does_not_become_a_clear_one),
-        TEST(the_password_does_not_stand_in_the_file),
+        PLACE_TEST(the_password_is_told_for_what_it_serves),
+        PLACE_TEST(the_password_may_also_be_sent),
+        PLACE_TEST(a_clear_grant_that_was_widened_serves_nothing),
+        PLACE_TEST(a_generated_grant_does_not_become_a_clear_one),
+        PLACE_TEST(the_password_does_not_stand_in_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
