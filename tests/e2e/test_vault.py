@@ -22,6 +22,7 @@ from processes import children
 PASSPHRASE = "correct horse battery staple"
 CREDENTIAL = "credential octets 0123456789"
 LINE = "a line of the keyring"
+SECRET_HEAP = 1 << 20
 COMMAND = f"command:echo {LINE}"
 SOURCES = ["keyfile", "passphrase", "credential:key", COMMAND]
 WAY = [SOURCES[i] for i in (0, 0, 1, 1, 0, 2, 0, 3, 1, 2, 1, 3, 2, 3, 0)]
@@ -340,6 +341,9 @@ def test_nobody_of_the_same_user_looks_into_the_processes():
                 assert done.returncode != 0 and b"Permission denied" in done.stderr
                 limits = open(f"/proc/{process}/limits").read()
                 assert re.search(r"Max core file size +0 +0 ", limits)
+                # where secrets are: never swapped out
+                locked = re.search(r"VmLck:\s+(\d+) kB", open(f"/proc/{process}/status").read())
+                assert int(locked[1]) >= SECRET_HEAP >> 10
         finally:
             other.kill()
             other.wait()

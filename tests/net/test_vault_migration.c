@@ -1,5 +1,5 @@
 /*
- * A vault of version 1 becomes one of version 3 when it is opened, with all that was in it; or
+ * A vault of version 1 or 2 becomes one of version 3 when it is opened, with all that was in it; or
  * stays what it was.
  */
 #include <fcntl.h>
@@ -26,34 +26,35 @@
 
 #define ISSUER "https://id.example.test"
 
+#define HEADER_BEFORE_3 "CREATE TABLE vault (version INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;"
+
 static const char schema_1[] =
-    "CREATE TABLE vault (version INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;"
-    "CREATE TABLE tokens ("
-    " account TEXT NOT NULL PRIMARY KEY,"
-    " issuer TEXT NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
-    " refresh_token BLOB,"
-    " created INTEGER NOT NULL,"
-    " last_refresh INTEGER NOT NULL,"
-    " last_error TEXT NOT NULL,"
-    " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
-    "CREATE TABLE damaged_tokens ("
-    " account TEXT NOT NULL,"
-    " issuer TEXT NOT NULL,"
-    " refresh_token BLOB,"
-    " found INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE grants ("
-    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " account TEXT NOT NULL,"
-    " name TEXT NOT NULL,"
-    " protocols TEXT NOT NULL,"
-    " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
-    " sender TEXT NOT NULL,"
-    " kind TEXT NOT NULL CHECK (kind IN ('generated', 'chosen')),"
-    " verifier BLOB NOT NULL,"
-    " created INTEGER NOT NULL,"
-    " last_used INTEGER NOT NULL,"
-    " UNIQUE (account, name)) STRICT;";
+    HEADER_BEFORE_3 "CREATE TABLE tokens ("
+                    " account TEXT NOT NULL PRIMARY KEY,"
+                    " issuer TEXT NOT NULL,"
+                    " state TEXT NOT NULL CHECK (state IN ('signed-in', 'signed-out')),"
+                    " refresh_token BLOB,"
+                    " created INTEGER NOT NULL,"
+                    " last_refresh INTEGER NOT NULL,"
+                    " last_error TEXT NOT NULL,"
+                    " CHECK ((state = 'signed-in') = (refresh_token IS NOT NULL))) STRICT;"
+                    "CREATE TABLE damaged_tokens ("
+                    " account TEXT NOT NULL,"
+                    " issuer TEXT NOT NULL,"
+                    " refresh_token BLOB,"
+                    " found INTEGER NOT NULL) STRICT;"
+                    "CREATE TABLE grants ("
+                    " number INTEGER PRIMARY KEY AUTOINCREMENT,"
+                    " account TEXT NOT NULL,"
+                    " name TEXT NOT NULL,"
+                    " protocols TEXT NOT NULL,"
+                    " read_only INTEGER NOT NULL CHECK (read_only IN (0, 1)),"
+                    " sender TEXT NOT NULL,"
+                    " kind TEXT NOT NULL CHECK (kind IN ('generated', 'chosen')),"
+                    " verifier BLOB NOT NULL,"
+                    " created INTEGER NOT NULL,"
+                    " last_used INTEGER NOT NULL,"
+                    " UNIQUE (account, name)) STRICT;";
 
 /* The sealed columns are the same in both versions, but for the proof. */
 static const char copy_rows[] =
@@ -138,13 +139,13 @@ static int add(struct place *place, const char *name, enum vault_grant_kind kind
 }
 
 /* What is sealed in a vault of version 1 or 2 to show that the key fits. */
-static void write_old_proof(struct place *place, const char *file)
+static void write_old_proof(struct place *place, const char *file, int version)
 {
     struct secret key = {0}, seal_key = {0};
     struct buf sealed;
     struct err err = {0};
     const struct seal_place proof = {.table = "vault", .column = "proof", .account = ""};
-    char sql[400], *end = sql + sprintf(sql, "INSERT INTO vault VALUES (1, x'");
+    char sql[400], *end = sql + sprintf(sql, "INSERT INTO vault VALUES (%d, x'", version);
     buf_init(&sealed, 100);
     assert_int_equal(vault_key_from_file(place->folder, &key, &err), 0);
     assert_int_equal(seal_derive_key(&key, "ecluse vault seal", &seal_key), 0);
@@ -167,10 +168,18 @@ static void go_back_to_version_1(struct place *place)
     umask(mask);
     snprintf(sql, sizeof(sql), "ATTACH '%s' AS now;%s", place->file, copy_rows);
     run(old, sql);
-    write_old_proof(place, old);
+    write_old_proof(place, old, 1);
     assert_int_equal(rename(old, place->file), 0);
     assert_int_equal(version(place), 1);
     free(old);
+}
+
+/* Which differs from version 3 in its header alone. */
+static void go_back_to_version_2(struct place *place)
+{
+    run(place->file, "DROP TABLE vault;" HEADER_BEFORE_3);
+    write_old_proof(place, place->file, 2);
+    assert_int_equal(version(place), 2);
 }
 
 static int set_up(void **state)
@@ -250,6 +259,38 @@ static void everything_comes_along(void **state)
                                             .host = (char[]){"smtp.example.test"},
                                             .capabilities = (char[]){"SIZE 1000\n"}};
     assert_int_equal(vault_upstream_store(place->vault, &upstream, &err), 0);
+}
+
+static void version_2_keeps_what_version_1_could_not(void **state)
+{
+    struct place *place = *state;
+    struct vault_grant *grants;
+    struct secret verifier = {0};
+    struct err err = {0};
+    size_t count;
+    int64_t number;
+    assert_int_equal(try_open(place, &err), 0);
+    assert_int_equal(add(place, "old", VAULT_GRANT_CLEAR, "old-password", &number), 0);
+    const struct vault_upstream upstream = {.account = (char[]){"work"},
+                                            .protocol = PROTOCOL_SMTP,
+                                            .host = (char[]){"smtp.example.test"},
+                                            .capabilities = (char[]){"SIZE 1000\n"}};
+    assert_int_equal(vault_upstream_store(place->vault, &upstream, &err), 0);
+    close_vault(place);
+    go_back_to_version_2(place);
+    assert_int_equal(try_open(place, &err), 0);
+    assert_int_equal(version(place), 3);
+    assert_int_equal(vault_grant_list(place->vault, NULL, &grants, &count, &err), 0);
+    assert_int_equal(count, 3);
+    assert_int_equal(grants[2].number, number);
+    assert_int_equal(grants[2].kind, VAULT_GRANT_CLEAR);
+    assert_int_equal(vault_grant_verifier(place->vault, &grants[2], &verifier, &err), 0);
+    assert_true(slice_is(secret_bytes(&verifier), "old-password"));
+    assert_int_equal(ask_number(place->file, "SELECT count(*) FROM upstreams"), 1);
+    vault_grants_free(grants, count);
+    secret_wipe(&verifier);
+    assert_int_equal(vault_grant_remove(place->vault, "work", "old", &number, &err), 0);
+    assert_everything_is_there(place);
 }
 
 static void a_number_is_not_given_out_again(void **state)
@@ -354,6 +395,7 @@ int main(void)
     alarm(120);
     const struct CMUnitTest tests[] = {
         TEST(everything_comes_along),
+        TEST(version_2_keeps_what_version_1_could_not),
         TEST(a_number_is_not_given_out_again),
         TEST(the_wrong_key_changes_nothing),
         TEST(tables_of_another_version_are_left_alone),

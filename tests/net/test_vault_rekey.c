@@ -77,6 +77,24 @@ static void a_wrong_credential_opens_nothing(void **state)
     assert_does_not_open(place, "credential:key", ERR_CONFIG, "LoadCredential");
 }
 
+/* With User=, systemd keeps the file root's and lets the user in by an access list, whose mask
+ * shows as rights of the group. Anybody else's file with such rights is open to a group. */
+static void a_group_may_read_root_s_credential_alone(void **state)
+{
+    struct place *place = *state;
+    if (geteuid() != 0)
+        skip(); /* nobody else makes root's files */
+    assert_rekeys(place, NULL, "credential:key");
+    write_credential(place, "key", OCTETS, 0440);
+    assert_opens(place, "credential:key");
+    char *path = scratch_path(place->credentials, "key");
+    assert_int_equal(chown(path, 65534, 0), 0);
+    assert_does_not_open(place, "credential:key", ERR_DENIED, "others can get at it");
+    assert_int_equal(chmod(path, 0400), 0);
+    assert_opens(place, "credential:key");
+    free(path);
+}
+
 static void a_wrong_command_opens_nothing(void **state)
 {
     struct place *place = *state;
@@ -316,6 +334,7 @@ int main(void)
         TEST(every_source_follows_every_other),
         TEST(the_wrong_source_is_told),
         TEST(a_wrong_credential_opens_nothing),
+        TEST(a_group_may_read_root_s_credential_alone),
         TEST(a_wrong_command_opens_nothing),
         TEST(what_is_short_seals_nothing),
         TEST(without_a_vault_there_is_nothing_to_seal),
