@@ -59,9 +59,10 @@ void oauth_proof_wipe(struct oauth_proof *proof)
 static int check_parameters(const char *parameters)
 {
     static const char *const own[] = {
-        "response_type",        "client_id",  "redirect_uri",  "scope",   "state",       "nonce",
-        "code_challenge",       "login_hint", "response_mode", "request", "request_uri", "",
-        "code_challenge_method"};
+        "response_type", "client_id", "redirect_uri",   "scope",
+        "state",         "nonce",     "code_challenge", "code_challenge_method",
+        "login_hint",    "resource",  "response_mode",  "request",
+        "request_uri",   ""};
     struct slice rest = slice_of_string(parameters), field;
     if (!credential_is_printable(rest) || strpbrk(parameters, " \"#<>\\^`{|}") != NULL)
         return ERR_SYNTAX;

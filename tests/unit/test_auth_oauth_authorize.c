@@ -56,6 +56,7 @@ static void urls(void **state)
         {"https://a.test/", "", "", "state=x", NULL, NULL},
         {"https://a.test/", "", "", "a=b&code_challenge_method=plain", NULL, NULL},
         {"https://a.test/", "", "", "redirect_uri", NULL, NULL},
+        {"https://a.test/", "", "", "resource=x", NULL, NULL},
         {"https://a.test/", "", "", "%73tate=x", NULL, NULL},
         {"https://a.test/", "", "", "a=b#c", NULL, NULL},
         {"https://a.test/", "", "", "a=b c", NULL, NULL},
