@@ -30,7 +30,7 @@ static bool take_off(struct slice *text, const char *before, size_t digits, uint
     size_t size = strlen(before) + digits + 1;
     if (text->size < size)
         return false;
-    struct slice end = slice_skip(*text, text->size - size);
+    struct slice end = slice_of(text->data + text->size - size, size);
     if (!slice_starts_with(end, before) || end.data[size - 1] != '"' ||
         !hex_read(slice_take(slice_skip(end, strlen(before)), digits), out))
         return false;

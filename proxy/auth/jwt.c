@@ -172,8 +172,9 @@ static void write_thumbprint(const X509 *certificate, char thumbprint_out[JWT_TH
     ENSURE(X509_digest(certificate, EVP_sha256(), digest, &size) == 1);
     buf_init(&text, JWT_THUMBPRINT_SIZE - 1);
     ENSURE(append_base64url(&text, slice_of(digest, size)) == 0);
-    ENSURE(buf_size(&text) == JWT_THUMBPRINT_SIZE - 1);
-    memcpy(thumbprint_out, buf_bytes(&text).data, JWT_THUMBPRINT_SIZE - 1);
+    struct slice bytes = buf_bytes(&text);
+    ENSURE(bytes.data != NULL && bytes.size == JWT_THUMBPRINT_SIZE - 1);
+    memcpy(thumbprint_out, bytes.data, JWT_THUMBPRINT_SIZE - 1);
     thumbprint_out[JWT_THUMBPRINT_SIZE - 1] = '\0';
     buf_fini(&text);
 }

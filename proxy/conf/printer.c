@@ -65,9 +65,10 @@ static int value_text(const struct option *option, const void *target, struct bu
     mem_broken("a value of no kind", __FILE__, __LINE__);
 }
 
-/* As the reader would give it back. */
+/* As the reader would give it back. Not empty. */
 static bool survives(struct slice text)
 {
+    ENSURE(text.data != NULL && text.size > 0);
     if (text.data[0] == ' ' || text.data[0] == ';' || text.data[text.size - 1] == ' ')
         return false;
     for (size_t i = 1; i < text.size; i++)

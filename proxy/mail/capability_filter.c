@@ -113,6 +113,7 @@ static size_t feed_held(struct capability_filter *filter, struct slice bytes,
         return is_appended ? size : 0;
     }
     struct slice line = buf_bytes(&filter->held);
+    ENSURE(line.data != NULL && line.size > 0);
     if (line.data[line.size - 1] == '\n')
         pass_reply(filter, pass, owner);
     return size;

@@ -208,6 +208,7 @@ static void feed_behind_held(struct data_framing *framing, struct piece *piece, 
     framing->place = DATA_LINE_START; /* which makes a difference to a dot alone */
     piece->input = slice_of(joint, held.size + 1);
     (void)feed_piece(framing, piece);
+    piece->input = SLICE_NONE; /* `joint` ends here */
 }
 
 size_t data_framing_feed(struct data_framing *framing, struct slice bytes,
