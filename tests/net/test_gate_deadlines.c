@@ -423,6 +423,24 @@ static void test_silence_is_not_counted_within_a_message(void **state)
     world_close(world);
 }
 
+/* A minute for all of a login, so that nobody holds a place for longer without a password; the half
+ * hour is IMAP's least (RFC 9051 section 5.4); SMTP's are of RFC 5321 section 4.5.3.2. */
+static void test_how_long_a_gate_waits_for_what(void **state)
+{
+    (void)state;
+    struct gate_settings settings = {0};
+    gate_set_patience(&settings);
+    assert_int_equal(settings.login, 60 * 1000);
+    for (size_t i = 0; i < LENGTH_OF(settings.patience); i++)
+        assert_in_range(settings.patience[i], 30 * 1000, settings.login);
+    assert_int_equal(settings.idle, 30 * 60 * 1000);
+    assert_int_equal(settings.content, 60 * 1000);
+    assert_int_equal(settings.taking, 3 * 60 * 1000);
+    assert_int_equal(settings.verdict, 10 * 60 * 1000);
+    assert_int_equal(settings.flush, 5 * 1000);
+    assert_in_range(settings.gather, 0, 9); /* the journal is on disk within 10 */
+}
+
 int main(void)
 {
     static const struct CMUnitTest each_protocol[] = {
@@ -439,6 +457,7 @@ int main(void)
                                   (void *)(uintptr_t)&words[0]),
     };
     static const struct CMUnitTest messages[] = {
+        cmocka_unit_test(test_how_long_a_gate_waits_for_what),
         cmocka_unit_test(test_a_message_that_stops_ends_the_session),
         cmocka_unit_test(test_a_message_that_trickles_ends_the_session),
         cmocka_unit_test(test_a_message_that_goes_on_may_take_its_time),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../lib/counted_compare.h"
 #include "auth/apop.h"
 
 #define TIMESTAMP "<1896.697170952@dbc.mtview.ca.us>"
@@ -38,6 +39,9 @@ static void the_example_of_the_rfc(void **state)
     assert_true(slice_is(apop.user, "mrose"));
     assert_true(matches(bytes, "tanstaaf"));
     assert_false(matches(bytes, "tanstaa"));
+    /* in constant time */
+    assert_int_equal(compared.calls, 2);
+    assert_int_equal(compared.octets, 2 * APOP_DIGEST_SIZE);
     assert_false(matches(bytes, "Tanstaaf"));
     assert_false(matches(bytes, ""));
 }
