@@ -124,6 +124,15 @@ static void identities(void **state)
         /* {"aud":"x","email":"alice@a.test"} */
         {ID_TOKEN("eyJhdWQiOiJ4IiwiZW1haWwiOiJhbGljZUBhLnRlc3QifQ"), "", "",
          OAUTH_IDENTITY_UNSOUND},
+        /* {"alg":"none"}, and no signature */
+        {"{\"id_token\":\"eyJhbGciOiJub25lIn0."
+         "eyJhdWQiOiJjIiwiaXNzIjoiaHR0cHM6Ly9pLnRlc3QiLCJlbWFpbCI6IkFsaWNlQGEudGVzdCJ9.\"}",
+         "https://i.test", "", OAUTH_IDENTITY_UNSOUND},
+        /* {"alg":"HS256","kid":"../../etc/passwd"}: no key is looked for, since the token came from
+         * its issuer itself, over TLS (OpenID Connect Core 3.1.3.7, 6) */
+        {"{\"id_token\":\"eyJhbGciOiJIUzI1NiIsImtpZCI6Ii4uLy4uL2V0Yy9wYXNzd2QifQ."
+         "eyJhdWQiOiJjIiwiaXNzIjoiaHR0cHM6Ly9pLnRlc3QiLCJlbWFpbCI6IkFsaWNlQGEudGVzdCJ9.c2ln\"}",
+         "https://i.test", "Alice@a.test", OAUTH_IDENTITY_IS},
         {"{\"access_token\":\"a\"}", "https://i.test", "", OAUTH_IDENTITY_UNKNOWN},
         {"{\"id_token\":1}", "", "", OAUTH_IDENTITY_UNSOUND},
         {"{\"id_token\":\"e30\"}", "", "", OAUTH_IDENTITY_UNSOUND},
