@@ -1,10 +1,13 @@
 """The mail clients again, through bad networks: between them and ecluse, and between it and the
-servers.
+servers. And that these networks are as bad as they are said to be.
 """
 
+import contextlib
 import imaplib
 import itertools
 import poplib
+import socket
+import threading
 
 import pytest
 
@@ -36,6 +39,7 @@ def out(ecluse, rig, request):
         return {protocol: relay(ecluse.port_of(protocol), near or weather)
                 for protocol in servers}
 
+    start.relays = relays
     yield start
     for one in relays:
         one.close()
@@ -55,12 +59,14 @@ def test_one_sends_and_two_read(ecluse, out, rig, tmp_path, sender, imap, pop3, 
     SENDERS[sender].check(letter, arrived)
     IMAP[imap].check(people["bob"], [arrived])
     POP3[pop3].check(people["again"], [arrived])
+    assert all(relay.passed > 0 for relay in out.relays)
 
 
 @pytest.mark.parametrize("octets", [5000, 20_000, 100_000])
-def test_a_reset_is_no_success(ecluse, out, rig, octets):
+@pytest.mark.parametrize("how", ["reset_after", "end_after"])
+def test_a_cut_is_no_success(ecluse, out, rig, how, octets):
     """The server's end breaks within a mail: the client must not take it for whole."""
-    out(Weather(reset_after=octets), near=Weather())
+    out(Weather(**{how: octets}), near=Weather())
     ecluse.ready("alice")
     whole = b"Subject: large\r\n\r\n" + b"a line of text\r\n" * 20_000
     # What is there to be read went in by a way that does not break.
@@ -78,3 +84,67 @@ def test_a_reset_is_no_success(ecluse, out, rig, octets):
     with pytest.raises((poplib.error_proto, ConnectionError)):
         pop.retr(4)
     pop.close()
+
+
+class Echo:
+    """A server that sends back what it gets, until it gets no more."""
+
+    def __init__(self):
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        connection, _ = self.listening.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            while data := connection.recv(65536):
+                connection.sendall(data)
+
+    def close(self):
+        self.thread.join()
+        self.listening.close()
+
+
+TEXT = bytes(range(256)) * 40
+
+
+def exchange(weather):
+    """TEXT there and back. (what came back, whether a reset ended it, the relay)"""
+    echo = Echo()
+    relay = WeatherRelay(echo.port, weather, "echo")
+    back, is_reset = b"", False
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=PATIENCE) as client:
+        client.sendall(TEXT)
+        client.shutdown(socket.SHUT_WR)
+        try:
+            while data := client.recv(65536):
+                back += data
+        except ConnectionResetError:
+            is_reset = True
+    echo.close()
+    relay.close()
+    return back, is_reset, relay
+
+
+LEAST = {  # pieces, seconds that are waited: for TEXT, twice
+    "far": (2, 0.04), "restless": (2, 0.002), "crumbling": (6000, 0), "pieces": (2 * 1463, 0),
+    "narrow": (2 * 8, 0.2), "stalling": (2, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", WEATHERS)
+def test_the_weather_itself(name):
+    back, is_reset, relay = exchange(WEATHERS[name])
+    pieces, seconds = LEAST[name]
+    assert back == TEXT and not is_reset and relay.passed == 2 * len(TEXT)
+    assert relay.pieces >= pieces and relay.waited >= seconds
+    assert seconds or relay.waited == 0
+
+
+@pytest.mark.parametrize("how", ["reset_after", "end_after"])
+def test_the_cut_itself(how):
+    back, is_reset, _ = exchange(Weather(piece=100, **{how: 5000}))
+    assert len(back) <= 5000 and TEXT.startswith(back)
+    assert is_reset == (how == "reset_after")
+    assert is_reset or len(back) == 5000

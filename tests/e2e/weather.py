@@ -20,6 +20,7 @@ class Weather:
     octets_per_second: int = 0  # 0: as many as there are
     stall: float = 0  # once, somewhere in the first kilobytes, nothing passes for so long
     reset_after: int = 0  # the connection is reset behind so many octets from the server
+    end_after: int = 0  # behind so many of them no more come, though the connection stays
 
 
 WEATHERS = {
@@ -40,6 +41,8 @@ class WeatherRelay:
         self.weather = weather
         self.random = random.Random(seed)
         self.passed = 0  # octets, both ways
+        self.pieces = 0  # in which they went
+        self.waited = 0  # seconds, before all of these together
         self.failures = []
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
@@ -66,7 +69,8 @@ class WeatherRelay:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
             try:
                 await asyncio.gather(self._pass(reader, far_writer),
-                                     self._pass(far_reader, writer, self.weather.reset_after))
+                                     self._pass(far_reader, writer, self.weather.reset_after,
+                                                self.weather.end_after))
             finally:
                 far_writer.close()
         except (OSError, asyncio.CancelledError):  # one of the ends has gone
@@ -77,7 +81,7 @@ class WeatherRelay:
             self.tasks.discard(task)
             writer.close()
 
-    async def _pass(self, reader, writer, reset_after=0):
+    async def _pass(self, reader, writer, reset_after=0, end_after=0):
         weather = self.weather
         stall_at = self.random.randrange(4000) if weather.stall else None
         passed = 0
@@ -88,14 +92,18 @@ class WeatherRelay:
                 await self._wait(len(piece))
                 if stall_at is not None and passed + len(piece) > stall_at:
                     stall_at = None
-                    await asyncio.sleep(weather.stall)
+                    await self._sleep(weather.stall)
                 if reset_after and passed + len(piece) > reset_after:
                     self._reset(writer)
                     raise ConnectionResetError
+                if end_after and passed + len(piece) > end_after:
+                    writer.write_eof()
+                    return
                 writer.write(piece)
                 await writer.drain()
                 passed += len(piece)
                 self.passed += len(piece)
+                self.pieces += 1
         if writer.can_write_eof():
             writer.write_eof()
 
@@ -104,6 +112,10 @@ class WeatherRelay:
         if self.weather.octets_per_second:
             seconds += size / self.weather.octets_per_second
         # A turn of the loop at least, so that crumbs arrive as crumbs.
+        await self._sleep(seconds)
+
+    async def _sleep(self, seconds):
+        self.waited += seconds
         await asyncio.sleep(seconds)
 
     @staticmethod
