@@ -34,7 +34,7 @@ static const char gate_calls[] =
     /* sockets and the loop */
     "read readv recvfrom recvmsg write writev sendto sendmsg accept4 connect shutdown close "
     "getsockname getpeername getsockopt setsockopt epoll_ctl epoll_wait epoll_pwait poll "
-    "ppoll fcntl eventfd2 "
+    "ppoll eventfd2 "
     /* the tables of peers, where there is no netlink */
     "lseek pread64 "
     /* files: Landlock says which; of the rest of a file system a gate needs nothing */
@@ -44,7 +44,7 @@ static const char gate_calls[] =
     "nanosleep gettimeofday time "
     /* a process's own business */
     "getpid gettid getuid geteuid getgid getegid sched_yield rt_sigaction rt_sigprocmask "
-    "rt_sigreturn sigaltstack tgkill restart_syscall exit exit_group";
+    "rt_sigreturn sigaltstack restart_syscall exit exit_group";
 
 /* Libraries try these (the time zone, the size of the machine) and go on without. */
 static const char gate_probes[] =
@@ -70,14 +70,15 @@ static const char keeper_calls[] =
     /* descriptors and the loop */
     "dup dup2 dup3 pipe pipe2 eventfd2 epoll_create1 timerfd_create timerfd_settime "
     "timerfd_gettime signalfd4 inotify_init1 inotify_add_watch inotify_rm_watch select "
-    "pselect6 close_range ioctl pidfd_open pidfd_send_signal "
+    "pselect6 close_range fcntl ioctl pidfd_open pidfd_send_signal "
     /* sockets */
     "socketpair bind listen accept sendmmsg recvmmsg "
     /* memory; libraries are loaded late, as those of name look-ups */
     "mmap mprotect mlock mlock2 munlock msync membarrier mincore "
-    /* threads and processes */
-    "clone clone3 fork vfork execve wait4 waitid kill tkill set_tid_address set_robust_list "
-    "get_robust_list rseq arch_prctl prctl setsid setpgid getpgid getpgrp getppid getsid "
+    /* threads and processes; whichever, since gates that are started later have this filter, too */
+    "clone clone3 fork vfork execve wait4 waitid kill tkill tgkill set_tid_address "
+    "set_robust_list get_robust_list rseq arch_prctl prctl setsid setpgid getpgid getpgrp getppid "
+    "getsid "
     "sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max "
     "sched_get_priority_min getpriority prlimit64 getrlimit setrlimit getrusage getgroups "
     "getresuid getresgid getcpu capget rt_sigpending rt_sigsuspend rt_sigtimedwait pause "
@@ -139,21 +140,33 @@ static int allow_socket(scmp_filter_ctx filter, int family, int type, int protoc
     return add(filter, SCMP_ACT_ALLOW, "socket", type == 0 ? 1 : 3, conditions);
 }
 
-/* TCP and no other protocol of streams: Landlock knows the ports of that one. */
+/* What the second argument says is to be done with a descriptor. F_SETOWN and F_SETSIG are not
+ * among it: they have the kernel send a signal to any process. */
+static const struct {
+    const char *name;
+    unsigned long command;
+} gate_controls[] = {{"ioctl", FIONBIO}, {"ioctl", FIONREAD}, {"ioctl", FIOCLEX},
+                     {"fcntl", F_GETFD}, {"fcntl", F_SETFD},  {"fcntl", F_GETFL},
+                     {"fcntl", F_SETFL}};
+
+/* TCP and no other protocol of streams: Landlock knows the ports of that one. Signals to itself
+ * alone, which is how a process aborts. */
 static int add_gate_arguments(scmp_filter_ctx filter)
 {
     static const char *const mappings[] = {"mmap", "mprotect"};
-    static const unsigned long controls[] = {FIONBIO, FIONREAD, FIOCLEX};
     const struct scmp_arg_cmp not_to_run = SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    const struct scmp_arg_cmp itself = is_equal(0, (uint32_t)getpid());
     int status = allow_socket(filter, AF_INET, SOCK_STREAM, 0);
     if (status == 0)
         status = allow_socket(filter, AF_INET6, SOCK_STREAM, 0);
     for (size_t i = 0; i < LENGTH_OF(mappings) && status == 0; i++)
         status = add(filter, SCMP_ACT_ALLOW, mappings[i], 1, &not_to_run);
-    for (size_t i = 0; i < LENGTH_OF(controls) && status == 0; i++) {
-        const struct scmp_arg_cmp control = is_equal(1, (unsigned)controls[i]);
-        status = add(filter, SCMP_ACT_ALLOW, "ioctl", 1, &control);
+    for (size_t i = 0; i < LENGTH_OF(gate_controls) && status == 0; i++) {
+        const struct scmp_arg_cmp control = is_equal(1, (uint32_t)gate_controls[i].command);
+        status = add(filter, SCMP_ACT_ALLOW, gate_controls[i].name, 1, &control);
     }
+    if (status == 0)
+        status = add(filter, SCMP_ACT_ALLOW, "tgkill", 1, &itself);
     return status;
 }
 
