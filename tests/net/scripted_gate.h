@@ -122,6 +122,16 @@ static inline void scripted_report(const struct message_configure *configure)
     scripted_say(text, 0);
 }
 
+/* Those that it may connect to. */
+static inline void scripted_report_ports(const struct message_configure *configure)
+{
+    char text[200] = "ports";
+    size_t size = strlen(text);
+    for (size_t i = 0; i < configure->port_count && size < sizeof(text); i++)
+        size += (size_t)snprintf(text + size, sizeof(text) - size, " %u", configure->ports[i]);
+    scripted_say(text, 0);
+}
+
 /* Serves one client: tells it which gate this is. */
 static inline void scripted_accept(unsigned gate)
 {
@@ -140,6 +150,8 @@ static inline void scripted_obey(struct slice word, const struct message_configu
     const struct slice garbage = SLICE_LITERAL("\xff\xff\xff\xff garbage");
     if (slice_is(word, "report"))
         scripted_report(configure);
+    else if (slice_is(word, "ports"))
+        scripted_report_ports(configure);
     else if (slice_is(word, "accept"))
         scripted_accept(configure->gate);
     else if (slice_is(word, "end"))

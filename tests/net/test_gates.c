@@ -21,6 +21,24 @@ static void test_gate_is_told_and_given_what_it_needs(void **state)
                         "descriptors 5 variables 0 leader 1 input /dev/null");
 }
 
+#define ENDPOINTS                                                                                  \
+    "authorization_endpoint = https://id.example.test/auth\n"                                      \
+    "token_endpoint = https://id.example.test/token\n"
+#define OTHER_ACCOUNT                                                                              \
+    "[account home]\naddress = bob@example.test\nprovider = other\nclient_id = test-client\n"      \
+    "[provider other]\npop3 = tls://pop.example.test:995\n"                                        \
+    "imap = tls://mail.example.test:993\nsmtp = starttls://mail.example.test:587\n" ENDPOINTS      \
+    "[provider unused]\nimap = tls://mail.example.test:1993\n" ENDPOINTS
+
+static void test_ports_are_those_of_the_accounts(void **state)
+{
+    (void)state;
+    open_gates(OBEDIENT OTHER_ACCOUNT);
+    tell(1, "ports");
+    WAIT_UNTIL(test.note_count == 1);
+    assert_string_equal(test.notes[0].detail, "ports 993 995 587");
+}
+
 static void test_ready_is_said_once_for_all_workers(void **state)
 {
     (void)state;
@@ -429,6 +447,7 @@ static int all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_gate_is_told_and_given_what_it_needs),
+        TEST(test_ports_are_those_of_the_accounts),
         TEST(test_ready_is_said_once_for_all_workers),
         TEST(test_gate_serves_clients),
         TEST(test_program_that_is_not_there),

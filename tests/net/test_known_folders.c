@@ -4,6 +4,9 @@
 #include "config_file.h"
 #include "keeper/known_folders.h"
 
+#include <dlfcn.h>
+#include <sys/auxv.h>
+
 #define ACCOUNT                                                                                    \
     "[provider p]\nimap = tls://localhost:993\n"                                                   \
     "authorization_endpoint = https://localhost/a\ntoken_endpoint = https://localhost/t\n"         \
@@ -105,11 +108,31 @@ static void test_what_is_named(void **state)
     assert_true(has("cert", CONFINE_READ));
     assert_true(has("secret", CONFINE_READ));
     assert_true(has("/etc", CONFINE_READ));
-    assert_true(has("/proc/self/exe", CONFINE_RUN));
     assert_false(has("/", CONFINE_READ));
     assert_false(has("/proc", CONFINE_READ));
     assert_false(has("/tmp", CONFINE_READ));
     assert_false(has("secret", CONFINE_CHANGE));
+}
+
+/* The kernel runs a gate by it. */
+static const char *loader(void)
+{
+    Dl_info about = {0};
+    assert_int_not_equal(dladdr((void *)(uintptr_t)getauxval(AT_BASE), &about), 0);
+    return about.dli_fname;
+}
+
+static void test_what_may_be_run(void **state)
+{
+    (void)state;
+    start_with(LISTENER ACCOUNT);
+    assert_true(has("/proc/self/exe", CONFINE_RUN));
+    assert_true(has(loader(), CONFINE_RUN));
+    for (size_t i = 0; i < test.known.count; i++) {
+        const struct confine_place *place = &test.known.places[i];
+        if (place->access == CONFINE_RUN && strcmp(place->path, "/proc/self/exe") != 0)
+            assert_string_equal(place->path, loader());
+    }
 }
 
 /* The configuration's own folder is that of the scratch folder. */
@@ -159,9 +182,8 @@ static void test_reload_beyond_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(test_what_is_named),
-        WITH_FOLDER(test_both_ends_of_a_link),
-        WITH_FOLDER(test_reload_within_what_is_known),
+        WITH_FOLDER(test_what_is_named),       WITH_FOLDER(test_what_may_be_run),
+        WITH_FOLDER(test_both_ends_of_a_link), WITH_FOLDER(test_reload_within_what_is_known),
         WITH_FOLDER(test_reload_beyond_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
