@@ -8,7 +8,9 @@ import signal
 
 import pytest
 
-from ecluse_support import BOB
+import ecluse_support
+from cli_support import BINARY
+from ecluse_support import BOB, IS_SANITIZED
 from processes import children, is_alive
 from waiting import wait_until
 
@@ -91,6 +93,40 @@ def test_new_threads_are_confined_too(ecluse):
     assert len(threads) > 1
     for thread in threads:
         assert_confined(f"{ecluse.daemon.pid}/task/{thread}", 1)
+
+
+# ---- older kernels ----
+
+NO_LANDLOCK = ("warn  keeper: this kernel has no Landlock (Linux 5.13), or it is switched off: files "
+               "are not confined")
+NO_PORTS = "info  keeper: this kernel does not limit ports (Linux 6.7): gates may connect to any"
+NO_FILTER = "warn  keeper: this kernel has no filter of system calls: they are not confined"
+
+
+# Each process first asks for the version of Landlock.
+@pytest.mark.skipif(IS_SANITIZED, reason="LeakSanitizer does not work where somebody traces")
+@pytest.mark.parametrize("call, what, said, filters", [
+    pytest.param("landlock_create_ruleset", "error=ENOSYS", NO_LANDLOCK, "2", id="no-landlock"),
+    pytest.param("landlock_create_ruleset", "error=EOPNOTSUPP", NO_LANDLOCK, "2", id="off"),
+    pytest.param("landlock_create_ruleset", "retval=1:when=1", NO_PORTS, "2", id="version-1"),
+    pytest.param("landlock_create_ruleset", "retval=3:when=1", NO_PORTS, "2", id="version-3"),
+    pytest.param("seccomp", "error=ENOSYS", NO_FILTER, "0", id="no-filter"),
+])
+def test_an_older_kernel(ecluse, monkeypatch, call, what, said, filters):
+    if LANDLOCK <= 0 and "retval" in what:
+        pytest.skip("this kernel has no version of it")
+    script = ecluse.folder / "older"
+    script.write_text(f"#!/bin/sh\nexec strace -D -f -o /dev/null -e trace={call} "
+                      f"-e inject={call}:{what} {BINARY} \"$@\"\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(ecluse_support, "BINARY", script)
+    ecluse.ready("alice")
+    assert ecluse.try_login("alice").startswith("OK ")
+    for process in (ecluse.daemon.pid, *ecluse.gates()):
+        status = status_of(process)
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == filters
+    lines = [line for line in ecluse.log().splitlines() if "this kernel" in line]
+    assert len(lines) == 1 and lines[0].endswith(" " + said), lines
 
 
 # ---- commands ----
