@@ -13,7 +13,8 @@
 
 /* All of the below over the whole draft. */
 void check_draft(struct draft *draft);
-/* The same for sections that are to be added to a configuration that has its listener. */
+/* The same for sections that are to be added to a configuration that has [ecluse] and a listener of
+ * its own. */
 void check_sections(struct draft *draft);
 
 /* Every provider of the draft, and nothing else. */

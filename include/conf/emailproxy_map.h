@@ -1,8 +1,12 @@
 /*
  * What the sections of an emailproxy.config come to here: a server is a listener, and with those of
  * the other protocols the endpoints of providers; a section that is named by a mail address is an
- * account. Whatever is served differently is a warning on its line; what cannot be served is an
- * error as it is in our own file.
+ * account. Whatever is served differently is a warning on its line.
+ *
+ * There, a section that is of no use harms nobody, and the sample that comes with the program is
+ * full of them. So it is here: a server or an account that our checks refuse is left out, and a
+ * warning says so with what is wrong. That is an error only where nothing remains to be served, or
+ * where somebody's mailbox would be served by another section instead.
  *
  * There, the port that a client connects to decides which server it reaches; here, the account
  * does. With several servers of a protocol an account gets the one whose operator also runs its

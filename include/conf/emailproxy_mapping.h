@@ -27,15 +27,25 @@ struct mapping_upstream {
     const char *label;      /* of its section */
 };
 
+/* A section that our checks refuse, and what they say. */
+struct mapping_left_out {
+    const struct emailproxy_section *section;
+    struct config_problems problems;
+};
+
 struct mapping {
     const struct emailproxy_file *file;
     const struct emailproxy_choice *choice;
     struct draft *draft;
-    struct mapping_server *servers;
+    struct mapping_server *servers; /* has room for all of the file */
     size_t server_count;
+    bool lacks_servers[PROTOCOL_COUNT]; /* one was left out, and whose it is nobody knows */
     struct mapping_upstream *upstreams;
     size_t upstream_count;
-    bool has_catch_all; /* allow_catch_all_accounts */
+    bool has_catch_all;       /* allow_catch_all_accounts */
+    bool is_served_elsewhere; /* an account of the file is one of `choice->beside` already */
+    struct mapping_left_out *left_out;
+    size_t left_out_count;
 };
 
 /* ---- emailproxy_map.c ---- */
@@ -52,6 +62,15 @@ const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
                                            const char *key);
 bool mapping_flag(const struct mapping *mapping, const struct emailproxy_section *section,
                   const char *key, bool initial);
+
+/* ---- emailproxy_trial.c ---- */
+
+/* Maps the section alone, for trial. False: our checks refuse what comes of it, and it is not to be
+ * mapped. */
+bool mapping_try(struct mapping *mapping, const struct emailproxy_section *section,
+                 void (*map)(struct mapping *mapping, const struct emailproxy_section *section));
+/* When all are mapped: why those sections were left out, or that they cannot be. */
+void mapping_finish(struct mapping *mapping);
 
 /* ---- emailproxy_account.c ---- */
 

@@ -135,7 +135,6 @@ void check_providers(struct draft *draft)
 
 void check_sections(struct draft *draft)
 {
-    check_global(draft, draft->sections[0]);
     check_providers(draft);
     check_each(draft, SECTION_ACCOUNT, check_account);
     check_each(draft, SECTION_LISTENER, check_listener);
@@ -145,6 +144,7 @@ void check_sections(struct draft *draft)
 
 void check_draft(struct draft *draft)
 {
+    check_global(draft, draft->sections[0]);
     check_sections(draft);
     if (draft->config->listener_count == 0)
         problems_add(draft->problems, 0,

@@ -2,9 +2,9 @@
  * The accounts of an emailproxy.config. For each: a label, its servers, the provider that these and
  * its URLs make, then its own options.
  *
- * Failures are problems of the draft: no flow that is known, a catch-all in which everybody signs
- * in for himself, a key of which this version knows nothing to make, an address that another file
- * has already.
+ * Failures are problems of the draft: no flow that is known, none of the servers, a text that is
+ * the sample's still, a key of which this version knows nothing to make. Warnings, and no account:
+ * a catch-all in which everybody signs in for himself, an address that another section or file has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -106,13 +106,17 @@ static int score_of(const struct mapping_server *server, const char *token_url, 
     return token == AFFINITY_FOREIGN ? -1 : 2 * (int)token + (domain == AFFINITY_SAME);
 }
 
+/* Of the token endpoint's operator; what is below may be chosen when all servers are known. */
+#define SCORE_CERTAIN (2 * AFFINITY_SAME)
+
 /* NULL when there is none, or none that stands out. */
-static const struct mapping_server *choose_server(struct mapping *mapping, enum protocol protocol,
+static const struct mapping_server *choose_server(const struct mapping *mapping,
+                                                  enum protocol protocol,
                                                   const struct emailproxy_section *section,
-                                                  const char *token_url)
+                                                  const char *token_url, bool *has_several_out)
 {
     const struct mapping_server *best = NULL;
-    int best_score = -1;
+    int best_score = mapping->lacks_servers[protocol] ? SCORE_CERTAIN - 1 : -1;
     bool is_unique = true;
 
     for (size_t i = 0; i < mapping->server_count; i++) {
@@ -122,17 +126,36 @@ static const struct mapping_server *choose_server(struct mapping *mapping, enum 
             best = server;
             best_score = score;
             is_unique = true;
-        } else if (score >= 0 && score == best_score && !is_same_place(server, best)) {
+        } else if (best != NULL && score == best_score && !is_same_place(server, best)) {
             is_unique = false;
         }
     }
-    if (is_unique)
-        return best;
-    problems_warn(mapping->draft->problems, section->line,
-                  "there are several servers for %s, and nothing tells which of them is this "
-                  "account's; it gets none: name it in a configuration of our own",
-                  protocol_name(protocol));
-    return NULL;
+    *has_several_out = !is_unique;
+    return is_unique ? best : NULL;
+}
+
+/* False after it was said that it has none. */
+static bool choose_servers(struct mapping *mapping, const struct emailproxy_section *section,
+                           struct mapping_upstream *upstream)
+{
+    bool has_several[PROTOCOL_COUNT] = {false}, has_any = false;
+
+    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
+        upstream->servers[protocol] =
+            choose_server(mapping, protocol, section, upstream->token_url, &has_several[protocol]);
+        has_any = has_any || upstream->servers[protocol] != NULL;
+    }
+    if (!has_any)
+        problems_add(mapping->draft->problems, section->line,
+                     "no server of the file is known to be this account's; add its [IMAP-PORT] or "
+                     "[SMTP-PORT], or name it in a configuration of our own");
+    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT && has_any; protocol++)
+        if (has_several[protocol])
+            problems_warn(mapping->draft->problems, section->line,
+                          "there are several servers for %s, and nothing tells which of them is "
+                          "this account's; it gets none: name it in a configuration of our own",
+                          protocol_name(protocol));
+    return has_any;
 }
 
 /* ---- the provider ---- */
@@ -428,20 +451,67 @@ static const struct account_config *find_beside(const struct mapping *mapping,
     return found;
 }
 
+/* The section above that has the same address, since the case of a domain does not count here. When
+ * one account is asked for, it is that one. */
+static const struct emailproxy_section *find_above(const struct mapping *mapping,
+                                                   const struct emailproxy_section *section)
+{
+    const char *domain = strrchr(section->name, '@');
+    size_t local_size = (size_t)(domain - section->name);
+
+    if (mapping->choice->address != NULL)
+        return NULL;
+    for (const struct emailproxy_section *other = mapping->file->sections; other != section;
+         other++) {
+        const char *other_domain = strrchr(other->name, '@');
+        if (other_domain != NULL && (size_t)(other_domain - other->name) == local_size &&
+            memcmp(other->name, section->name, local_size) == 0 &&
+            slice_is_ignoring_case(slice_of_string(other_domain), domain))
+            return other;
+    }
+    return NULL;
+}
+
 /* True after it was said that the section is left out. */
 static bool is_left_out(struct mapping *mapping, const struct emailproxy_section *section)
 {
-    const struct account_config *other = find_beside(mapping, section);
+    const struct account_config *beside = find_beside(mapping, section);
+    const struct emailproxy_section *above = find_above(mapping, section);
+    struct config_problems *problems = mapping->draft->problems;
 
-    if (other != NULL)
-        problems_warn(mapping->draft->problems, section->line,
+    mapping->is_served_elsewhere = mapping->is_served_elsewhere || beside != NULL;
+    if (beside != NULL)
+        problems_warn(problems, section->line,
                       "account %s has this address already; the section is not taken over",
-                      other->name);
+                      beside->name);
+    else if (above != NULL)
+        problems_warn(problems, section->line,
+                      "the section on line %d has the same address, but for the case of its "
+                      "domain; this one is left out",
+                      above->line);
     else if (section->name[0] == '@' && !mapping->has_catch_all)
-        problems_warn(mapping->draft->problems, section->line,
+        problems_warn(problems, section->line,
                       "a catch-all account is of no use without allow_catch_all_accounts; the "
                       "section is left out");
-    return other != NULL || (section->name[0] == '@' && !mapping->has_catch_all);
+    else
+        return false;
+    return true;
+}
+
+/* Nobody has filled in what the sample says. */
+static bool is_of_sample(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    static const char *const keys[] = {"permission_url", "token_url", "client_id", "client_secret"};
+
+    for (size_t i = 0; i < LENGTH_OF(keys); i++) {
+        const struct emailproxy_pair *pair = mapping_find(mapping, section, keys[i]);
+        if (pair == NULL || strstr(pair->value, "*** your ") == NULL)
+            continue;
+        problems_add(mapping->draft->problems, pair->line,
+                     "%s has the text of the sample; put in your own", keys[i]);
+        return true;
+    }
+    return false;
 }
 
 /* Nothing but what the program writes for somebody whom a catch-all section serves. */
@@ -479,7 +549,7 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
     const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
     char label[SECTION_LABEL_MAXIMUM + 1];
 
-    if (is_left_out(mapping, section))
+    if (is_left_out(mapping, section) || is_of_sample(mapping, section))
         return;
     const char *flow = flow_of(mapping, section);
     if (flow == NULL || is_served_otherwise(mapping, section, flow))
@@ -490,8 +560,8 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
         .is_device = strcmp(flow, "device") == 0,
     };
     read_redirect(mapping, section, &upstream);
-    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
-        upstream.servers[protocol] = choose_server(mapping, protocol, section, upstream.token_url);
+    if (!choose_servers(mapping, section, &upstream))
+        return;
     label_make(section->name, label_is_taken, mapping, label);
     put_account(mapping, section, flow, label, put_provider(mapping, section, &upstream));
 }

@@ -2,9 +2,11 @@
  * Servers first, since accounts look for theirs among them; [emailproxy] last. Each value is put
  * into the draft with the line that it came from, so that the checks report that line.
  *
- * Failures are problems of the draft: a server without address or port, an account without a flow
- * that we know, a value that the options of ours do not take. What is
- * merely different is a warning.
+ * Each is mapped for trial first; one that comes to nothing (a server without address or port, a
+ * value that the options of ours do not take) is left out, which conf/emailproxy_trial reports.
+ *
+ * Failures are problems of the draft: an option of [emailproxy] that cannot be taken over, an
+ * account that is asked for and not there. What is merely different is a warning.
  */
 #include "conf/emailproxy_map.h"
 
@@ -262,8 +264,6 @@ static void map_server(struct mapping *mapping, const struct emailproxy_section 
 
     if (!read_server_name(section->name, &server) || !read_server(mapping, &server))
         return;
-    mapping->servers =
-        mem_resize(mapping->servers, (mapping->server_count + 1) * sizeof(struct mapping_server));
     mapping->servers[mapping->server_count++] = server;
     if (is_taken(mapping, &server))
         problems_warn(mapping->draft->problems, section->line,
@@ -271,6 +271,18 @@ static void map_server(struct mapping *mapping, const struct emailproxy_section 
                       (unsigned)server.port);
     else
         map_listener(mapping, &server);
+}
+
+static void take_server(struct mapping *mapping, const struct emailproxy_section *section)
+{
+    struct mapping_server server;
+
+    if (!read_server_name(section->name, &server))
+        return;
+    if (mapping_try(mapping, section, map_server))
+        map_server(mapping, section);
+    else
+        mapping->lacks_servers[server.protocol] = true;
 }
 
 /* ---- [emailproxy] ---- */
@@ -310,8 +322,9 @@ void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_
 
     if (ca_file != NULL)
         mapping_put(&mapping, draft->sections[0], "ca_file", ca_file, 0);
+    mapping.servers = mem_new_array(file->count + 1, sizeof(struct mapping_server));
     for (size_t i = 0; i < file->count; i++) {
-        map_server(&mapping, &file->sections[i]);
+        take_server(&mapping, &file->sections[i]);
         if (strcmp(file->sections[i].name, "emailproxy") == 0)
             map_general(&mapping, &file->sections[i]);
     }
@@ -321,11 +334,13 @@ void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_
             (choice->address != NULL && strcmp(choice->address, name) != 0))
             continue;
         is_found = true;
-        mapping_account(&mapping, &file->sections[i]);
+        if (mapping_try(&mapping, &file->sections[i], mapping_account))
+            mapping_account(&mapping, &file->sections[i]);
     }
     if (!is_found)
         problems_add(draft->problems, 0, "has no section [%.64s]; names match exactly",
                      choice->address);
+    mapping_finish(&mapping);
     mem_free(mapping.servers);
     mem_free(mapping.upstreams);
 }

@@ -26,8 +26,9 @@ SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")  # what they may 
 SLOWNESS = 5 if IS_SANITIZED else 1
 ALARMS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|broken invariant|"
                     r"SUMMARY: \w+Sanitizer")
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warn |info |debug) "
-                      r"[ -~]+")
+# Before the first, `run` says what `check` would warn of.
+LOG_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warn |info |debug)|"
+                      r"\S+:\d+: warning:) [ -~]+")
 
 
 class Ecluse(Place):

@@ -218,6 +218,53 @@ def test_many_first_logins_at_once(stranger, rig):
     assert rig.refreshes() == {"ok": 1}
 
 
+# ---- sections of the sample that nobody has filled in ----
+
+def of_sample(rig):
+    rows = account(rig, "x")["x"]
+    unfilled = rows | {"client_id": "*** your own ***", "client_secret": "*** your own ***"}
+    return {
+        "your.name@example.test": unfilled,
+        "tenant@example.test": rows | {"token_url": "https://id.test/*** your tenant ***/token"},
+        "scope@example.test": rows | {"token_url": "http://id.test/token"},
+        "key@example.test": rows | {"oauth2_flow": "service_account", "client_id": "file",
+                                    "client_secret": "./key.json"},
+        "POP-0": {"server_address": "pop.example.test", "server_port": 995}}
+
+
+def assert_left_out(rig, text):
+    for name in of_sample(rig):
+        assert text.count(f"warning: [{name}] is left out: ") == 1, text
+
+
+def test_a_file_with_the_sample_in_it_is_served(stranger, rig):
+    stranger.use(account(rig, ALICE, stranger.token_of(ALICE)), of_sample(rig))
+    result = stranger.ecluse("check")
+    assert result.status == 0, result
+    assert_left_out(rig, result.err)
+    stranger.start()
+    assert_left_out(rig, stranger.log())
+    assert list(stranger.accounts()) == ["alice"]
+    assert stranger.read_mail("alice")
+
+
+def test_a_file_with_the_sample_in_it_is_taken_over(heir, rig):
+    result = heir.take(heir.theirs(account(rig, ALICE, heir.token_of(ALICE)), of_sample(rig)))
+    assert result.status == 0, result
+    assert_left_out(rig, result.err)
+    heir.start()
+    assert list(heir.accounts()) == ["alice"]
+    assert heir.read_mail("alice")
+
+
+def test_a_file_with_the_sample_alone_is_refused(stranger, heir, rig):
+    stranger.use(of_sample(rig))
+    result = stranger.ecluse("check")
+    assert result.status == 78 and "client_id has the text of the sample" in result.err, result
+    result = heir.take(heir.theirs(of_sample(rig)), password=None)
+    assert result.status == 65 and "client_id has the text of the sample" in result.err, result
+
+
 # ---- catch-all accounts ----
 
 EVERYBODY = {"emailproxy": {"allow_catch_all_accounts": "True"}}

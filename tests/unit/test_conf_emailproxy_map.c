@@ -1,52 +1,8 @@
 /*
  * An emailproxy.config as our configuration: what it comes to, and what is said about it.
  */
-#include "conf/emailproxy_map.h"
 #include "conf/printer.h"
-#include "conf_case.h"
-
-#define SERVER                                                                                     \
-    "[IMAP-1993]\nserver_address = imap.mail.test\nserver_port = 993\nlocal_address = 127.0.0.1\n"
-#define URLS "permission_url = https://id.mail.test/a\ntoken_url = https://id.mail.test/t\n"
-#define USER "[alice@mail.test]\n" URLS "oauth2_scope = mail\nclient_id = x\n"
-/* Nine lines that nothing is said about. */
-#define WHOLE SERVER USER
-
-struct mapped {
-    int status;
-    struct emailproxy_file *file;
-    struct config *config;
-    struct config_problems problems;
-};
-
-static struct mapped map_with(const char *text, const struct emailproxy_choice *choice,
-                              const struct config_surroundings *surroundings)
-{
-    struct mapped mapped = {0};
-    FILE *stream = tmpfile();
-
-    assert_non_null(stream);
-    assert_true(fputs(text, stream) >= 0);
-    rewind(stream);
-    mapped.status = emailproxy_config(stream, "emailproxy.config", surroundings, choice,
-                                      &mapped.file, &mapped.config, &mapped.problems);
-    assert_int_equal(fclose(stream), 0);
-    return mapped;
-}
-
-static struct mapped map(const char *text)
-{
-    const struct emailproxy_choice choice = {0};
-
-    return map_with(text, &choice, &conf_surroundings);
-}
-
-static void mapped_free(struct mapped *mapped)
-{
-    emailproxy_free(mapped->file);
-    config_free(mapped->config);
-    config_problems_free(&mapped->problems);
-}
+#include "emailproxy_case.h"
 
 static void expect_sections(struct mapped *mapped, const char *expected)
 {
@@ -335,10 +291,6 @@ static void test_one_account(void **state)
 
 /* ---- catch-all accounts ---- */
 
-#define CATCH_ALL "[emailproxy]\nallow_catch_all_accounts = yes\n"
-#define BY_CLIENT                                                                                  \
-    "oauth2_flow = client_credentials\ntoken_url = https://id.mail.test/t\nclient_id = x\n"        \
-    "client_secret = y\noauth2_scope = s\n"
 #define BY_SERVICE                                                                                 \
     "oauth2_flow = service_account\ntoken_url = https://id.mail.test/t\nclient_id = file\n"        \
     "client_secret = /k.json\noauth2_scope = s\n"
@@ -481,35 +433,11 @@ static void test_catch_all_beside_ours(void **state)
 
 /* ---- what is said ---- */
 
-static void run_cases(const struct conf_case *cases, size_t count, bool warning)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct mapped mapped = map(cases[i].text);
-        const struct reading reading = {.status = mapped.status, .problems = mapped.problems};
-        if (cases[i].problem == NULL)
-            conf_expect_fine(&reading, cases[i].text);
-        else
-            conf_expect_problem(&reading, cases[i].text, cases[i].line, warning, cases[i].problem);
-        mapped_free(&mapped);
-    }
-}
-
 static void test_errors(void **state)
 {
     static const struct conf_case cases[] = {
         {WHOLE, 0, NULL},
         {WHOLE "[imap-1993]\nnonsense = 1\n", 0, NULL},
-        {"[IMAP-0]\nserver_address = h\nserver_port = 1\n" WHOLE, 1, "must be 1 to 65535"},
-        {"[IMAP-65536]\nserver_address = h\nserver_port = 1\n" WHOLE, 1, "must be 1 to 65535"},
-        {"[IMAP-1]\nserver_port = 1\n" WHOLE, 1, "needs server_address and server_port"},
-        {"[IMAP-1]\nserver_address =\nserver_port = 1\n" WHOLE, 1, "needs server_address"},
-        {"[IMAP-1]\nserver_address = h\nserver_port = x\n" WHOLE, 3, "server_port must be"},
-        {WHOLE "[SMTP-1465]\nserver_address = smtp.mail.test\nserver_port = 465\n"
-               "local_address = ::1\nserver_starttls = maybe\n",
-         14, "server_starttls must be True or False"},
-        {WHOLE "[SMTP-1465]\nserver_address = smtp.mail.test\nserver_port = 465\n"
-               "local_address = ::1\nlocal_starttls = True\n",
-         10, "local_starttls needs local_certificate_path"},
         {SERVER "[alice@mail.test]\ntoken_url = https://id.mail.test/t\nclient_id = x\n", 5,
          "no permission_url and no oauth2_flow"},
         {SERVER "[alice@mail.test]\npermission_url = https://id.mail.test/a\n"
@@ -531,7 +459,7 @@ static void test_errors(void **state)
     };
 
     (void)state;
-    run_cases(cases, LENGTH_OF(cases), false);
+    emailproxy_run_cases(cases, LENGTH_OF(cases), false);
 }
 
 static void test_warnings(void **state)
@@ -569,7 +497,7 @@ static void test_warnings(void **state)
     };
 
     (void)state;
-    run_cases(cases, LENGTH_OF(cases), true);
+    emailproxy_run_cases(cases, LENGTH_OF(cases), true);
 }
 
 int main(void)
