@@ -42,7 +42,6 @@ struct mapping {
     bool lacks_servers[PROTOCOL_COUNT]; /* one was left out, and whose it is nobody knows */
     struct mapping_upstream *upstreams;
     size_t upstream_count;
-    bool has_catch_all;       /* allow_catch_all_accounts */
     bool is_served_elsewhere; /* an account of the file is one of `choice->beside` already */
     struct mapping_left_out *left_out;
     size_t left_out_count;
@@ -56,10 +55,7 @@ void mapping_put(struct mapping *mapping, struct draft_section *section, const c
 /* The same with the value and line of a pair; NULL puts nothing. */
 void mapping_put_pair(struct mapping *mapping, struct draft_section *section, const char *key,
                       const struct emailproxy_pair *pair);
-/* The section's own, or what it inherits; NULL. */
-const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
-                                           const struct emailproxy_section *section,
-                                           const char *key);
+/* What is no word for a boolean becomes a problem of the line. */
 bool mapping_flag(const struct mapping *mapping, const struct emailproxy_section *section,
                   const char *key, bool initial);
 

@@ -14,6 +14,7 @@
 #include "cli/print.h"
 #include "cli/secret_input.h"
 #include "cli/token_sign_in.h"
+#include "conf/emailproxy_look_up.h"
 #include "keeper/grant_verifier.h"
 #include "keeper/heirloom.h"
 
@@ -33,19 +34,10 @@ void import_tokens_clear(struct import_tokens *tokens)
 
 /* ---- opening ---- */
 
-static const struct emailproxy_section *section_of(const struct emailproxy_file *file,
-                                                   const struct account_config *account)
-{
-    for (size_t i = 0; i < file->count; i++)
-        if (file->sections[i].line == account->line)
-            return &file->sections[i];
-    mem_broken("an account without a section", __FILE__, __LINE__);
-}
-
 static bool has_sealed(const struct emailproxy_file *file, const struct emailproxy_section *section)
 {
     for (size_t i = 0; i < LENGTH_OF(sealed_keys); i++)
-        if (emailproxy_find(file, section, sealed_keys[i]) != NULL)
+        if (emailproxy_look_up(file, section, sealed_keys[i]) != NULL)
             return true;
     return false;
 }
@@ -53,7 +45,7 @@ static bool has_sealed(const struct emailproxy_file *file, const struct emailpro
 static bool is_needed(const struct emailproxy_file *file, const struct config *config)
 {
     for (size_t i = 0; i < config->account_count; i++)
-        if (has_sealed(file, section_of(file, config->accounts[i])))
+        if (has_sealed(file, emailproxy_section_of(file, config->accounts[i])))
             return true;
     return false;
 }
@@ -62,9 +54,9 @@ static bool is_needed(const struct emailproxy_file *file, const struct config *c
 static int open_value(const struct emailproxy_file *file, const struct emailproxy_section *section,
                       const char *key, const struct secret *password, struct secret *content_out)
 {
-    const struct emailproxy_pair *value = emailproxy_find(file, section, key);
-    const struct emailproxy_pair *salt = emailproxy_find(file, section, "token_salt");
-    const struct emailproxy_pair *count = emailproxy_find(file, section, "token_iterations");
+    const struct emailproxy_pair *value = emailproxy_look_up(file, section, key);
+    const struct emailproxy_pair *salt = emailproxy_look_up(file, section, "token_salt");
+    const struct emailproxy_pair *count = emailproxy_look_up(file, section, "token_iterations");
     uint64_t iterations = 0;
     if (value == NULL || salt == NULL)
         return ERR_NOT_FOUND;
@@ -75,16 +67,21 @@ static int open_value(const struct emailproxy_file *file, const struct emailprox
                                    content_out);
 }
 
-static void open_account(struct import_token *token, const struct emailproxy_file *file,
+/* True when the password opens something. What all of a domain share does not show that it is the
+ * password of this one. */
+static bool open_account(struct import_token *token, const struct emailproxy_file *file,
                          struct account_config *account, const struct secret *password)
 {
-    const struct emailproxy_section *section = section_of(file, account);
+    bool is_any_open = false;
+    const struct emailproxy_section *section = emailproxy_section_of(file, account);
     for (size_t i = 0; i < LENGTH_OF(sealed_keys); i++) {
         struct secret content = {0};
         bool is_secret = strcmp(sealed_keys[i], "client_secret_encrypted") == 0;
         if (open_value(file, section, sealed_keys[i], password, &content) != 0)
             continue;
-        token->is_opened = true;
+        is_any_open = true;
+        token->is_opened =
+            token->is_opened || emailproxy_find(file, section, sealed_keys[i]) != NULL;
         if (strcmp(sealed_keys[i], "refresh_token") == 0)
             secret_move(&token->refresh_token, &content);
         else if (is_secret && account->flow != FLOW_SERVICE_ACCOUNT &&
@@ -92,6 +89,7 @@ static void open_account(struct import_token *token, const struct emailproxy_fil
             secret_move(&account->client_secret, &content);
         secret_wipe(&content);
     }
+    return is_any_open;
 }
 
 /* 0 without a password when none was given. */
@@ -120,10 +118,8 @@ int import_tokens_open(struct import_tokens *tokens, const struct emailproxy_fil
     int exit_code = read_password(&tokens->password);
     if (exit_code != EX_OK || !secret_is_set(&tokens->password))
         return exit_code;
-    for (size_t i = 0; i < tokens->count; i++) {
-        open_account(&tokens->items[i], file, config->accounts[i], &tokens->password);
-        opened += tokens->items[i].is_opened;
-    }
+    for (size_t i = 0; i < tokens->count; i++)
+        opened += open_account(&tokens->items[i], file, config->accounts[i], &tokens->password);
     if (opened == 0)
         return print_failure(EX_NOPERM, "import: the password opens no token of the file; nothing "
                                         "was changed");

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/address.h"
+#include "conf/emailproxy_look_up.h"
 #include "conf/emailproxy_mapping.h"
 #include "conf/label.h"
 #include "conf/problem.h"
@@ -201,7 +202,7 @@ static void read_redirect(struct mapping *mapping, const struct emailproxy_secti
                           struct mapping_upstream *upstream)
 {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
-    const struct emailproxy_pair *pair = mapping_find(mapping, section, "redirect_uri");
+    const struct emailproxy_pair *pair = emailproxy_look_up(mapping->file, section, "redirect_uri");
 
     upstream->redirect_host = "";
     if (pair == NULL)
@@ -255,8 +256,9 @@ static struct draft_section *add_provider(struct mapping *mapping, int line)
 static const char *put_provider(struct mapping *mapping, const struct emailproxy_section *section,
                                 struct mapping_upstream *upstream)
 {
-    const struct emailproxy_pair *token = mapping_find(mapping, section, "token_url");
-    const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
+    const struct emailproxy_pair *token = emailproxy_look_up(mapping->file, section, "token_url");
+    const struct emailproxy_pair *permission =
+        emailproxy_look_up(mapping->file, section, "permission_url");
 
     for (size_t i = 0; i < mapping->upstream_count; i++)
         if (is_same_upstream(&mapping->upstreams[i], upstream))
@@ -305,8 +307,8 @@ static const char *flow_of(struct mapping *mapping, const struct emailproxy_sect
                                            {"client_credentials", "client_credentials"},
                                            {"password", "password"},
                                            {"service_account", "service_account"}};
-    const struct emailproxy_pair *flow = mapping_find(mapping, section, "oauth2_flow");
-    bool asks_user = mapping_find(mapping, section, "permission_url") != NULL;
+    const struct emailproxy_pair *flow = emailproxy_look_up(mapping->file, section, "oauth2_flow");
+    bool asks_user = emailproxy_look_up(mapping->file, section, "permission_url") != NULL;
 
     for (size_t i = 0; flow != NULL && i < LENGTH_OF(words); i++)
         if (strcmp(flow->value, words[i][0]) == 0)
@@ -340,8 +342,9 @@ static void refuse_key(struct mapping *mapping, struct draft_section *account, i
 static void map_service_account(struct mapping *mapping, const struct emailproxy_section *section,
                                 struct draft_section *account)
 {
-    const struct emailproxy_pair *kind = mapping_find(mapping, section, "client_id");
-    const struct emailproxy_pair *secret = mapping_find(mapping, section, "client_secret");
+    const struct emailproxy_pair *kind = emailproxy_look_up(mapping->file, section, "client_id");
+    const struct emailproxy_pair *secret =
+        emailproxy_look_up(mapping->file, section, "client_secret");
 
     if (kind != NULL && strcmp(kind->value, "file") == 0) {
         mapping_put_pair(mapping, account, "jwt_key_file", secret);
@@ -356,11 +359,13 @@ static void map_service_account(struct mapping *mapping, const struct emailproxy
 static void map_client(struct mapping *mapping, const struct emailproxy_section *section,
                        struct draft_section *account)
 {
-    const struct emailproxy_pair *secret = mapping_find(mapping, section, "client_secret");
+    const struct emailproxy_pair *secret =
+        emailproxy_look_up(mapping->file, section, "client_secret");
     const struct emailproxy_pair *sealed =
-        mapping_find(mapping, section, "client_secret_encrypted");
+        emailproxy_look_up(mapping->file, section, "client_secret_encrypted");
 
-    mapping_put_pair(mapping, account, "client_id", mapping_find(mapping, section, "client_id"));
+    mapping_put_pair(mapping, account, "client_id",
+                     emailproxy_look_up(mapping->file, section, "client_id"));
     mapping_put_pair(mapping, account, "client_secret", secret);
     if (secret == NULL && sealed != NULL)
         problems_warn(mapping->draft->problems, sealed->line,
@@ -368,9 +373,9 @@ static void map_client(struct mapping *mapping, const struct emailproxy_section 
                       "emailproxy takes it over");
     if (secret == NULL && sealed == NULL) {
         mapping_put_pair(mapping, account, "jwt_key_file",
-                         mapping_find(mapping, section, "jwt_key_path"));
+                         emailproxy_look_up(mapping->file, section, "jwt_key_path"));
         mapping_put_pair(mapping, account, "jwt_cert_file",
-                         mapping_find(mapping, section, "jwt_certificate_path"));
+                         emailproxy_look_up(mapping->file, section, "jwt_certificate_path"));
     }
 }
 
@@ -378,9 +383,11 @@ static void map_client(struct mapping *mapping, const struct emailproxy_section 
 static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_section *section,
                               struct account_config *account)
 {
-    const struct emailproxy_pair *token = mapping_find(mapping, section, "refresh_token");
-    const struct emailproxy_pair *salt = mapping_find(mapping, section, "token_salt");
-    const struct emailproxy_pair *count = mapping_find(mapping, section, "token_iterations");
+    const struct emailproxy_pair *token =
+        emailproxy_look_up(mapping->file, section, "refresh_token");
+    const struct emailproxy_pair *salt = emailproxy_look_up(mapping->file, section, "token_salt");
+    const struct emailproxy_pair *count =
+        emailproxy_look_up(mapping->file, section, "token_iterations");
     uint64_t iterations = 0;
 
     if (token == NULL || salt == NULL ||
@@ -393,33 +400,23 @@ static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_s
                                             .iterations = (unsigned)iterations};
 }
 
-/* "[@mail.test]" serves everybody there, "[@]" everybody. */
-static char *address_of(const struct emailproxy_section *section)
-{
-    const char *name = section->name;
-    size_t size = strlen(name) + sizeof("**");
-    char *address = mem_new(size);
-
-    (void)snprintf(address, size, "%s%s%s", name[0] == '@' ? "*" : "", name,
-                   strcmp(name, "@") == 0 ? "*" : "");
-    return address;
-}
-
 static void put_account(struct mapping *mapping, const struct emailproxy_section *section,
                         const char *flow, const char *label, const char *provider)
 {
-    const struct emailproxy_pair *resource = mapping_find(mapping, section, "oauth2_resource");
+    const struct emailproxy_pair *resource =
+        emailproxy_look_up(mapping->file, section, "oauth2_resource");
     struct draft_section *account =
         draft_add_section(mapping->draft, SECTION_ACCOUNT, label, section->line);
 
-    char *address = address_of(section);
+    char *address = emailproxy_address(section);
 
     ENSURE(account != NULL);
     mapping_put(mapping, account, "address", address, section->line);
     mem_free(address);
     mapping_put(mapping, account, "provider", provider, section->line);
     mapping_put(mapping, account, "flow", flow, section->line);
-    mapping_put_pair(mapping, account, "scope", mapping_find(mapping, section, "oauth2_scope"));
+    mapping_put_pair(mapping, account, "scope",
+                     emailproxy_look_up(mapping->file, section, "oauth2_scope"));
     /* There nobody looks at who has signed in, and shared mailboxes are served so. */
     if (strcmp(flow, "code") == 0 || strcmp(flow, "device") == 0)
         mapping_put(mapping, account, "delegates", "yes", section->line);
@@ -441,9 +438,8 @@ static const struct account_config *find_beside(const struct mapping *mapping,
 {
     const struct config *beside = mapping->choice->beside;
     const struct account_config *found = NULL;
-    char *address = address_of(section);
+    char *address = emailproxy_address(section);
 
-    text_to_lower(strrchr(address, '@'));
     for (size_t i = 0; beside != NULL && i < beside->account_count; i++)
         if (strcmp(beside->accounts[i]->address, address) == 0)
             found = beside->accounts[i];
@@ -489,7 +485,7 @@ static bool is_left_out(struct mapping *mapping, const struct emailproxy_section
                       "the section on line %d has the same address, but for the case of its "
                       "domain; this one is left out",
                       above->line);
-    else if (section->name[0] == '@' && !mapping->has_catch_all)
+    else if (section->name[0] == '@' && !emailproxy_has_catch_all(mapping->file))
         problems_warn(problems, section->line,
                       "a catch-all account is of no use without allow_catch_all_accounts; the "
                       "section is left out");
@@ -504,7 +500,7 @@ static bool is_of_sample(struct mapping *mapping, const struct emailproxy_sectio
     static const char *const keys[] = {"permission_url", "token_url", "client_id", "client_secret"};
 
     for (size_t i = 0; i < LENGTH_OF(keys); i++) {
-        const struct emailproxy_pair *pair = mapping_find(mapping, section, keys[i]);
+        const struct emailproxy_pair *pair = emailproxy_look_up(mapping->file, section, keys[i]);
         if (pair == NULL || strstr(pair->value, "*** your ") == NULL)
             continue;
         problems_add(mapping->draft->problems, pair->line,
@@ -540,13 +536,15 @@ static bool is_served_otherwise(struct mapping *mapping, const struct emailproxy
         problems_warn(mapping->draft->problems, section->line,
                       "a catch-all account in which users sign in serves those alone that have a "
                       "section; give the others one each");
-    return is_catch_all ? signs_in : mapping->has_catch_all && !signs_in && is_cache(section);
+    return is_catch_all ? signs_in
+                        : emailproxy_has_catch_all(mapping->file) && !signs_in && is_cache(section);
 }
 
 void mapping_account(struct mapping *mapping, const struct emailproxy_section *section)
 {
-    const struct emailproxy_pair *token = mapping_find(mapping, section, "token_url");
-    const struct emailproxy_pair *permission = mapping_find(mapping, section, "permission_url");
+    const struct emailproxy_pair *token = emailproxy_look_up(mapping->file, section, "token_url");
+    const struct emailproxy_pair *permission =
+        emailproxy_look_up(mapping->file, section, "permission_url");
     char label[SECTION_LABEL_MAXIMUM + 1];
 
     if (is_left_out(mapping, section) || is_of_sample(mapping, section))

@@ -15,6 +15,7 @@
 
 #include "conf/address.h"
 #include "conf/check.h"
+#include "conf/emailproxy_look_up.h"
 #include "conf/emailproxy_mapping.h"
 #include "conf/problem.h"
 #include "conf/value.h"
@@ -48,63 +49,16 @@ void mapping_put_pair(struct mapping *mapping, struct draft_section *section, co
         mapping_put(mapping, section, key, pair->value, pair->line);
 }
 
-/* What a token is, is nobody else's. */
-static bool is_of_one_alone(const char *key)
-{
-    static const char *const keys[] = {"access_token", "access_token_expiry", "refresh_token",
-                                       "last_activity"};
-
-    for (size_t i = 0; i < LENGTH_OF(keys); i++)
-        if (strcmp(key, keys[i]) == 0)
-            return true;
-    return false;
-}
-
-/* With catch-all accounts, [alice@mail.test] has what it lacks from [@mail.test], then from [@]. */
-static const struct emailproxy_pair *find_inherited(const struct mapping *mapping,
-                                                    const struct emailproxy_section *section,
-                                                    const char *key)
-{
-    const char *domain = strrchr(section->name, '@');
-    const char *const parents[] = {domain, "@"};
-
-    for (size_t i = 0; i < LENGTH_OF(parents); i++)
-        for (size_t j = 0; j < mapping->file->count; j++) {
-            const struct emailproxy_section *parent = &mapping->file->sections[j];
-            const struct emailproxy_pair *pair =
-                parent != section && strcmp(parent->name, parents[i]) == 0
-                    ? emailproxy_find(mapping->file, parent, key)
-                    : NULL;
-            if (pair != NULL)
-                return pair;
-        }
-    return NULL;
-}
-
-const struct emailproxy_pair *mapping_find(const struct mapping *mapping,
-                                           const struct emailproxy_section *section,
-                                           const char *key)
-{
-    const struct emailproxy_pair *pair = emailproxy_find(mapping->file, section, key);
-    bool inherits =
-        mapping->has_catch_all && strchr(section->name, '@') != NULL && !is_of_one_alone(key);
-
-    return pair != NULL || !inherits ? pair : find_inherited(mapping, section, key);
-}
-
 bool mapping_flag(const struct mapping *mapping, const struct emailproxy_section *section,
                   const char *key, bool initial)
 {
-    static const char *const words[] = {"0", "no", "false", "off", "1", "yes", "true", "on"};
-    const struct emailproxy_pair *pair = mapping_find(mapping, section, key);
+    const struct emailproxy_pair *pair = emailproxy_look_up(mapping->file, section, key);
 
-    if (pair == NULL)
-        return initial;
-    for (size_t i = 0; i < LENGTH_OF(words); i++)
-        if (slice_is_ignoring_case(slice_of_string(pair->value), words[i]))
-            return i >= LENGTH_OF(words) / 2;
-    problems_add(mapping->draft->problems, pair->line, "%s must be True or False", key);
-    return initial;
+    bool value = initial;
+
+    if (pair != NULL && !emailproxy_boolean(pair->value, &value))
+        problems_add(mapping->draft->problems, pair->line, "%s must be True or False", key);
+    return value;
 }
 
 /* ---- servers ---- */
@@ -157,7 +111,8 @@ static bool is_numeric(const char *host, unsigned port, char *text_out, size_t c
 static void map_local_address(struct mapping *mapping, struct draft_section *section,
                               const struct mapping_server *server, bool has_tls)
 {
-    const struct emailproxy_pair *pair = mapping_find(mapping, server->section, "local_address");
+    const struct emailproxy_pair *pair =
+        emailproxy_look_up(mapping->file, server->section, "local_address");
     int line = pair == NULL ? server->section->line : pair->line;
     unsigned port = (unsigned)server->port;
     char text[96];
@@ -187,8 +142,9 @@ static void map_local_address(struct mapping *mapping, struct draft_section *sec
 static void map_listener(struct mapping *mapping, const struct mapping_server *server)
 {
     const struct emailproxy_pair *certificate =
-        mapping_find(mapping, server->section, "local_certificate_path");
-    const struct emailproxy_pair *key = mapping_find(mapping, server->section, "local_key_path");
+        emailproxy_look_up(mapping->file, server->section, "local_certificate_path");
+    const struct emailproxy_pair *key =
+        emailproxy_look_up(mapping->file, server->section, "local_key_path");
     bool has_tls = certificate != NULL && key != NULL;
     int line = server->section->line;
     char label[LABEL_MAXIMUM];
@@ -231,10 +187,12 @@ static bool read_server(struct mapping *mapping, struct mapping_server *server)
 {
     const struct emailproxy_section *section = server->section;
     struct config_problems *problems = mapping->draft->problems;
-    const struct emailproxy_pair *address = mapping_find(mapping, section, "server_address");
-    const struct emailproxy_pair *port = mapping_find(mapping, section, "server_port");
-    const char *starttls =
-        mapping_find(mapping, section, "server_starttls") != NULL ? "server_starttls" : "starttls";
+    const struct emailproxy_pair *address =
+        emailproxy_look_up(mapping->file, section, "server_address");
+    const struct emailproxy_pair *port = emailproxy_look_up(mapping->file, section, "server_port");
+    const char *starttls = emailproxy_look_up(mapping->file, section, "server_starttls") != NULL
+                               ? "server_starttls"
+                               : "starttls";
     uint64_t number = 0;
 
     if (server->port == 0 || server->port > UINT16_MAX)
@@ -252,7 +210,7 @@ static bool read_server(struct mapping *mapping, struct mapping_server *server)
     server->server_port = number;
     server->starttls =
         server->protocol == PROTOCOL_SMTP && mapping_flag(mapping, section, starttls, false);
-    const struct emailproxy_pair *plugins = mapping_find(mapping, section, "plugins");
+    const struct emailproxy_pair *plugins = emailproxy_look_up(mapping->file, section, "plugins");
     if (plugins != NULL)
         problems_warn(problems, plugins->line, "plugins of email-oauth2-proxy are not run");
     return true;
@@ -295,20 +253,22 @@ static void map_general(struct mapping *mapping, const struct emailproxy_section
     if (mapping_flag(mapping, section, "delete_account_token_on_password_error", false))
         problems_warn(
             problems,
-            mapping_find(mapping, section, "delete_account_token_on_password_error")->line,
+            emailproxy_look_up(mapping->file, section, "delete_account_token_on_password_error")
+                ->line,
             "delete_account_token_on_password_error: a wrong password costs nobody the "
             "sign-in here");
     if (mapping_flag(mapping, section, "encrypt_client_secret_on_first_use", false))
-        problems_warn(problems,
-                      mapping_find(mapping, section, "encrypt_client_secret_on_first_use")->line,
-                      "encrypt_client_secret_on_first_use: nothing is written into this file; keep "
-                      "it at 0600");
+        problems_warn(
+            problems,
+            emailproxy_look_up(mapping->file, section, "encrypt_client_secret_on_first_use")->line,
+            "encrypt_client_secret_on_first_use: nothing is written into this file; keep "
+            "it at 0600");
     if (mapping_flag(mapping, section, secret_key, false))
-        problems_add(problems, mapping_find(mapping, section, secret_key)->line,
+        problems_add(problems, emailproxy_look_up(mapping->file, section, secret_key)->line,
                      "%s cannot be taken over: a client's password proves who it is here, and is "
                      "nobody else's secret; remove it and give the account its client_secret",
                      secret_key);
-    mapping->has_catch_all = mapping_flag(mapping, section, "allow_catch_all_accounts", false);
+    (void)mapping_flag(mapping, section, "allow_catch_all_accounts", false);
 }
 
 /* ---- all ---- */

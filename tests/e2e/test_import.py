@@ -311,6 +311,37 @@ def test_those_whom_a_catch_all_has_served(heir, rig):
     assert heir.accounts()["alice"]["signed_in"] == "in"
 
 
+def inherits(rig, token, *keys, password=PASSWORD):
+    """alice's section and the one of her domain, which has these keys and all that is no cache."""
+    rows = account(rig, ALICE, token, password)[ALICE]
+    rows["client_secret_encrypted"] = seal(rows["client_secret"], PASSWORD, SALT, 1_200_000)
+    shared = {*account(rig, ALICE)[ALICE], *keys}
+    if "client_secret_encrypted" in keys:
+        shared.remove("client_secret")
+    own = set(rows) - shared - {"client_secret", "client_secret_encrypted"}
+    return {"@example.test": {name: rows[name] for name in rows if name in shared},
+            ALICE: {name: rows[name] for name in rows if name in own}}
+
+
+@pytest.mark.parametrize("keys", [("token_salt", "token_iterations"), ("client_secret_encrypted",)])
+def test_what_is_inherited_is_taken_over(heir, rig, keys):
+    result = heir.take(heir.theirs(EVERYBODY, inherits(rig, heir.token_of(ALICE), *keys)))
+    assert result.status == 0, result
+    heir.start()
+    assert heir.read_mail("alice")
+
+
+def test_a_secret_that_many_share_proves_nobody_s_password(heir, rig):
+    """It opens with one password, alice's tokens with another, which alone is hers."""
+    rows = inherits(rig, heir.token_of(ALICE), "client_secret_encrypted", password="alice's own")
+    result = heir.take(heir.theirs(EVERYBODY, rows))
+    assert result.status == 0, result
+    assert "alice: no token of it was opened; ecluse login alice" in result.out
+    assert heir.ecluse("grants", "alice").out.count("emailproxy") == 0
+    heir.start()
+    assert heir.try_login("alice", PASSWORD).startswith(WRONG)
+
+
 # ---- the key of a service account, in the file itself ----
 
 def keyed(rig, **more):
