@@ -28,12 +28,12 @@ struct emailproxy_choice {
 void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_choice *choice,
                     struct draft *draft);
 
-/* The whole of it: read, mapped, checked. ERR_CONFIG with both NULL. What the stream's permissions
- * are is the caller's. An account's `line` is that of its section in the file. */
-MUST_CHECK int emailproxy_config(FILE *stream, const char *name,
+/* What was read is mapped and checked; `name` is that of the file. ERR_CONFIG with NULL when there
+ * is an error among the problems, also one of reading. The config borrows nothing; an account's
+ * `line` is that of its section. */
+MUST_CHECK int emailproxy_config(const struct emailproxy_file *file, const char *name,
                                  const struct config_surroundings *surroundings,
-                                 const struct emailproxy_choice *choice,
-                                 struct emailproxy_file **file_out, struct config **config_out,
+                                 const struct emailproxy_choice *choice, struct config **config_out,
                                  struct config_problems *problems);
 
 #endif

@@ -49,6 +49,8 @@ MUST_CHECK int emailproxy_read(FILE *stream, struct emailproxy_file **file_out,
 /* Wipes every value. NULL is fine. */
 void emailproxy_free(struct emailproxy_file *file);
 
+/* NULL when there is none. */
+struct emailproxy_section *emailproxy_section(const struct emailproxy_file *file, const char *name);
 /* Of the section, else of [DEFAULT]. NULL when it is not there or empty, which is the same. */
 const struct emailproxy_pair *emailproxy_find(const struct emailproxy_file *file,
                                               const struct emailproxy_section *section,

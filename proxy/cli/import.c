@@ -4,9 +4,9 @@
  * with, as `ecluse login` does, and the old password becomes a grant.
  *
  * What could fail for everybody comes before anything is changed: 64 not such a file's name · 65 it
- * has problems · 77 the password opens none of its tokens · 78, 73 our configuration. Afterwards
- * each account is on its own: what failed is said, the others go on, and the exit code is that of
- * the first failure.
+ * or its cache has problems · 77 the password opens none of its tokens · 78, 73 our configuration.
+ * Afterwards each account is on its own: what failed is said, the others go on, and the exit code
+ * is that of the first failure.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 #include "cli/import_keys.h"
 #include "cli/import_tokens.h"
 #include "cli/print.h"
+#include "conf/emailproxy_cache.h"
 #include "conf/emailproxy_map.h"
 #include "conf/printer.h"
 #include "keeper/surroundings.h"
@@ -70,46 +71,81 @@ static int read_ours(struct import *import)
     return configuration_read(import->arguments, false, &import->beside);
 }
 
-static int read_stream(struct import *import, FILE *stream)
+/* The stream is closed. */
+static int read_stream(const char *name, FILE *stream, struct emailproxy_file **file_out,
+                       struct config_problems *problems)
+{
+    char memory[BUFSIZ];
+    (void)setvbuf(stream, memory, _IOFBF, sizeof(memory));
+    bool is_theirs = emailproxy_is_recognised(stream);
+    int status = is_theirs ? emailproxy_read(stream, file_out, problems) : ERR_SYNTAX;
+    (void)fclose(stream);
+    mem_wipe(memory, sizeof(memory));
+    if (!is_theirs)
+        return print_failure(EX_DATAERR,
+                             "import: %s is no emailproxy.config: it has neither [IMAP-PORT] nor "
+                             "sections that are named by mail addresses",
+                             name);
+    return status == 0 ? EX_OK : EX_DATAERR;
+}
+
+static int read_file(const char *name, struct emailproxy_file **file_out,
+                     struct config_problems *problems)
+{
+    struct stat facts;
+    int descriptor = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0)
+        return print_failure(EX_DATAERR, "import: %s cannot be opened: %s", name, strerror(errno));
+    FILE *stream = NULL;
+    if (fstat(descriptor, &facts) == 0 && S_ISREG(facts.st_mode))
+        stream = fdopen(descriptor, "r");
+    if (stream != NULL)
+        return read_stream(name, stream, file_out, problems);
+    close(descriptor);
+    return print_failure(EX_DATAERR, "import: %s is no regular file", name);
+}
+
+/* Its tokens go into `import->file`. */
+static int read_cache(struct import *import)
+{
+    const char *name = arguments_value(import->arguments, "--cache-store");
+    struct emailproxy_file *cache = NULL;
+    struct config_problems problems = {0};
+    if (name == NULL)
+        return EX_OK;
+    int exit_code = read_file(name, &cache, &problems);
+    configuration_print_problems(name, &problems, true);
+    config_problems_free(&problems);
+    if (exit_code == EX_OK && emailproxy_take_cache(import->file, cache) == 0)
+        exit_code = print_failure(EX_DATAERR, "import: %s has no token of an account of %s", name,
+                                  import->name);
+    emailproxy_free(cache);
+    return exit_code;
+}
+
+static int map_file(struct import *import, struct config_problems *problems)
 {
     const struct emailproxy_choice choice = {
         .address = arguments_value(import->arguments, "--account"), .beside = import->beside};
     struct surroundings surroundings;
-    struct config_problems problems = {0};
-    char memory[BUFSIZ];
-    (void)setvbuf(stream, memory, _IOFBF, sizeof(memory));
-    if (!emailproxy_is_recognised(stream)) {
-        (void)fclose(stream);
-        return print_failure(EX_DATAERR,
-                             "import: %s is no emailproxy.config: it has neither [IMAP-PORT] nor "
-                             "sections that are named by mail addresses",
-                             import->name);
-    }
     surroundings_read(&surroundings);
-    int status = emailproxy_config(stream, import->name, &surroundings.values, &choice,
-                                   &import->file, &import->config, &problems);
+    int status = emailproxy_config(import->file, import->name, &surroundings.values, &choice,
+                                   &import->config, problems);
     surroundings_clear(&surroundings);
-    (void)fclose(stream);
-    mem_wipe(memory, sizeof(memory));
-    configuration_print_problems(import->name, &problems, true);
-    config_problems_free(&problems);
     return status == 0 ? EX_OK : EX_DATAERR;
 }
 
 static int read_theirs(struct import *import)
 {
-    struct stat facts;
-    int descriptor = open(import->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (descriptor < 0)
-        return print_failure(EX_DATAERR, "import: %s cannot be opened: %s", import->name,
-                             strerror(errno));
-    FILE *stream = NULL;
-    if (fstat(descriptor, &facts) == 0 && S_ISREG(facts.st_mode))
-        stream = fdopen(descriptor, "r");
-    if (stream != NULL)
-        return read_stream(import, stream);
-    close(descriptor);
-    return print_failure(EX_DATAERR, "import: %s is no regular file", import->name);
+    struct config_problems problems = {0};
+    int exit_code = read_file(import->name, &import->file, &problems);
+    if (exit_code == EX_OK)
+        exit_code = read_cache(import);
+    if (exit_code == EX_OK)
+        exit_code = map_file(import, &problems);
+    configuration_print_problems(import->name, &problems, true);
+    config_problems_free(&problems);
+    return exit_code;
 }
 
 /* ---- writing ---- */
@@ -203,6 +239,7 @@ static int run(const struct arguments *arguments)
 
 static const struct flag flags[] = {
     {"--account", "ADDRESS", "this account only"},
+    {"--cache-store", "FILE", "the tokens are in a file of their own, which --cache-store named"},
     {"--dry-run", NULL, "print the sections that would be added, change nothing"},
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/address.h"
+#include "conf/emailproxy_cache.h"
 #include "conf/emailproxy_look_up.h"
 #include "conf/emailproxy_mapping.h"
 #include "conf/label.h"
@@ -513,15 +514,10 @@ static bool is_of_sample(struct mapping *mapping, const struct emailproxy_sectio
 /* Nothing but what the program writes for somebody whom a catch-all section serves. */
 static bool is_cache(const struct emailproxy_section *section)
 {
-    static const char *const keys[] = {
-        "token_salt",    "token_iterations",        "access_token", "access_token_expiry",
-        "refresh_token", "client_secret_encrypted", "last_activity"};
-    size_t known = 0;
-
     for (size_t i = 0; i < section->count; i++)
-        for (size_t j = 0; j < LENGTH_OF(keys); j++)
-            known += strcmp(section->pairs[i].key, keys[j]) == 0;
-    return known == section->count;
+        if (!emailproxy_is_cached(section->pairs[i].key))
+            return false;
+    return true;
 }
 
 /* Where nobody signs in, a catch-all section serves all, whatever was written for one of them.

@@ -8,15 +8,6 @@
 
 #include "conf/address.h"
 
-static const struct emailproxy_section *find_section(const struct emailproxy_file *file,
-                                                     const char *name)
-{
-    for (size_t i = 0; i < file->count; i++)
-        if (strcmp(file->sections[i].name, name) == 0)
-            return &file->sections[i];
-    return NULL;
-}
-
 bool emailproxy_boolean(const char *text, bool *value_out)
 {
     static const char *const words[] = {"0", "no", "false", "off", "1", "yes", "true", "on"};
@@ -31,7 +22,7 @@ bool emailproxy_boolean(const char *text, bool *value_out)
 
 bool emailproxy_has_catch_all(const struct emailproxy_file *file)
 {
-    const struct emailproxy_section *general = find_section(file, "emailproxy");
+    const struct emailproxy_section *general = emailproxy_section(file, "emailproxy");
     const struct emailproxy_pair *pair =
         general == NULL ? NULL : emailproxy_find(file, general, "allow_catch_all_accounts");
     bool value = false;
@@ -62,7 +53,7 @@ const struct emailproxy_pair *emailproxy_look_up(const struct emailproxy_file *f
     if (pair != NULL || domain == NULL || is_of_one_alone(key) || !emailproxy_has_catch_all(file))
         return pair;
     for (size_t i = 0; i < LENGTH_OF(parents) && pair == NULL; i++) {
-        const struct emailproxy_section *parent = find_section(file, parents[i]);
+        const struct emailproxy_section *parent = emailproxy_section(file, parents[i]);
         if (parent != NULL && parent != section)
             pair = emailproxy_find(file, parent, key);
     }

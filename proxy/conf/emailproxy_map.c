@@ -277,17 +277,17 @@ void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_
                     struct draft *draft)
 {
     struct mapping mapping = {.file = file, .choice = choice, .draft = draft};
+    const struct emailproxy_section *general = emailproxy_section(file, "emailproxy");
     const char *ca_file = draft->surroundings->ssl_cert_file;
     bool is_found = choice->address == NULL;
 
     if (ca_file != NULL)
         mapping_put(&mapping, draft->sections[0], "ca_file", ca_file, 0);
     mapping.servers = mem_new_array(file->count + 1, sizeof(struct mapping_server));
-    for (size_t i = 0; i < file->count; i++) {
+    for (size_t i = 0; i < file->count; i++)
         take_server(&mapping, &file->sections[i]);
-        if (strcmp(file->sections[i].name, "emailproxy") == 0)
-            map_general(&mapping, &file->sections[i]);
-    }
+    if (general != NULL)
+        map_general(&mapping, general);
     for (size_t i = 0; i < file->count; i++) {
         const char *name = file->sections[i].name;
         if (strchr(name, '@') == NULL ||
@@ -305,28 +305,22 @@ void emailproxy_map(const struct emailproxy_file *file, const struct emailproxy_
     mem_free(mapping.upstreams);
 }
 
-int emailproxy_config(FILE *stream, const char *name,
+int emailproxy_config(const struct emailproxy_file *file, const char *name,
                       const struct config_surroundings *surroundings,
-                      const struct emailproxy_choice *choice, struct emailproxy_file **file_out,
-                      struct config **config_out, struct config_problems *problems)
+                      const struct emailproxy_choice *choice, struct config **config_out,
+                      struct config_problems *problems)
 {
     struct draft draft;
 
     *config_out = NULL;
     draft_init(&draft, name, surroundings, problems);
-    if (emailproxy_read(stream, file_out, problems) == 0) {
-        emailproxy_map(*file_out, choice, &draft);
-        if (choice->beside == NULL)
-            check_draft(&draft);
-        else
-            check_sections(&draft);
-    }
+    emailproxy_map(file, choice, &draft);
+    if (choice->beside == NULL)
+        check_draft(&draft);
+    else
+        check_sections(&draft);
     bool failed = problems_have_error(problems);
     problems_sort(problems);
     draft_fini(&draft, failed ? NULL : config_out);
-    if (!failed)
-        return 0;
-    emailproxy_free(*file_out);
-    *file_out = NULL;
-    return ERR_CONFIG;
+    return failed ? ERR_CONFIG : 0;
 }

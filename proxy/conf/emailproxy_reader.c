@@ -349,6 +349,14 @@ void emailproxy_free(struct emailproxy_file *file)
     mem_free(file);
 }
 
+struct emailproxy_section *emailproxy_section(const struct emailproxy_file *file, const char *name)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->sections[i].name, name) == 0)
+            return &file->sections[i];
+    return NULL;
+}
+
 const struct emailproxy_pair *emailproxy_find(const struct emailproxy_file *file,
                                               const struct emailproxy_section *section,
                                               const char *key)

@@ -342,6 +342,54 @@ def test_a_secret_that_many_share_proves_nobody_s_password(heir, rig):
     assert heir.try_login("alice", PASSWORD).startswith(WRONG)
 
 
+# ---- tokens in a file of their own ----
+
+CACHED = ("token_salt", "token_iterations", "access_token", "access_token_expiry", "refresh_token",
+          "last_activity")
+
+
+def cache_of(folder, rows):
+    path = folder / "cache.config"
+    path.write_text("".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in of.items() if key in CACHED)
+        for name, of in rows.items()))
+    return path
+
+
+def test_tokens_of_a_cache(heir, rig):
+    """They go before those of the file; who is in the cache alone is nobody's account."""
+    rows = account(rig, ALICE, heir.token_of(ALICE)) | account(rig, BOB, "unused")
+    cache = cache_of(heir.folder, rows)
+    result = heir.take(heir.theirs(account(rig, ALICE, "dead")), "--cache-store", str(cache))
+    assert result.status == 0, result
+    heir.start()
+    assert list(heir.accounts()) == ["alice"]
+    assert heir.read_mail("alice")
+    assert heir.accounts()["alice"]["signed_in"] == "in"
+
+
+def test_tokens_of_a_cache_of_a_catch_all(heir, rig):
+    """Then who is in the cache alone has signed in by the section of the domain."""
+    cache = cache_of(heir.folder, account(rig, ALICE, heir.token_of(ALICE)))
+    general = {"@example.test": account(rig, ALICE)[ALICE]}
+    assert heir.take(heir.theirs(EVERYBODY, general), "--cache-store", str(cache)).status == 0
+    heir.start()
+    assert heir.read_mail("alice")
+
+
+def test_a_cache_that_is_none(heir, rig):
+    path, before = heir.theirs(account(rig, ALICE)), heir.file.read_bytes()
+    other = cache_of(heir.folder, account(rig, BOB, "unused"))
+    result = heir.take(path, "--cache-store", str(other))
+    assert result.status == 65 and f"{other} has no token of an account of {path}" in result.err
+    other.write_text("[alice@example.test]\nnonsense\n")
+    result = heir.take(path, "--cache-store", str(other))
+    assert result.status == 65 and result.err.startswith(f"{other}:2: neither a [section]"), result
+    other.unlink()
+    one_line(heir.take(path, "--cache-store", str(other)), 65, "cannot be opened")
+    assert heir.file.read_bytes() == before
+
+
 # ---- the key of a service account, in the file itself ----
 
 def keyed(rig, **more):

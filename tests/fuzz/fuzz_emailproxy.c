@@ -1,11 +1,13 @@
 /*
  * Any octets as an emailproxy.config. Either it is accepted, and then whole, and what is printed of
- * it is a configuration of ours; or there is an error that says why.
+ * it is a configuration of ours; or there is an error that says why. Then it is its own cache,
+ * which changes nothing but who has a section.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/emailproxy_cache.h"
 #include "conf/emailproxy_map.h"
 #include "conf/printer.h"
 #include "conf_fuzz.h"
@@ -68,6 +70,18 @@ static void check_file(const struct emailproxy_file *file, const struct config *
         ENSURE(config->accounts[i]->provider_row != NULL && config->accounts[i]->line > 0);
 }
 
+static void check_cache(struct emailproxy_file *file, FILE *stream)
+{
+    struct config_problems problems = {0};
+    struct emailproxy_file *cache = NULL;
+
+    rewind(stream);
+    ENSURE(emailproxy_read(stream, &cache, &problems) == 0);
+    ENSURE(emailproxy_take_cache(file, cache) <= cache->count && file->count == cache->count);
+    emailproxy_free(cache);
+    config_problems_free(&problems);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct emailproxy_choice choice = {0};
@@ -82,10 +96,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FILE *stream = fmemopen(copy, size + 1, "r");
     ENSURE(stream != NULL);
     (void)emailproxy_is_recognised(stream);
-    int status =
-        emailproxy_config(stream, "fuzz.config", &surroundings, &choice, &file, &config, &problems);
+    int status = emailproxy_read(stream, &file, &problems);
+    ENSURE((status == 0) == (file != NULL));
+    if (file != NULL)
+        check_cache(file, stream);
     (void)fclose(stream);
-    ENSURE((status == 0) == (config != NULL) && (status == 0) == (file != NULL));
+    if (file != NULL)
+        status = emailproxy_config(file, "fuzz.config", &surroundings, &choice, &config, &problems);
+    ENSURE((status == 0) == (config != NULL));
     check_problems(&problems, status == 0);
     if (config != NULL) {
         check_file(file, config);

@@ -34,9 +34,11 @@ static inline struct mapped map_with(const char *text, const struct emailproxy_c
     assert_non_null(stream);
     assert_true(fputs(text, stream) >= 0);
     rewind(stream);
-    mapped.status = emailproxy_config(stream, "emailproxy.config", surroundings, choice,
-                                      &mapped.file, &mapped.config, &mapped.problems);
+    mapped.status = emailproxy_read(stream, &mapped.file, &mapped.problems);
     assert_int_equal(fclose(stream), 0);
+    if (mapped.status == 0)
+        mapped.status = emailproxy_config(mapped.file, "emailproxy.config", surroundings, choice,
+                                          &mapped.config, &mapped.problems);
     return mapped;
 }
 

@@ -25,15 +25,6 @@ static int read_bytes(const char *bytes, size_t size, struct emailproxy_file **f
     return status;
 }
 
-static const struct emailproxy_section *find_section(const struct emailproxy_file *file,
-                                                     const char *name)
-{
-    for (size_t i = 0; i < file->count; i++)
-        if (strcmp(file->sections[i].name, name) == 0)
-            return &file->sections[i];
-    return NULL;
-}
-
 static void run_read_case(const struct read_case *wanted)
 {
     struct config_problems problems = {0};
@@ -41,7 +32,7 @@ static void run_read_case(const struct read_case *wanted)
 
     if (read_bytes(wanted->text, strlen(wanted->text), &file, &problems) != 0)
         fail_msg("of:\n%s\n%d: %s", wanted->text, problems.items[0].line, problems.items[0].text);
-    const struct emailproxy_section *section = find_section(file, wanted->section);
+    const struct emailproxy_section *section = emailproxy_section(file, wanted->section);
     if (section == NULL)
         fail_msg("of:\n%s\nno section %s", wanted->text, wanted->section);
     const struct emailproxy_pair *pair = emailproxy_find(file, section, wanted->key);
