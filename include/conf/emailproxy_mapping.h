@@ -1,5 +1,5 @@
 /*
- * What the two halves of conf/emailproxy_map share: servers and accounts; nobody else includes it.
+ * What the parts of conf/emailproxy_map share; nobody else includes it.
  */
 #ifndef ECLUSE_CONF_EMAILPROXY_MAPPING_H
 #define ECLUSE_CONF_EMAILPROXY_MAPPING_H
@@ -67,6 +67,14 @@ bool mapping_try(struct mapping *mapping, const struct emailproxy_section *secti
                  void (*map)(struct mapping *mapping, const struct emailproxy_section *section));
 /* When all are mapped: why those sections were left out, or that they cannot be. */
 void mapping_finish(struct mapping *mapping);
+
+/* ---- emailproxy_choice.c ---- */
+
+bool mapping_is_same_place(const struct mapping_server *a, const struct mapping_server *b);
+/* Of each protocol the server of the account, by `token_url`. False after it was said that it has
+ * none. */
+bool mapping_choose_servers(struct mapping *mapping, const struct emailproxy_section *section,
+                            struct mapping_upstream *upstream);
 
 /* ---- emailproxy_account.c ---- */
 

@@ -13,7 +13,8 @@
  */
 void problems_add(struct config_problems *problems, int line, const char *format, ...)
     PRINTF_LIKE(3, 4);
-/* A warning: the configuration is accepted all the same. */
+/* A warning: the configuration is accepted all the same. One that many sections inherit is said
+ * once. */
 void problems_warn(struct config_problems *problems, int line, const char *format, ...)
     PRINTF_LIKE(3, 4);
 /* In order of their lines; those of one line stay in the order in which they were found. */

@@ -2,9 +2,9 @@
  * The accounts of an emailproxy.config. For each: a label, its servers, the provider that these and
  * its URLs make, then its own options.
  *
- * Failures are problems of the draft: no flow that is known, none of the servers, a text that is
- * the sample's still, a key of which this version knows nothing to make. Warnings, and no account:
- * a catch-all in which everybody signs in for himself, an address that another section or file has.
+ * Failures are problems of the draft: no flow that is known, a text that is the sample's still, a
+ * key of which this version knows nothing to make. Warnings, and no account: a catch-all in which
+ * everybody signs in for himself, an address that another section or file has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,149 +16,8 @@
 #include "conf/label.h"
 #include "conf/problem.h"
 
-/* ---- which server is whose ---- */
-
-/* Domains of one operator. Others are told apart by their last two labels. */
-static const struct {
-    const char *domain, *operator_name;
-} operators[] = {
-    {"gmail.com", "google"},
-    {"googlemail.com", "google"},
-    {"google.com", "google"},
-    {"googleapis.com", "google"},
-    {"office365.com", "microsoft"},
-    {"outlook.com", "microsoft"},
-    {"hotmail.com", "microsoft"},
-    {"live.com", "microsoft"},
-    {"office.com", "microsoft"},
-    {"microsoftonline.com", "microsoft"},
-    {"office365.us", "microsoft-us"},
-    {"microsoftonline.us", "microsoft-us"},
-    {"partner.outlook.cn", "microsoft-cn"},
-    {"chinacloudapi.cn", "microsoft-cn"},
-    {"microsoftonline.cn", "microsoft-cn"},
-    {"yahoo.com", "yahoo"},
-    {"yahoodns.net", "yahoo"},
-    {"aol.com", "aol"},
-};
-
-static bool is_within(struct slice host, const char *domain)
-{
-    size_t size = strlen(domain);
-
-    if (host.size < size || !slice_is_ignoring_case(slice_skip(host, host.size - size), domain))
-        return false;
-    return host.size == size || host.data[host.size - size - 1] == '.';
-}
-
-static const char *known_operator(struct slice host)
-{
-    for (size_t i = 0; i < LENGTH_OF(operators); i++)
-        if (is_within(host, operators[i].domain))
-            return operators[i].operator_name;
-    return NULL;
-}
-
-static struct slice last_two_labels(struct slice host)
-{
-    size_t start = host.size, dots = 0;
-
-    while (start > 0 && (host.data[start - 1] != '.' || ++dots < 2))
-        start--;
-    return slice_skip(host, start);
-}
-
-static struct slice host_of_url(const char *url)
-{
-    struct slice rest = slice_of_string(url);
-    const char *scheme = strstr(url, "://");
-
-    if (scheme != NULL)
-        rest = slice_of_string(scheme + 3);
-    rest = slice_take(rest, slice_find(rest, '/'));
-    return slice_take(rest, slice_find(rest, ':'));
-}
-
-enum affinity { AFFINITY_FOREIGN, AFFINITY_UNKNOWN, AFFINITY_SAME };
-
-static enum affinity affinity(struct slice server, struct slice other)
-{
-    const char *server_operator = known_operator(server), *operator_name = known_operator(other);
-
-    if (server_operator != NULL && operator_name != NULL)
-        return strcmp(server_operator, operator_name) == 0 ? AFFINITY_SAME : AFFINITY_FOREIGN;
-    return slice_equal_ignoring_case(last_two_labels(server), last_two_labels(other))
-               ? AFFINITY_SAME
-               : AFFINITY_UNKNOWN;
-}
-
-static bool is_same_place(const struct mapping_server *a, const struct mapping_server *b)
-{
-    return a->server_port == b->server_port && a->starttls == b->starttls &&
-           strcmp(a->address->value, b->address->value) == 0;
-}
-
-/* The domain decides only between servers that the token endpoint leaves equal. */
-static int score_of(const struct mapping_server *server, const char *token_url, const char *account)
-{
-    struct slice host = slice_of_string(server->address->value);
-    enum affinity token = affinity(host, host_of_url(token_url));
-    enum affinity domain = affinity(host, slice_of_string(strrchr(account, '@') + 1));
-
-    return token == AFFINITY_FOREIGN ? -1 : 2 * (int)token + (domain == AFFINITY_SAME);
-}
-
-/* Of the token endpoint's operator; what is below may be chosen when all servers are known. */
-#define SCORE_CERTAIN (2 * AFFINITY_SAME)
-
-/* NULL when there is none, or none that stands out. */
-static const struct mapping_server *choose_server(const struct mapping *mapping,
-                                                  enum protocol protocol,
-                                                  const struct emailproxy_section *section,
-                                                  const char *token_url, bool *has_several_out)
-{
-    const struct mapping_server *best = NULL;
-    int best_score = mapping->lacks_servers[protocol] ? SCORE_CERTAIN - 1 : -1;
-    bool is_unique = true;
-
-    for (size_t i = 0; i < mapping->server_count; i++) {
-        const struct mapping_server *server = &mapping->servers[i];
-        int score = server->protocol == protocol ? score_of(server, token_url, section->name) : -1;
-        if (score > best_score) {
-            best = server;
-            best_score = score;
-            is_unique = true;
-        } else if (best != NULL && score == best_score && !is_same_place(server, best)) {
-            is_unique = false;
-        }
-    }
-    *has_several_out = !is_unique;
-    return is_unique ? best : NULL;
-}
-
-/* False after it was said that it has none. */
-static bool choose_servers(struct mapping *mapping, const struct emailproxy_section *section,
-                           struct mapping_upstream *upstream)
-{
-    bool has_several[PROTOCOL_COUNT] = {false}, has_any = false;
-
-    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++) {
-        upstream->servers[protocol] =
-            choose_server(mapping, protocol, section, upstream->token_url, &has_several[protocol]);
-        has_any = has_any || upstream->servers[protocol] != NULL;
-    }
-    if (!has_any)
-        problems_add(mapping->draft->problems, section->line,
-                     "no server of the file is known to be this account's; add its [IMAP-PORT] or "
-                     "[SMTP-PORT], or name it in a configuration of our own");
-    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT && has_any; protocol++)
-        if (has_several[protocol])
-            problems_warn(mapping->draft->problems, section->line,
-                          "there are several servers for %s, and nothing tells which of them is "
-                          "this account's; it gets none: name it in a configuration of our own",
-                          protocol_name(protocol));
-    return has_any;
-}
+/* Of the keys that Google hands out: their token_uri. */
+#define GOOGLE_TOKEN_URL "https://oauth2.googleapis.com/token"
 
 /* ---- the provider ---- */
 
@@ -166,7 +25,7 @@ static bool is_same_upstream(const struct mapping_upstream *a, const struct mapp
 {
     for (size_t i = 0; i < PROTOCOL_COUNT; i++)
         if ((a->servers[i] == NULL) != (b->servers[i] == NULL) ||
-            (a->servers[i] != NULL && !is_same_place(a->servers[i], b->servers[i])))
+            (a->servers[i] != NULL && !mapping_is_same_place(a->servers[i], b->servers[i])))
             return false;
     return a->is_device == b->is_device && strcmp(a->token_url, b->token_url) == 0 &&
            strcmp(a->permission_url, b->permission_url) == 0 &&
@@ -357,6 +216,12 @@ static void map_service_account(struct mapping *mapping, const struct emailproxy
         refuse_key(mapping, account, kind == NULL ? section->line : kind->line);
 }
 
+static bool has_secret(const struct mapping *mapping, const struct emailproxy_section *section)
+{
+    return emailproxy_look_up(mapping->file, section, "client_secret") != NULL ||
+           emailproxy_look_up(mapping->file, section, "client_secret_encrypted") != NULL;
+}
+
 static void map_client(struct mapping *mapping, const struct emailproxy_section *section,
                        struct draft_section *account)
 {
@@ -372,7 +237,7 @@ static void map_client(struct mapping *mapping, const struct emailproxy_section 
         problems_warn(mapping->draft->problems, sealed->line,
                       "client_secret_encrypted opens with the local password alone: ecluse import "
                       "emailproxy takes it over");
-    if (secret == NULL && sealed == NULL) {
+    if (!has_secret(mapping, section)) {
         mapping_put_pair(mapping, account, "jwt_key_file",
                          emailproxy_look_up(mapping->file, section, "jwt_key_path"));
         mapping_put_pair(mapping, account, "jwt_cert_file",
@@ -399,6 +264,35 @@ static void keep_sealed_token(struct mapping *mapping, const struct emailproxy_s
     account->sealed = (struct sealed_token){.token = mem_copy_string(token->value),
                                             .salt = mem_copy_string(salt->value),
                                             .iterations = (unsigned)iterations};
+}
+
+/* What has a meaning there, and none here, or another one. */
+static void warn_of_the_rest(struct mapping *mapping, const struct emailproxy_section *section,
+                             const char *flow)
+{
+    static const char *const proofs[] = {"jwt_certificate_path", "jwt_key_path"};
+    const struct emailproxy_file *file = mapping->file;
+    struct config_problems *problems = mapping->draft->problems;
+    const struct emailproxy_pair *listens =
+        emailproxy_look_up(file, section, "redirect_listen_address");
+    const struct emailproxy_pair *token_url = emailproxy_look_up(file, section, "token_url");
+
+    if (listens != NULL)
+        problems_warn(problems, listens->line,
+                      "redirect_listen_address: a sign-in listens on the loopback address of its "
+                      "redirect_uri alone; it is left out");
+    for (size_t i = 0; has_secret(mapping, section) && i < LENGTH_OF(proofs); i++) {
+        const struct emailproxy_pair *proof = emailproxy_look_up(file, section, proofs[i]);
+        if (proof != NULL)
+            problems_warn(problems, proof->line,
+                          "%s is of use where there is no client_secret; it is left out",
+                          proofs[i]);
+    }
+    if (strcmp(flow, "service_account") == 0 && token_url != NULL &&
+        strcmp(token_url->value, GOOGLE_TOKEN_URL) != 0)
+        problems_warn(problems, token_url->line,
+                      "token_url is where the token of this service account is asked for; "
+                      "email-oauth2-proxy asks at the token_uri of its key");
 }
 
 static void put_account(struct mapping *mapping, const struct emailproxy_section *section,
@@ -431,6 +325,7 @@ static void put_account(struct mapping *mapping, const struct emailproxy_section
     else if (resource != NULL)
         problems_warn(mapping->draft->problems, resource->line,
                       "oauth2_resource: only oauth2_flow = password has it sent; it is left out");
+    warn_of_the_rest(mapping, section, flow);
 }
 
 /* The account of another file that has the very address. */
@@ -554,7 +449,7 @@ void mapping_account(struct mapping *mapping, const struct emailproxy_section *s
         .is_device = strcmp(flow, "device") == 0,
     };
     read_redirect(mapping, section, &upstream);
-    if (!choose_servers(mapping, section, &upstream))
+    if (!mapping_choose_servers(mapping, section, &upstream))
         return;
     label_make(section->name, label_is_taken, mapping, label);
     put_account(mapping, section, flow, label, put_provider(mapping, section, &upstream));

@@ -156,12 +156,15 @@ static void map_listener(struct mapping *mapping, const struct mapping_server *s
     ENSURE(section != NULL);
     mapping_put(mapping, section, "protocol", protocol_name(server->protocol), line);
     map_local_address(mapping, section, server, has_tls);
-    mapping_put_pair(mapping, section, "tls_cert", certificate);
-    mapping_put_pair(mapping, section, "tls_key", key);
     bool upgrades = server->protocol == PROTOCOL_SMTP &&
                     mapping_flag(mapping, server->section, "local_starttls", false);
-    if (has_tls)
+    if (has_tls) {
+        mapping_put_pair(mapping, section, "tls_cert", certificate);
+        mapping_put_pair(mapping, section, "tls_key", key);
         mapping_put(mapping, section, "tls", upgrades ? "starttls" : "on", certificate->line);
+    } else if (certificate != NULL || key != NULL)
+        problems_add(mapping->draft->problems, certificate != NULL ? certificate->line : key->line,
+                     "local_certificate_path and local_key_path go together; add the other one");
     else if (upgrades)
         problems_add(mapping->draft->problems, line,
                      "local_starttls needs local_certificate_path and local_key_path; add them");

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct config_problem *problem_new(struct config_problems *problems, int line)
 {
@@ -35,17 +36,30 @@ void problems_add(struct config_problems *problems, int line, const char *format
     va_end(arguments);
 }
 
+static bool is_said(const struct config_problems *problems, const struct config_problem *warning)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct config_problem *other = &problems->items[i];
+        if (other->warning && other->line == warning->line &&
+            strcmp(other->text, warning->text) == 0)
+            return true;
+    }
+    return false;
+}
+
 void problems_warn(struct config_problems *problems, int line, const char *format, ...)
 {
-    struct config_problem *problem = problem_new(problems, line);
+    struct config_problem warning = {.line = line, .warning = true};
     va_list arguments;
 
-    if (problem == NULL)
-        return;
-    problem->warning = true;
     va_start(arguments, format);
-    (void)vsnprintf(problem->text, sizeof(problem->text), format, arguments);
+    (void)vsnprintf(warning.text, sizeof(warning.text), format, arguments);
     va_end(arguments);
+    if (is_said(problems, &warning))
+        return;
+    struct config_problem *problem = problem_new(problems, line);
+    if (problem != NULL)
+        *problem = warning;
 }
 
 void problems_sort(struct config_problems *problems)

@@ -5,6 +5,7 @@
 #define ECLUSE_TESTS_EMAILPROXY_CASE_H
 
 #include "conf/emailproxy_map.h"
+#include "conf/printer.h"
 #include "conf_case.h"
 
 #define SERVER                                                                                     \
@@ -17,6 +18,9 @@
 #define BY_CLIENT                                                                                  \
     "oauth2_flow = client_credentials\ntoken_url = https://id.mail.test/t\nclient_id = x\n"        \
     "client_secret = y\noauth2_scope = s\n"
+#define BY_SERVICE                                                                                 \
+    "oauth2_flow = service_account\ntoken_url = https://id.mail.test/t\nclient_id = file\n"        \
+    "client_secret = /k.json\noauth2_scope = s\n"
 
 struct mapped {
     int status;
@@ -54,6 +58,27 @@ static inline void mapped_free(struct mapped *mapped)
     emailproxy_free(mapped->file);
     config_free(mapped->config);
     config_problems_free(&mapped->problems);
+}
+
+static inline void expect_sections(struct mapped *mapped, const char *expected)
+{
+    struct buf text;
+
+    for (size_t i = 0; i < mapped->problems.count; i++)
+        if (!mapped->problems.items[i].warning)
+            fail_msg("%d: %s", mapped->problems.items[i].line, mapped->problems.items[i].text);
+    assert_int_equal(mapped->status, 0);
+    buf_init(&text, 65536);
+    assert_int_equal(config_print(mapped->config, true, &text, NULL), 0);
+    assert_int_equal(buf_append(&text, slice_of("", 1)), 0);
+    assert_string_equal((const char *)buf_bytes(&text).data, expected);
+    buf_fini(&text);
+}
+
+static inline const struct account_config *only_account(const struct mapped *mapped)
+{
+    assert_int_equal(mapped->config->account_count, 1);
+    return mapped->config->accounts[0];
 }
 
 static inline void emailproxy_run_cases(const struct conf_case *cases, size_t count, bool warning)

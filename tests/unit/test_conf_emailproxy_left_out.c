@@ -61,6 +61,10 @@ static void test_one_bad_server(void **state)
         {WHOLE "[SMTP-1465]\nserver_address = smtp.mail.test\nserver_port = 465\n"
                "local_address = ::1\nlocal_starttls = True\n",
          10, "[SMTP-1465] is left out: local_starttls needs local_certificate_path"},
+        {SERVER "local_key_path = /k.pem\n[IMAP-1]\nserver_address = imap.mail.test\n"
+                "server_port = 993\nlocal_address = ::1\nlocal_certificate_path = /c.pem\n"
+                "local_key_path = /k.pem\n" USER,
+         5, "[IMAP-1993] is left out: local_certificate_path and local_key_path go together"},
         {WHOLE CATCH_ALL "[SMTP-1465]\n" BY_CLIENT "[@mail.test]\n" BY_CLIENT, 12,
          "[SMTP-1465] is left out"},
     };

@@ -4,21 +4,6 @@
 #include "conf/printer.h"
 #include "emailproxy_case.h"
 
-static void expect_sections(struct mapped *mapped, const char *expected)
-{
-    struct buf text;
-
-    for (size_t i = 0; i < mapped->problems.count; i++)
-        if (!mapped->problems.items[i].warning)
-            fail_msg("%d: %s", mapped->problems.items[i].line, mapped->problems.items[i].text);
-    assert_int_equal(mapped->status, 0);
-    buf_init(&text, 65536);
-    assert_int_equal(config_print(mapped->config, true, &text, NULL), 0);
-    assert_int_equal(buf_append(&text, slice_of("", 1)), 0);
-    assert_string_equal((const char *)buf_bytes(&text).data, expected);
-    buf_fini(&text);
-}
-
 static const char everything[] =
     "[Server setup]\n"
     "documentation = [IMAP-1]\n"
@@ -135,12 +120,6 @@ static void test_values_that_cannot_be_printed(void **state)
 
 /* ---- flows ---- */
 
-static const struct account_config *only_account(const struct mapped *mapped)
-{
-    assert_int_equal(mapped->config->account_count, 1);
-    return mapped->config->accounts[0];
-}
-
 static void test_device(void **state)
 {
     struct mapped mapped = map(WHOLE "oauth2_flow = device\n");
@@ -151,6 +130,74 @@ static void test_device(void **state)
     assert_string_equal(mapped.config->providers[0]->device_authorization_endpoint,
                         "https://id.mail.test/a");
     assert_string_equal(mapped.config->providers[0]->authorization_endpoint, "");
+    mapped_free(&mapped);
+}
+
+static void test_booleans(void **state)
+{
+    static const char *const words[] = {"0",    "no", "false", "off", "1", "yes",
+                                        "true", "on", "OFF",   "nO",  "On"};
+    static const bool values[] = {false, false, false, false, true, true,
+                                  true,  true,  false, false, true};
+    static const char *const keys[] = {"server_starttls", "starttls"};
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH_OF(words); i++) {
+        size_t word = i / 2;
+        char text[1024];
+        snprintf(text, sizeof(text),
+                 WHOLE "[SMTP-1]\nserver_address = smtp.mail.test\n"
+                       "server_port = 25\nlocal_address = ::1\n%s = %s\n",
+                 keys[i % 2], words[word]);
+        struct mapped mapped = map(text);
+        const struct reading reading = {.status = mapped.status, .problems = mapped.problems};
+        conf_expect_fine(&reading, text);
+        assert_string_equal(mapped.config->providers[0]->smtp, values[word]
+                                                                   ? "starttls://smtp.mail.test:25"
+                                                                   : "tls://smtp.mail.test:25");
+        mapped_free(&mapped);
+    }
+}
+
+/* The newer name of the key counts. */
+static void test_both_names_of_starttls(void **state)
+{
+    struct mapped mapped = map(WHOLE "[SMTP-1]\nserver_address = smtp.mail.test\nserver_port = 25\n"
+                                     "local_address = ::1\nstarttls = True\n"
+                                     "server_starttls = False\n");
+    (void)state;
+    assert_int_equal(mapped.status, 0);
+    assert_string_equal(mapped.config->providers[0]->smtp, "tls://smtp.mail.test:25");
+    mapped_free(&mapped);
+}
+
+static void test_how_a_client_proves_itself(void **state)
+{
+    struct mapped mapped = map(WHOLE "jwt_certificate_path = /c.pem\njwt_key_path = /k.pem\n");
+    (void)state;
+    assert_int_equal(mapped.problems.count, 0);
+    assert_string_equal(only_account(&mapped)->jwt_cert_file, "/c.pem");
+    assert_string_equal(only_account(&mapped)->jwt_key_file, "/k.pem");
+    mapped_free(&mapped);
+    static const char *const secrets[] = {"client_secret", "client_secret_encrypted"};
+    for (size_t i = 0; i < LENGTH_OF(secrets); i++) {
+        char text[1024];
+        snprintf(text, sizeof(text),
+                 WHOLE "jwt_certificate_path = /c.pem\njwt_key_path = /k.pem\n%s = s\n",
+                 secrets[i]);
+        mapped = map(text);
+        assert_int_equal(mapped.status, 0);
+        assert_string_equal(only_account(&mapped)->jwt_cert_file, "");
+        assert_string_equal(only_account(&mapped)->jwt_key_file, "");
+        mapped_free(&mapped);
+    }
+}
+
+static void test_a_plain_secret_beside_a_sealed_one(void **state)
+{
+    struct mapped mapped = map(WHOLE "client_secret_encrypted = gAAAA\nclient_secret = s\n");
+    (void)state;
+    assert_int_equal(mapped.problems.count, 0);
+    assert_true(secret_equal(&only_account(&mapped)->client_secret, SLICE_LITERAL("s")));
     mapped_free(&mapped);
 }
 
@@ -289,11 +336,8 @@ static void test_one_account(void **state)
     mapped_free(&mapped);
 }
 
-/* ---- catch-all accounts ---- */
-
-#define BY_SERVICE                                                                                 \
-    "oauth2_flow = service_account\ntoken_url = https://id.mail.test/t\nclient_id = file\n"        \
-    "client_secret = /k.json\noauth2_scope = s\n"
+/* Here and there it is asked at the same place. */
+#define TOKEN_URL_OF_GOOGLE "token_url = https://oauth2.googleapis.com/token\n"
 
 static void test_resource(void **state)
 {
@@ -309,10 +353,11 @@ static void test_resource(void **state)
 /* Its lines are joined as a JSON reader wants them; the printer has no place for it. */
 static void test_key_in_the_file(void **state)
 {
-    struct mapped mapped =
-        map(SERVER "[alice@mail.test]\noauth2_flow = service_account\nclient_id = key\n"
-                   "token_url = https://id.mail.test/t\noauth2_scope = s\n"
-                   "client_secret = {\n  \"a\": \"b\",\n  \"c\": \"d\"\n  }\n");
+    struct mapped mapped = map(
+        SERVER
+        "[alice@mail.test]\noauth2_flow = service_account\nclient_id = key\n" TOKEN_URL_OF_GOOGLE
+        "oauth2_scope = s\n"
+        "client_secret = {\n  \"a\": \"b\",\n  \"c\": \"d\"\n  }\n");
     const struct account_config *account = mapped.config->accounts[0];
     (void)state;
     assert_int_equal(mapped.problems.count, 0);
@@ -320,115 +365,6 @@ static void test_key_in_the_file(void **state)
     assert_string_equal(account->jwt_key_file, "");
     assert_false(secret_is_set(&account->client_secret));
     mapped_free(&mapped);
-}
-
-static void test_catch_all(void **state)
-{
-    static const char text[] =
-        SERVER CATCH_ALL "[@Mail.Test]\n" BY_CLIENT "[@]\n" BY_SERVICE "[a@mail.test]\n" BY_CLIENT;
-    struct mapped mapped = map(text);
-    (void)state;
-    expect_sections(&mapped, "\n[listen imap-1993]\nprotocol = imap\naddress = 127.0.0.1:1993\n"
-                             "\n[provider emailproxy]\n"
-                             "imap = tls://imap.mail.test:993\n"
-                             "token_endpoint = https://id.mail.test/t\n"
-                             "\n[account mail.test]\n"
-                             "address = *@mail.test\n"
-                             "provider = emailproxy\n"
-                             "flow = client_credentials\n"
-                             "client_id = x\n"
-                             "client_secret = y\n"
-                             "scope = s\n"
-                             "\n[account account]\n"
-                             "address = *@*\n"
-                             "provider = emailproxy\n"
-                             "flow = service_account\n"
-                             "scope = s\n"
-                             "jwt_key_file = /k.json\n"
-                             "\n[account a]\n"
-                             "address = a@mail.test\n"
-                             "provider = emailproxy\n"
-                             "flow = client_credentials\n"
-                             "client_id = x\n"
-                             "client_secret = y\n"
-                             "scope = s\n");
-    assert_int_equal(mapped.problems.count, 0);
-    mapped_free(&mapped);
-}
-
-/* What that program writes for one whom a catch-all section serves. */
-#define CACHE                                                                                      \
-    "token_salt = AAECAwQFBgcICQoLDA0ODw==\ntoken_iterations = 1200000\naccess_token = gAAAA\n"    \
-    "access_token_expiry = 1700000000\nrefresh_token = gAAAB\nlast_activity = 1700000000\n"
-
-static void test_catch_all_has_served_some(void **state)
-{
-    struct mapped mapped =
-        map(SERVER CATCH_ALL "[a@mail.test]\n" CACHE "[@mail.test]\n" URLS
-                             "client_id = x\n[b@mail.test]\n" CACHE "client_id = of-b\n");
-
-    (void)state;
-    assert_int_equal(mapped.status, 0);
-    assert_int_equal(mapped.problems.count, 1);
-    assert_int_equal(mapped.config->account_count, 2);
-    for (size_t i = 0; i < 2; i++) {
-        const struct account_config *account = mapped.config->accounts[i];
-        assert_string_equal(account->address, i == 0 ? "a@mail.test" : "b@mail.test");
-        assert_string_equal(account->client_id, i == 0 ? "x" : "of-b");
-        assert_string_equal(account->sealed.token, "gAAAB");
-    }
-    mapped_free(&mapped);
-}
-
-static void test_catch_all_needs_nobody(void **state)
-{
-    struct mapped mapped = map(SERVER CATCH_ALL "[@mail.test]\n" BY_CLIENT "[a@mail.test]\n" CACHE
-                                                "[b@mail.test]\nclient_id = of-b\n");
-
-    (void)state;
-    assert_int_equal(mapped.status, 0);
-    assert_int_equal(mapped.problems.count, 0);
-    assert_int_equal(mapped.config->account_count, 2);
-    assert_string_equal(mapped.config->accounts[0]->address, "*@mail.test");
-    assert_string_equal(mapped.config->accounts[1]->address, "b@mail.test");
-    assert_string_equal(mapped.config->accounts[1]->client_id, "of-b");
-    assert_int_equal(mapped.config->accounts[1]->flow, FLOW_CLIENT_CREDENTIALS);
-    mapped_free(&mapped);
-}
-
-/* Its own token is nobody else's, and without allow_catch_all_accounts nothing is inherited. */
-static void test_what_is_not_inherited(void **state)
-{
-    struct mapped mapped =
-        map(SERVER CATCH_ALL "[@mail.test]\n" URLS "client_id = x\n" CACHE "[a@mail.test]\n" URLS);
-
-    (void)state;
-    assert_int_equal(mapped.status, 0);
-    assert_null(only_account(&mapped)->sealed.token);
-    mapped_free(&mapped);
-    mapped = map(SERVER "[@mail.test]\n" URLS "client_id = x\n[a@mail.test]\n" URLS);
-    assert_int_equal(mapped.status, ERR_CONFIG);
-    mapped_free(&mapped);
-}
-
-static void test_catch_all_beside_ours(void **state)
-{
-    struct reading ours = conf_read(FINE "[account d]\naddress = *@mail.test\nprovider = p\n"
-                                         "client_id = x\nflow = client_credentials\n"
-                                         "client_secret_file = /s\n");
-    const struct emailproxy_choice choice = {.beside = ours.config};
-    struct mapped mapped =
-        map_with(CATCH_ALL "[@MAIL.test]\n" BY_CLIENT "[b@mail.test]\n" BY_CLIENT SERVER, &choice,
-                 &conf_surroundings);
-
-    (void)state;
-    conf_expect_fine(&ours, "ours");
-    assert_string_equal(only_account(&mapped)->address, "b@mail.test");
-    assert_int_equal(mapped.problems.count, 1);
-    assert_int_equal(mapped.problems.items[0].line, 3);
-    assert_non_null(strstr(mapped.problems.items[0].text, "account d has this address already"));
-    mapped_free(&mapped);
-    reading_free(&ours);
 }
 
 /* ---- what is said ---- */
@@ -477,6 +413,13 @@ static void test_warnings(void **state)
         {WHOLE "redirect_uri = http://localhost:65536/\n", 10, "its path is not"},
         {WHOLE "redirect_uri = https://proxy.test/\n", 10, "only http://localhost"},
         {WHOLE "client_secret_encrypted = gAAAA\n", 10, "client_secret_encrypted opens with"},
+        {WHOLE "redirect_listen_address = http://127.0.0.1:8080\n", 10,
+         "redirect_listen_address: a sign-in listens on the loopback address"},
+        {WHOLE "client_secret = s\njwt_key_path = /k.pem\n", 11, "jwt_key_path is of use where"},
+        {WHOLE "client_secret = s\njwt_certificate_path = /c.pem\n", 11,
+         "jwt_certificate_path is of use where there is no client_secret"},
+        {SERVER "[alice@mail.test]\n" BY_SERVICE, 7,
+         "email-oauth2-proxy asks at the token_uri of its key"},
         {WHOLE "oauth2_resource = r\n", 10, "only oauth2_flow = password has it sent"},
         {"[POP-1995]\nserver_address = pop.mail.test\nserver_port = 995\nlocal_address = ::1\n"
          "plugins = {}\n" WHOLE,
@@ -507,6 +450,10 @@ int main(void)
         cmocka_unit_test(test_what_is_printed_is_read),
         cmocka_unit_test(test_values_that_cannot_be_printed),
         cmocka_unit_test(test_device),
+        cmocka_unit_test(test_booleans),
+        cmocka_unit_test(test_both_names_of_starttls),
+        cmocka_unit_test(test_how_a_client_proves_itself),
+        cmocka_unit_test(test_a_plain_secret_beside_a_sealed_one),
         cmocka_unit_test(test_code_without_a_word),
         cmocka_unit_test(test_each_account_gets_the_servers_of_its_operator),
         cmocka_unit_test(test_labels),
@@ -516,11 +463,6 @@ int main(void)
         cmocka_unit_test(test_one_account),
         cmocka_unit_test(test_resource),
         cmocka_unit_test(test_key_in_the_file),
-        cmocka_unit_test(test_catch_all),
-        cmocka_unit_test(test_catch_all_has_served_some),
-        cmocka_unit_test(test_catch_all_needs_nobody),
-        cmocka_unit_test(test_what_is_not_inherited),
-        cmocka_unit_test(test_catch_all_beside_ours),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_warnings),
     };
