@@ -121,6 +121,14 @@ def test_a_sealed_client_secret(heir, rig):
     assert heir.read_mail("alice")
 
 
+def test_a_plain_client_secret_beside_a_sealed_one(heir, rig):
+    rows = account(rig, ALICE, heir.token_of(ALICE))
+    rows[ALICE]["client_secret_encrypted"] = seal("of before", PASSWORD, SALT, 100_000)
+    assert heir.take(heir.theirs(rows)).status == 0
+    heir.start()
+    assert heir.read_mail("alice")
+
+
 def test_an_account_of_a_client(heir, rig):
     """Its access token says whose password it is; no sign-in is needed."""
     rows = account(rig, ALICE, "unused", oauth2_flow="client_credentials")
