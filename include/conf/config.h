@@ -108,6 +108,7 @@ struct account_config {
     char *name; /* the short label */
     int line;
     struct sealed_token sealed;
+    bool client_secret_is_sealed; /* by the local password, of an emailproxy.config alone */
     /* A service account's key that stands in an emailproxy.config itself; no jwt_key_file then. */
     struct secret key;
     ACCOUNT_OPTIONS(OPTION_FIELD)

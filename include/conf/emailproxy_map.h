@@ -21,6 +21,7 @@
 struct emailproxy_choice {
     const char *address;         /* this account only; NULL: all of them */
     const struct config *beside; /* names and addresses that are taken already; or NULL */
+    bool opens_secrets;          /* sealed client secrets come, opened, into the config later */
 };
 
 /* Adds sections with the lines of the file to the draft, which is then checked as any other

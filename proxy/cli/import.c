@@ -125,8 +125,10 @@ static int read_cache(struct import *import)
 
 static int map_file(struct import *import, struct config_problems *problems)
 {
-    const struct emailproxy_choice choice = {
-        .address = arguments_value(import->arguments, "--account"), .beside = import->beside};
+    const struct emailproxy_choice choice = {.address =
+                                                 arguments_value(import->arguments, "--account"),
+                                             .beside = import->beside,
+                                             .opens_secrets = true};
     struct surroundings surroundings;
     surroundings_read(&surroundings);
     int status = emailproxy_config(import->file, import->name, &surroundings.values, &choice,

@@ -107,6 +107,17 @@ static int read_password(struct secret *password_out)
     return print_failure(EX_DATAERR, "import: %s", err.text);
 }
 
+static void say_what_stays_sealed(const struct config *config)
+{
+    for (size_t i = 0; i < config->account_count; i++) {
+        const struct account_config *account = config->accounts[i];
+        if (account->client_secret_is_sealed && !secret_is_set(&account->client_secret))
+            print_note("import: %s: its client secret was not opened; give the account its "
+                       "client_secret",
+                       account->name);
+    }
+}
+
 int import_tokens_open(struct import_tokens *tokens, const struct emailproxy_file *file,
                        struct config *config)
 {
@@ -116,13 +127,15 @@ int import_tokens_open(struct import_tokens *tokens, const struct emailproxy_fil
     if (!is_needed(file, config))
         return EX_OK;
     int exit_code = read_password(&tokens->password);
-    if (exit_code != EX_OK || !secret_is_set(&tokens->password))
+    if (exit_code != EX_OK)
         return exit_code;
-    for (size_t i = 0; i < tokens->count; i++)
+    bool has_password = secret_is_set(&tokens->password);
+    for (size_t i = 0; i < tokens->count && has_password; i++)
         opened += open_account(&tokens->items[i], file, config->accounts[i], &tokens->password);
-    if (opened == 0)
+    if (has_password && opened == 0)
         return print_failure(EX_NOPERM, "import: the password opens no token of the file; nothing "
                                         "was changed");
+    say_what_stays_sealed(config);
     return EX_OK;
 }
 

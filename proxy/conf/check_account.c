@@ -185,7 +185,7 @@ static void check_client(struct draft *draft, const struct draft_section *sectio
 static void check_client_proof(struct draft *draft, const struct draft_section *section)
 {
     const struct account_config *account = section->target;
-    bool has_secret = secret_is_set(&account->client_secret) ||
+    bool has_secret = secret_is_set(&account->client_secret) || account->client_secret_is_sealed ||
                       is_set(account->client_secret_file) || is_set(account->client_secret_command);
     bool has_key = is_set(account->jwt_key_file);
     bool sends_secret =

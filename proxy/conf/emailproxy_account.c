@@ -222,6 +222,19 @@ static bool has_secret(const struct mapping *mapping, const struct emailproxy_se
            emailproxy_look_up(mapping->file, section, "client_secret_encrypted") != NULL;
 }
 
+/* A client that acts for itself is nobody without it. */
+static void keep_sealed_secret(struct mapping *mapping, struct account_config *account, int line)
+{
+    void (*say)(struct config_problems * problems, int line, const char *format, ...) =
+        account->flow == FLOW_CLIENT_CREDENTIALS ? problems_add : problems_warn;
+
+    account->client_secret_is_sealed = true;
+    if (!mapping->choice->opens_secrets)
+        say(mapping->draft->problems, line,
+            "client_secret_encrypted opens with the local password alone: ecluse import emailproxy "
+            "takes it over");
+}
+
 static void map_client(struct mapping *mapping, const struct emailproxy_section *section,
                        struct draft_section *account)
 {
@@ -234,9 +247,7 @@ static void map_client(struct mapping *mapping, const struct emailproxy_section 
                      emailproxy_look_up(mapping->file, section, "client_id"));
     mapping_put_pair(mapping, account, "client_secret", secret);
     if (secret == NULL && sealed != NULL)
-        problems_warn(mapping->draft->problems, sealed->line,
-                      "client_secret_encrypted opens with the local password alone: ecluse import "
-                      "emailproxy takes it over");
+        keep_sealed_secret(mapping, account->target, sealed->line);
     if (!has_secret(mapping, section)) {
         mapping_put_pair(mapping, account, "jwt_key_file",
                          emailproxy_look_up(mapping->file, section, "jwt_key_path"));

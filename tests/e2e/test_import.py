@@ -90,6 +90,15 @@ def test_without_a_password_the_accounts_come_without_tokens(heir, rig):
     assert heir.accounts()["alice"]["signed_in"] == "never"
 
 
+def test_without_a_password_a_sealed_client_secret_stays_sealed(heir, rig):
+    rows = account(rig, ALICE, heir.token_of(ALICE))
+    rows[ALICE]["client_secret_encrypted"] = seal(rows[ALICE].pop("client_secret"), PASSWORD, SALT,
+                                                  100_000)
+    result = heir.take(heir.theirs(rows), password=None)
+    assert result.status == 0, result
+    assert "alice: its client secret was not opened; give the account its" in result.err
+
+
 def test_two_passwords_one_account_at_a_time(heir, rig):
     path = heir.theirs(account(rig, ALICE, heir.token_of(ALICE)),
                        account(rig, BOB, heir.token_of(BOB), password="bob's own", iterations=10))
@@ -129,10 +138,14 @@ def test_a_plain_client_secret_beside_a_sealed_one(heir, rig):
     assert heir.read_mail("alice")
 
 
-def test_an_account_of_a_client(heir, rig):
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
+def test_an_account_of_a_client(heir, rig, is_sealed):
     """Its access token says whose password it is; no sign-in is needed."""
     rows = account(rig, ALICE, "unused", oauth2_flow="client_credentials")
     del rows[ALICE]["permission_url"], rows[ALICE]["refresh_token"]
+    if is_sealed:
+        rows[ALICE]["client_secret_encrypted"] = seal(rows[ALICE].pop("client_secret"), PASSWORD,
+                                                      SALT, 100_000)
     result = heir.take(heir.theirs(rows))
     assert result.status == 0, result
     assert "the token is taken over" not in result.out

@@ -192,6 +192,25 @@ static void test_how_a_client_proves_itself(void **state)
     }
 }
 
+/* It is no secret of ours yet, and a client that acts for itself is nobody without one. */
+static void test_a_sealed_secret(void **state)
+{
+    static const char text[] =
+        SERVER "[alice@mail.test]\noauth2_flow = client_credentials\nclient_id = x\n"
+               "token_url = https://id.mail.test/t\nclient_secret_encrypted = gAAAA\n";
+    const struct emailproxy_choice choice = {.opens_secrets = true};
+    struct mapped mapped = map(text);
+    struct reading reading = {.status = mapped.status, .problems = mapped.problems};
+    (void)state;
+    conf_expect_problem(&reading, text, 9, false, "client_secret_encrypted opens with the local");
+    mapped_free(&mapped);
+    mapped = map_with(text, &choice, &conf_surroundings);
+    reading = (struct reading){.status = mapped.status, .problems = mapped.problems};
+    conf_expect_fine(&reading, text);
+    assert_false(secret_is_set(&only_account(&mapped)->client_secret));
+    mapped_free(&mapped);
+}
+
 static void test_a_plain_secret_beside_a_sealed_one(void **state)
 {
     struct mapped mapped = map(WHOLE "client_secret_encrypted = gAAAA\nclient_secret = s\n");
@@ -453,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_booleans),
         cmocka_unit_test(test_both_names_of_starttls),
         cmocka_unit_test(test_how_a_client_proves_itself),
+        cmocka_unit_test(test_a_sealed_secret),
         cmocka_unit_test(test_a_plain_secret_beside_a_sealed_one),
         cmocka_unit_test(test_code_without_a_word),
         cmocka_unit_test(test_each_account_gets_the_servers_of_its_operator),
