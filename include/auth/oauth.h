@@ -82,6 +82,10 @@ MUST_CHECK int oauth_revocation_request(const struct oauth_client *client,
  * than Bearer is OAUTH_TRY_LATER. Of an answer with status 200 a sound refresh token is given out
  * even when the rest is of no use: the old one may be dead from there on. */
 void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *answer_out);
+/* The refusal that an error in a redirect is (RFC 6749 section 4.1.2.1); `description` may be NULL.
+ * Both are printable, and copied. */
+void oauth_answer_refuse(const char *error, const char *description,
+                         struct oauth_answer *answer_out);
 void oauth_answer_clear(struct oauth_answer *answer);
 
 /* Makes jansson wipe what it frees. It is a setting of the whole process: called once by main,

@@ -27,9 +27,8 @@ enum oauth_poll {
     OAUTH_POLL_GRANTED,
     OAUTH_POLL_WAIT,   /* authorization_pending; also what passes by itself: 5xx, no answer */
     OAUTH_POLL_SLOWER, /* slow_down: from here on five seconds more */
-    OAUTH_POLL_DENIED,
     OAUTH_POLL_EXPIRED,
-    OAUTH_POLL_FAILED
+    OAUTH_POLL_FAILED /* refused, by the user or the provider */
 };
 
 /* What the token endpoint's answer to a poll comes to. */

@@ -26,4 +26,16 @@ struct oauth_reason {
 /* NULL: nothing is known beyond the code in `error`. */
 const struct oauth_reason *oauth_reason_find(const struct oauth_answer *answer);
 
+#define OAUTH_CODE_MAX    80u
+#define OAUTH_REFUSAL_MAX 480u
+
+/* "AADSTS50173", else "invalid_grant". */
+void oauth_refusal_write_code(const struct oauth_answer *answer, char code_out[OAUTH_CODE_MAX]);
+/* What a refusal says: the reason with its code, "the client has to prove itself (AADSTS7000218)";
+ * where none is known, or the code is one that has many reasons, with `words`, which is the
+ * answer's description or NULL: "the scope is not valid (invalid_scope: words)", "invalid_grant:
+ * words". */
+void oauth_refusal_write(const struct oauth_answer *answer, const char *words,
+                         char text_out[OAUTH_REFUSAL_MAX]);
+
 #endif

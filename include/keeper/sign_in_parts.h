@@ -100,6 +100,11 @@ MUST_CHECK int sign_in_post(struct sign_in *sign_in, const struct account_config
                             void (*on_answer)(void *owner, const struct fetch_answer *answer),
                             struct err *err);
 
+/* Ends it with what a refusal means, and what to do about it, behind `who`: "the token endpoint
+ * refuses the code". */
+void sign_in_end_refused(struct sign_in *sign_in, int exit_code, const char *who,
+                         const struct oauth_answer *answer);
+
 /* ---- sign_in_code.c ---- */
 
 MUST_CHECK int sign_in_begin_code(struct sign_in *sign_in, const struct account_config *account,

@@ -181,6 +181,17 @@ void oauth_read_answer(int http_status, struct slice body, struct oauth_answer *
     json_decref(root);
 }
 
+void oauth_answer_refuse(const char *error, const char *description,
+                         struct oauth_answer *answer_out)
+{
+    *answer_out = (struct oauth_answer){
+        .outcome = classify(slice_of_string(error)),
+        .error = mem_copy_string(error),
+        .description = description == NULL ? NULL : mem_copy_string(description),
+        .number = description == NULL ? 0 : read_number(NULL, slice_of_string(description)),
+    };
+}
+
 void oauth_answer_clear(struct oauth_answer *answer)
 {
     secret_wipe(&answer->access_token);

@@ -87,7 +87,7 @@ enum oauth_poll oauth_poll_of(const struct oauth_answer *answer)
         enum oauth_poll poll;
     } words[] = {
         {"authorization_pending", OAUTH_POLL_WAIT},  {"slow_down", OAUTH_POLL_SLOWER},
-        {"access_denied", OAUTH_POLL_DENIED},        {"authorization_declined", OAUTH_POLL_DENIED},
+        {"access_denied", OAUTH_POLL_FAILED},        {"authorization_declined", OAUTH_POLL_FAILED},
         {"expired_token", OAUTH_POLL_EXPIRED},       {"code_expired", OAUTH_POLL_EXPIRED},
         {"bad_verification_code", OAUTH_POLL_FAILED}};
     if (answer->outcome == OAUTH_GRANTED)

@@ -4,6 +4,7 @@
  */
 #include "auth/oauth_reason.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SIGN_IN       OAUTH_REMEDY_SIGN_IN
@@ -15,6 +16,7 @@ static const struct {
     struct oauth_reason reason;
 } numbers[] = {
     {28000, {CONFIGURATION, "the scope names more than one resource", "name one host in scope"}},
+    {50020, {CONFIGURATION, "the user is of another directory", "check tenant"}},
     {50034, {CONFIGURATION, "the directory does not know that user", "check user and tenant"}},
     {50053,
      {USER, "the user is locked after too many wrong sign-ins", "wait, or have it unlocked"}},
@@ -40,6 +42,7 @@ static const struct {
     {50133, {SIGN_IN, "the session was ended by a change of the password", ""}},
     {50158, {USER, "the provider wants a second factor", ""}},
     {50173, {SIGN_IN, "the password was changed, or all sessions were ended", ""}},
+    {50194, {CONFIGURATION, "the client is for one directory alone", "set tenant"}},
     {53000,
      {USER, "the organisation wants a compliant device",
       "have an administrator make an exception"}},
@@ -50,8 +53,10 @@ static const struct {
      {USER, "a rule of the organisation (Conditional Access) does not allow it",
       "have an administrator look at the rule"}},
     {53004, {USER, "the user has to set up a second factor", ""}},
+    {54005, {SIGN_IN, "the code was used before", ""}},
     {65001,
      {USER, "nobody has consented to this program", "sign in, or have an administrator consent"}},
+    {65004, {USER, "the user did not consent to this program", "sign in again and accept"}},
     {70002,
      {CONFIGURATION, "the client's credentials are wrong", "check client_id and client_secret"}},
     {70008, {SIGN_IN, "the sign-in has expired", ""}},
@@ -173,6 +178,8 @@ static const struct {
      NULL,
      NULL,
      {USER, "the program is for members of its organisation", "sign in as one"}},
+    {"access_denied", NULL, NULL, {USER, "the sign-in was declined", ""}},
+    {"authorization_declined", NULL, NULL, {USER, "the sign-in was declined", ""}},
     {"invalid_client",
      NULL,
      NULL,
@@ -212,4 +219,27 @@ const struct oauth_reason *oauth_reason_find(const struct oauth_answer *answer)
         if (fits(i, answer))
             return &phrases[i].reason;
     return NULL;
+}
+
+void oauth_refusal_write_code(const struct oauth_answer *answer, char code_out[OAUTH_CODE_MAX])
+{
+    if (answer->number > 0)
+        snprintf(code_out, OAUTH_CODE_MAX, "AADSTS%lld", (long long)answer->number);
+    else
+        snprintf(code_out, OAUTH_CODE_MAX, "%s", answer->error);
+}
+
+void oauth_refusal_write(const struct oauth_answer *answer, const char *words,
+                         char text_out[OAUTH_REFUSAL_MAX])
+{
+    const struct oauth_reason *reason = oauth_reason_find(answer);
+    char code[OAUTH_CODE_MAX];
+    bool has_words = words != NULL && (reason == NULL || answer->number == 0);
+    if (has_words)
+        snprintf(code, sizeof(code), "%s", answer->error);
+    else
+        oauth_refusal_write_code(answer, code);
+    snprintf(text_out, OAUTH_REFUSAL_MAX, "%s%s%s%s%s%s", reason == NULL ? "" : reason->text,
+             reason == NULL ? "" : " (", code, has_words ? ": " : "", has_words ? words : "",
+             reason == NULL ? "" : ")");
 }

@@ -12,7 +12,6 @@
 #include "keeper/broker_account.h"
 
 #define QUOTED_MIN 16 /* octets of a secret that make a text one that quotes it */
-#define CODE_MAX   80u
 
 static bool quotes_secret(const struct secret *secret, const char *text)
 {
@@ -31,15 +30,6 @@ static bool quotes_token(const struct broker_account *account, const char *text)
     return quotes;
 }
 
-/* "AADSTS50173", else "invalid_grant". */
-static void write_code(const struct oauth_answer *answer, char code_out[CODE_MAX])
-{
-    if (answer->number > 0)
-        snprintf(code_out, CODE_MAX, "AADSTS%lld", (long long)answer->number);
-    else
-        snprintf(code_out, CODE_MAX, "%s", answer->error);
-}
-
 void broker_refusal_sign_out(struct broker_account *account, const char *reason)
 {
     broker_account_sign_out(account);
@@ -54,16 +44,11 @@ static void end_token(struct broker_account *account, const struct oauth_answer 
 {
     struct broker *broker = account->broker;
     const char *description = answer->description;
-    char code[CODE_MAX], text[VAULT_TEXT_MAX];
+    char text[OAUTH_REFUSAL_MAX];
     struct err err;
-    if (description != NULL && quotes_token(account, description))
+    if (reason != NULL || (description != NULL && quotes_token(account, description)))
         description = NULL;
-    write_code(answer, code);
-    if (reason != NULL)
-        snprintf(text, sizeof(text), "%s (%s)", reason->text, code);
-    else
-        snprintf(text, sizeof(text), "%s%s%s", answer->error, description == NULL ? "" : ": ",
-                 description == NULL ? "" : description);
+    oauth_refusal_write(answer, description, text);
     log_warn(broker->log, "account %s: %s: %s", account->label,
              account->trial == NULL ? "signed out by the provider"
                                     : "the provider refused the token that was brought",
@@ -128,7 +113,7 @@ void broker_refusal_take(struct broker_account *account, const struct oauth_answ
     const struct oauth_reason *reason = oauth_reason_find(answer);
     bool is_dead = answer->outcome == OAUTH_SIGNED_OUT &&
                    (reason == NULL || reason->remedy == OAUTH_REMEDY_SIGN_IN);
-    char code[CODE_MAX], note[VAULT_TEXT_MAX];
+    char code[OAUTH_CODE_MAX], note[OAUTH_REFUSAL_MAX];
     if (is_dead && account->keeps_refresh_token) {
         end_token(account, answer, reason);
         return;
@@ -137,9 +122,8 @@ void broker_refusal_take(struct broker_account *account, const struct oauth_answ
         end_password(account, reason);
         return;
     }
-    write_code(answer, code);
-    snprintf(note, sizeof(note), "%s%s%s%s", reason == NULL ? "" : reason->text,
-             reason == NULL ? "" : " (", code, reason == NULL ? "" : ")");
+    oauth_refusal_write_code(answer, code);
+    oauth_refusal_write(answer, NULL, note);
     broker_token_note(account, 0, note);
     if (is_for_user(answer->error, reason))
         ask_user(account, reason, code);

@@ -1,6 +1,7 @@
 /*
  * Failures: no endpoint in the configuration, a client secret that cannot be read.
  */
+#include "auth/oauth_reason.h"
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
 #include "keeper/token_client.h"
@@ -36,4 +37,14 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
     secret_wipe(&body);
     secret_wipe(&authorization);
     return status;
+}
+
+void sign_in_end_refused(struct sign_in *sign_in, int exit_code, const char *who,
+                         const struct oauth_answer *answer)
+{
+    const struct oauth_reason *reason = oauth_reason_find(answer);
+    const char *advice = reason == NULL ? "" : reason->advice;
+    char text[OAUTH_REFUSAL_MAX];
+    oauth_refusal_write(answer, answer->description, text);
+    sign_in_end(sign_in, exit_code, "%s: %s%s%s", who, text, *advice == '\0' ? "" : "; ", advice);
 }

@@ -149,10 +149,8 @@ static void on_answer(void *owner, const struct fetch_answer *fetched)
     if (answer.outcome == OAUTH_GRANTED)
         sign_in_take_token(sign_in, &answer, fetched->body);
     else
-        sign_in_end(sign_in, answer.outcome == OAUTH_TRY_LATER ? EX_TEMPFAIL : EX_NOPERM,
-                    "the token endpoint refuses the code: %s%s%s", answer.error,
-                    answer.description == NULL ? "" : ": ",
-                    answer.description == NULL ? "" : answer.description);
+        sign_in_end_refused(sign_in, answer.outcome == OAUTH_TRY_LATER ? EX_TEMPFAIL : EX_NOPERM,
+                            "the token endpoint refuses the code", &answer);
     oauth_answer_clear(&answer);
 }
 
@@ -197,9 +195,10 @@ bool sign_in_take_redirect(struct sign_in *sign_in, struct slice query)
                     redirect.issuer == NULL ? "without the issuer's name"
                                             : "in the name of another issuer");
     } else if (account != NULL && redirect.error != NULL) {
-        sign_in_end(sign_in, EX_NOPERM, "the provider says %s%s%s", redirect.error,
-                    redirect.description == NULL ? "" : ": ",
-                    redirect.description == NULL ? "" : redirect.description);
+        struct oauth_answer refusal;
+        oauth_answer_refuse(redirect.error, redirect.description, &refusal);
+        sign_in_end_refused(sign_in, EX_NOPERM, "the provider says no", &refusal);
+        oauth_answer_clear(&refusal);
     } else if (account != NULL) {
         sign_in->has_answer = true;
         exchange(sign_in, account, &redirect);

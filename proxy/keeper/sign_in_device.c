@@ -37,16 +37,11 @@ static void take_answer(struct sign_in *sign_in, struct oauth_answer *answer, st
     case OAUTH_POLL_WAIT:
         poll_later(sign_in);
         return;
-    case OAUTH_POLL_DENIED:
-        sign_in_end(sign_in, EX_NOPERM, "the provider says that the sign-in was declined");
-        return;
     case OAUTH_POLL_EXPIRED:
         sign_in_end(sign_in, EX_TEMPFAIL, "the code has expired; try again");
         return;
     case OAUTH_POLL_FAILED:
-        sign_in_end(sign_in, EX_NOPERM, "the token endpoint refuses: %s%s%s", answer->error,
-                    answer->description == NULL ? "" : ": ",
-                    answer->description == NULL ? "" : answer->description);
+        sign_in_end_refused(sign_in, EX_NOPERM, "the provider says no", answer);
         return;
     }
 }
@@ -100,11 +95,11 @@ static void on_device_answer(void *owner, const struct fetch_answer *fetched)
         return;
     }
     oauth_read_answer(fetched->status, fetched->body, &answer);
-    sign_in_end(sign_in, answer.outcome == OAUTH_TRY_LATER ? EX_TEMPFAIL : EX_NOPERM,
-                "the device endpoint gives no code: %s%s%s",
-                answer.outcome == OAUTH_GRANTED ? "HTTP 200" : answer.error,
-                answer.description == NULL ? "" : ": ",
-                answer.description == NULL ? "" : answer.description);
+    if (answer.outcome == OAUTH_GRANTED) /* a token is no code */
+        sign_in_end(sign_in, EX_NOPERM, "the device endpoint gives no code: HTTP 200");
+    else
+        sign_in_end_refused(sign_in, answer.outcome == OAUTH_TRY_LATER ? EX_TEMPFAIL : EX_NOPERM,
+                            "the device endpoint gives no code", &answer);
     oauth_answer_clear(&answer);
 }
 

@@ -68,6 +68,10 @@ def refusal(error):
     return 400, {"error": error}
 
 
+CLIENT_IS_PUBLIC = {
+    "error": "invalid_client", "error_codes": [7000218],
+    "error_description": "AADSTS7000218: The request body must contain: client_secret."}
+
 GOOD = 200, {"access_token": "a1", "token_type": "Bearer", "refresh_token": "r1",
              "id_token": id_token(aud="test-client", email=ALICE)}
 
@@ -100,6 +104,16 @@ def test_device_ends(place, scripted, error, status, words):
     result = place.ecluse("login", "work", "--device")
     assert result.status == status and words in result.err and not scripted.polls, result
     assert accounts(place)["work"]["signed_in"] == "never"
+
+
+@pytest.mark.parametrize("step", ["device", "token"])
+def test_device_is_refused_in_words(place, scripted, step):
+    scripted.polls += [(401, CLIENT_IS_PUBLIC)]
+    if step == "device":
+        scripted.answer = lambda parameters: (401, CLIENT_IS_PUBLIC)
+    result = place.ecluse("login", "work", "--device")
+    assert result.status == 77 and "AADSTS7000218); add client_secret" in result.err, result
+    assert "the client has to prove itself" in result.err and "body" not in result.err
 
 
 @pytest.mark.parametrize("answer", [(200, {}), (200, {**CODES, "verification_uri": "http://x.test"}),

@@ -175,6 +175,35 @@ def test_the_issuer_in_the_answer(ecluse, odd, demanded, iss, status):
     assert ("/token" in odd.paths()) == (status == 0)
 
 
+# ---- refusals, in words ----
+
+@pytest.mark.parametrize("error, number, words", [
+    ("invalid_client", 7000218, "refuses the code: the client has to prove itself (AADSTS7000218); "
+                                "add client_secret, or allow public client flows"),
+    ("invalid_grant", 54005, "refuses the code: the code was used before (AADSTS54005)\n"),
+    ("invalid_grant", 1, "refuses the code: invalid_grant: AADSTS1: of the provider\n"),
+])
+def test_the_code_is_refused(ecluse, odd, error, number, words):
+    ecluse.start()
+    odd.say("/token", {"error": error, "error_description": f"AADSTS{number}: of the provider",
+                       "error_codes": [number]}, 400)
+    status, err = come_back(ecluse)
+    assert status == 77 and words in err and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize("error, description, words", [
+    ("access_denied", "AADSTS65004: User declined to consent to access the app.",
+     "the user did not consent to this program (AADSTS65004); sign in again and accept\n"),
+    ("access_denied", None, "the sign-in was declined (access_denied)\n"),
+    ("server_error", "of the provider", "server_error: of the provider\n"),
+])
+def test_the_redirect_says_no(ecluse, odd, error, description, words):
+    ecluse.start()
+    status, err = come_back(ecluse, code=None, error=error, error_description=description)
+    assert status == 77 and f"the provider says no: {words}" in err and err.count("\n") == 1, err
+    assert "/token" not in odd.paths()
+
+
 # ---- nobody tells: the token has to open the mailbox ----
 
 NOT_TOLD = "the provider does not tell who has signed in, and"

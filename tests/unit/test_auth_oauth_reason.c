@@ -74,6 +74,9 @@ static void known_refusals(void **state)
         {GOOGLE("deleted_client", "The OAuth client was deleted."), OAUTH_REMEDY_CONFIGURATION,
          "deleted", "register it anew"},
         {GOOGLE("admin_policy_enforced", "x"), OAUTH_REMEDY_USER, "organisation", "administrator"},
+        {AADSTS(7000218, "The request body must contain ..."), OAUTH_REMEDY_CONFIGURATION,
+         "prove itself", "add client_secret"},
+        {GOOGLE("access_denied", "x"), OAUTH_REMEDY_USER, "declined", ""},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -126,12 +129,68 @@ static void outages_have_no_reason(void **state)
     oauth_answer_clear(&answer);
 }
 
+/* With the words of the description wherever they may say more than the table. */
+static void refusals_as_they_are_told(void **state)
+{
+    static const struct {
+        const char *body, *with_words, *without;
+    } cases[] = {
+        {AADSTS(7000218, "The request body must contain: client_secret."),
+         "the client has to prove itself (AADSTS7000218)",
+         "the client has to prove itself (AADSTS7000218)"},
+        {GOOGLE("invalid_scope", "no mail here"),
+         "the scope is not valid (invalid_scope: no mail here)",
+         "the scope is not valid (invalid_scope)"},
+        {"{\"error\":\"invalid_scope\"}", "the scope is not valid (invalid_scope)",
+         "the scope is not valid (invalid_scope)"},
+        {GOOGLE("invalid_grant", "AADSTS1: x"), "invalid_grant: AADSTS1: x", "AADSTS1"},
+        {"{\"error\":\"invalid_grant\"}", "invalid_grant", "invalid_grant"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct oauth_answer answer;
+        char text[OAUTH_REFUSAL_MAX];
+        oauth_read_answer(400, slice_of_string(cases[i].body), &answer);
+        oauth_refusal_write(&answer, answer.description, text);
+        assert_string_equal(text, cases[i].with_words);
+        oauth_refusal_write(&answer, NULL, text);
+        assert_string_equal(text, cases[i].without);
+        oauth_answer_clear(&answer);
+    }
+}
+
+/* Those of a redirect are no JSON. */
+static void refusals_in_a_redirect(void **state)
+{
+    static const struct {
+        const char *error, *description, *text;
+    } cases[] = {
+        {"access_denied", "AADSTS65004: User declined to consent to access the app.",
+         "the user did not consent to this program (AADSTS65004)"},
+        {"consent_required", "AADSTS65004",
+         "the user did not consent to this program (AADSTS65004)"},
+        {"access_denied", "the user said no",
+         "the sign-in was declined (access_denied: the user said no)"},
+        {"access_denied", NULL, "the sign-in was declined (access_denied)"},
+        {"server_error", "x", "server_error: x"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct oauth_answer answer;
+        char text[OAUTH_REFUSAL_MAX];
+        oauth_answer_refuse(cases[i].error, cases[i].description, &answer);
+        oauth_refusal_write(&answer, answer.description, text);
+        assert_string_equal(text, cases[i].text);
+        oauth_answer_clear(&answer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_refusals),
-        cmocka_unit_test(unknown_refusals),
-        cmocka_unit_test(outages_have_no_reason),
+        cmocka_unit_test(known_refusals),         cmocka_unit_test(unknown_refusals),
+        cmocka_unit_test(outages_have_no_reason), cmocka_unit_test(refusals_as_they_are_told),
+        cmocka_unit_test(refusals_in_a_redirect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
