@@ -5,8 +5,9 @@
  * user types a code on another device (RFC 8628).
  *
  * A sign-in is bound to its account, issuer, state and verifier, is good for once and for ten
- * minutes. A new one of the same account takes the place of the one before; there are at most
- * SIGN_INS_MAX. The account's present token is kept until the new one is stored.
+ * minutes, or as long as the provider's code is. A new one of the same account takes the place of
+ * the one before; there are at most SIGN_INS_MAX. The account's present token is kept until the new
+ * one is stored.
  *
  * Who has signed in is checked by the id_token, else by userinfo, where the provider tells; else
  * the token has to open the account's mailbox (keeper/trial.h). The token of somebody else is given

@@ -65,6 +65,7 @@ struct sign_in {
 
     /* DEVICE */
     struct oauth_device device;
+    int64_t code_ends; /* steady milliseconds; 0: there is no code yet */
 
     /* The token, until it is known whose it is. */
     struct oauth_answer granted;

@@ -15,6 +15,8 @@
 #define EXPIRES_MAX      1800
 #define INTERVAL_DEFAULT 5
 #define INTERVAL_MAX     60
+#define SLOWER_SECONDS   5
+#define PAUSE_MAX        60
 
 static int64_t read_seconds(const json_t *root, const char *key, int64_t initial, int64_t maximum)
 {
@@ -96,4 +98,17 @@ enum oauth_poll oauth_poll_of(const struct oauth_answer *answer)
         if (strcmp(answer->error, words[i].error) == 0)
             return words[i].poll;
     return answer->outcome == OAUTH_TRY_LATER ? OAUTH_POLL_WAIT : OAUTH_POLL_FAILED;
+}
+
+int64_t oauth_device_pause(struct oauth_device *device, enum oauth_poll poll)
+{
+    if (poll == OAUTH_POLL_SLOWER)
+        device->interval += SLOWER_SECONDS;
+    device->unanswered = poll == OAUTH_POLL_UNANSWERED ? device->unanswered + 1 : 0;
+    int64_t pause = device->interval;
+    for (unsigned i = 0; i < device->unanswered && pause < PAUSE_MAX; i++)
+        pause *= 2;
+    if (pause > PAUSE_MAX)
+        pause = PAUSE_MAX;
+    return pause > device->interval ? pause : device->interval;
 }

@@ -68,8 +68,10 @@ static void say_where(const struct human *human, const char *lead, const char *u
 
 static void say_how_long(const struct human *human)
 {
-    human->say("Waiting for the sign-in, for %lld minutes at most.",
-               (long long)(ask_number(human->offer, "expires_in") / 60));
+    int64_t seconds = ask_number(human->offer, "expires_in");
+    bool is_short = seconds < 120;
+    human->say("Waiting for the sign-in, for %lld %s at most.",
+               (long long)(is_short ? seconds : seconds / 60), is_short ? "seconds" : "minutes");
 }
 
 static int by_browser(const struct human *human)

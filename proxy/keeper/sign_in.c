@@ -5,7 +5,7 @@
  * Failures:
  *   nobody waits after the offer  given up after ABANDONED_SECONDS; not when the user is to paste
  *   the client's command fails    ended, 75
- *   the ten minutes are over      ended, 75
+ *   the ten minutes are over      ended, 75; so when a code has expired
  *   begun again                   the one before ends, 75
  *   the keeper closes             cancelled without a word
  */
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "keeper/endpoint.h"
 #include "keeper/exit_code.h"
 #include "keeper/journal_notes.h"
@@ -128,12 +129,15 @@ static void on_expired(uv_timer_t *timer)
     if (sign_in->on_news == NULL)
         forget(sign_in);
     else
-        sign_in_end(sign_in, EX_TEMPFAIL, "nobody has signed in in time; try again");
+        sign_in_end(sign_in, EX_TEMPFAIL, "%s; try again",
+                    sign_in->code_ends != 0 ? "the code has expired"
+                                            : "nobody has signed in in time");
 }
 
-static void expire_in(struct sign_in *sign_in, unsigned seconds)
+static void expire_in(struct sign_in *sign_in, int64_t milliseconds)
 {
-    ENSURE(uv_timer_start(&sign_in->expiry, on_expired, (uint64_t)seconds * 1000, 0) == 0);
+    uint64_t left = milliseconds > 0 ? (uint64_t)milliseconds : 0;
+    ENSURE(uv_timer_start(&sign_in->expiry, on_expired, left, 0) == 0);
 }
 
 static struct sign_in_news offer_of(const struct sign_in *sign_in)
@@ -143,9 +147,7 @@ static struct sign_in_news offer_of(const struct sign_in *sign_in)
     return (struct sign_in_news){.url = sign_in->device.verification_uri,
                                  .user_code = sign_in->device.user_code,
                                  .complete_url = sign_in->device.complete_uri,
-                                 .expires_in = sign_in->device.expires_in < SIGN_IN_SECONDS
-                                                   ? sign_in->device.expires_in
-                                                   : SIGN_IN_SECONDS};
+                                 .expires_in = sign_in->device.expires_in};
 }
 
 /* The news are told last: the callee may cancel. */
@@ -161,7 +163,7 @@ static void on_turn(struct deferral *deferral)
         struct sign_in_news offer = offer_of(sign_in);
         sign_in->has_offer = false;
         if (sign_in->way != SIGN_IN_PASTE)
-            expire_in(sign_in, ABANDONED_SECONDS);
+            expire_in(sign_in, ABANDONED_SECONDS * 1000);
         on_news(owner, &offer);
         return;
     }
@@ -358,7 +360,7 @@ int sign_in_begin(struct sign_ins *all, const struct account_config *account, en
     sign_in->on_news = on_news;
     sign_in->owner = owner;
     *number_out = sign_in->number;
-    expire_in(sign_in, SIGN_IN_SECONDS);
+    expire_in(sign_in, SIGN_IN_SECONDS * 1000);
     return 0;
 }
 
@@ -391,7 +393,8 @@ int sign_in_wait(struct sign_ins *all, uint64_t number, sign_in_on_news *on_news
         return err_set(err, ERR_BUSY, "somebody waits for this sign-in already");
     sign_in->on_news = on_news;
     sign_in->owner = owner;
-    expire_in(sign_in, SIGN_IN_SECONDS);
+    expire_in(sign_in, sign_in->code_ends == 0 ? SIGN_IN_SECONDS * 1000
+                                               : sign_in->code_ends - clock_steady_milliseconds());
     if (sign_in->has_ended)
         loop_defer(all->parts.loop, &sign_in->turn);
     return 0;

@@ -4,38 +4,40 @@
  *
  * Failures:
  *   slow_down                    five seconds more between the questions from there on
- *   no answer, 5xx               passes: asked again
- *   denied, expired, refused     ends it
+ *   5xx                          passes: asked again
+ *   no answer                    the same, after a pause that doubles
+ *   denied, refused              ends it
+ *   expired                      ends it, whether the provider says so or the code's time is over
  */
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "keeper/endpoint.h"
 #include "keeper/sign_in_parts.h"
-
-#define SLOWER_SECONDS 5
 
 static void on_poll(uv_timer_t *timer);
 
 /* Never early: the loop's time is that of the turn's beginning. */
-static void poll_later(struct sign_in *sign_in)
+static void poll_later(struct sign_in *sign_in, enum oauth_poll poll)
 {
+    int64_t pause = oauth_device_pause(&sign_in->device, poll);
     uv_update_time(sign_in->poll.loop);
-    ENSURE(uv_timer_start(&sign_in->poll, on_poll, (uint64_t)sign_in->device.interval * 1000, 0) ==
-           0);
+    ENSURE(uv_timer_start(&sign_in->poll, on_poll, (uint64_t)pause * 1000, 0) == 0);
+    log_debug(sign_in->all->parts.log, "%s: its code is asked about in %lld s", sign_in->account,
+              (long long)pause);
 }
 
 static void take_answer(struct sign_in *sign_in, struct oauth_answer *answer, struct slice body)
 {
-    switch (oauth_poll_of(answer)) {
+    enum oauth_poll poll = oauth_poll_of(answer);
+    switch (poll) {
     case OAUTH_POLL_GRANTED:
         sign_in_take_token(sign_in, answer, body);
         return;
     case OAUTH_POLL_SLOWER:
-        sign_in->device.interval += SLOWER_SECONDS;
-        poll_later(sign_in);
-        return;
     case OAUTH_POLL_WAIT:
-        poll_later(sign_in);
+    case OAUTH_POLL_UNANSWERED:
+        poll_later(sign_in, poll);
         return;
     case OAUTH_POLL_EXPIRED:
         sign_in_end(sign_in, EX_TEMPFAIL, "the code has expired; try again");
@@ -52,7 +54,7 @@ static void on_poll_answer(void *owner, const struct fetch_answer *fetched)
     struct oauth_answer answer;
     sign_in->fetch = NULL;
     if (fetched->status == 0) {
-        poll_later(sign_in);
+        poll_later(sign_in, OAUTH_POLL_UNANSWERED);
         return;
     }
     oauth_read_answer(fetched->status, fetched->body, &answer);
@@ -85,8 +87,11 @@ static void on_device_answer(void *owner, const struct fetch_answer *fetched)
     struct oauth_answer answer;
     sign_in->fetch = NULL;
     if (fetched->status == 200 && oauth_read_device(fetched->body, &sign_in->device) == 0) {
+        if (sign_in->device.expires_in > SIGN_IN_SECONDS)
+            sign_in->device.expires_in = SIGN_IN_SECONDS;
+        sign_in->code_ends = clock_steady_milliseconds() + sign_in->device.expires_in * 1000;
         sign_in_offer(sign_in);
-        poll_later(sign_in);
+        poll_later(sign_in, OAUTH_POLL_WAIT);
         return;
     }
     if (fetched->status == 0) {

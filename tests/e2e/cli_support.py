@@ -198,7 +198,11 @@ class TokenEndpoint:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 parameters = dict(urllib.parse.parse_qsl(body))
                 endpoint.requests.append(parameters)
-                status, answer = endpoint.answer(parameters)
+                said = endpoint.answer(parameters)
+                if said is None:  # the connection is cut
+                    self.close_connection = True
+                    return
+                status, answer = said
                 text = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -2,14 +2,16 @@
 
 import os
 import pty
+import re
 import time
 
 import pytest
 
-from browser_support import Browser
+from browser_support import Browser, Login
 from cli_support import accounts, endpoint, id_token, one_line, place  # noqa: F401 (fixtures)
 from ecluse_support import ALICE
 from sign_in_support import assert_signed_in, human  # noqa: F401
+from waiting import wait_until
 
 
 def test_device(human, ecluse, rig):
@@ -88,11 +90,44 @@ def test_device_waits(place, scripted):
     assert accounts(place)["work"]["signed_in"] == "in"
 
 
-def test_device_slows_down(place, scripted):
+def pauses(place):
+    """Those before each poll so far, in seconds."""
+    return [int(pause) for pause in re.findall(r"its code is asked about in (\d+) s", place.log())]
+
+
+@pytest.fixture
+def telling(place, scripted):
+    """A daemon that tells how long it pauses."""
+    place.write(place.file.read_text().replace("[ecluse]", "[ecluse]\nlog = debug"))
     place.start()
-    scripted.polls += [refusal("slow_down"), GOOD]
-    assert place.ecluse("login", "work", "--device").status == 0
-    assert scripted.times[1] - scripted.times[0] >= 6  # never earlier, however slow we are
+    return place
+
+
+def test_device_slows_down(telling, scripted):
+    """And does not forget that it has."""
+    scripted.polls += [refusal("slow_down"), refusal("slow_down")]
+    login = Login(telling, "work", "--device")
+    try:
+        wait_until(lambda: pauses(telling) == [1, 6, 11], "the second pause")
+        assert scripted.times[1] - scripted.times[0] >= 6  # never earlier, however slow we are
+    finally:
+        login.kill()
+
+
+def test_device_loses_its_connection(telling, scripted):
+    scripted.polls += [None, None, refusal("authorization_pending"), GOOD]
+    result = telling.ecluse("login", "work", "--device")
+    assert result.status == 0 and pauses(telling) == [1, 2, 4, 1], result
+    assert accounts(telling)["work"]["signed_in"] == "in"
+
+
+def test_device_waits_no_longer_than_its_code(place, scripted):
+    codes = {**CODES, "expires_in": 2}
+    scripted.answer = lambda parameters: ((400, {"error": "authorization_pending"})
+                                          if "grant_type" in parameters else (200, codes))
+    result = place.ecluse("login", "work", "--device")
+    assert result.status == 75 and "the code has expired; try again" in result.err, result
+    assert "for 2 seconds at most" in result.out
 
 
 @pytest.mark.parametrize("error, status, words", [

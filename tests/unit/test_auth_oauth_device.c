@@ -99,6 +99,24 @@ static void polls(void **state)
     }
 }
 
+static void pauses(void **state)
+{
+    static const struct {
+        enum oauth_poll poll;
+        int64_t pause;
+    } steps[] = {
+        {OAUTH_POLL_WAIT, 3},        {OAUTH_POLL_SLOWER, 8},      {OAUTH_POLL_WAIT, 8},
+        {OAUTH_POLL_SLOWER, 13},     {OAUTH_POLL_WAIT, 13},       {OAUTH_POLL_UNANSWERED, 26},
+        {OAUTH_POLL_UNANSWERED, 52}, {OAUTH_POLL_UNANSWERED, 60}, {OAUTH_POLL_UNANSWERED, 60},
+        {OAUTH_POLL_WAIT, 13},       {OAUTH_POLL_UNANSWERED, 26}, {OAUTH_POLL_SLOWER, 18},
+    };
+    struct oauth_device device = {.interval = 3}, slow = {.interval = 100};
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(steps); i++)
+        assert_int_equal(oauth_device_pause(&device, steps[i].poll), steps[i].pause);
+    assert_int_equal(oauth_device_pause(&slow, OAUTH_POLL_UNANSWERED), 100);
+}
+
 /* ---- who has signed in ---- */
 
 /* The claims in base64url, as `printf '%s' CLAIMS | basenc --base64url | tr -d =` gives them. */
@@ -219,10 +237,9 @@ static void bearers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers),  cmocka_unit_test(what_is_no_answer),
-        cmocka_unit_test(polls),    cmocka_unit_test(identities),
-        cmocka_unit_test(subjects), cmocka_unit_test(userinfo),
-        cmocka_unit_test(bearers),
+        cmocka_unit_test(answers),  cmocka_unit_test(what_is_no_answer), cmocka_unit_test(polls),
+        cmocka_unit_test(pauses),   cmocka_unit_test(identities),        cmocka_unit_test(subjects),
+        cmocka_unit_test(userinfo), cmocka_unit_test(bearers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
