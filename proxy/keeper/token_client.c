@@ -105,7 +105,9 @@ int token_client_make(const struct account_config *account, const struct token_i
     int status;
 
     *client_out = (struct token_client){0};
-    if (method == OAUTH_CLIENT_ASSERTION)
+    if (method == OAUTH_CLIENT_NONE)
+        status = 0; /* what is not sent is not looked at */
+    else if (method == OAUTH_CLIENT_ASSERTION)
         status = token_assertion_of_client(account, inputs, audience, &client_out->proof, err);
     else
         status = find_secret(account, inputs, &client_out->proof, err);

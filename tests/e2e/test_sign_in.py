@@ -67,6 +67,24 @@ def test_a_port_of_ones_own(human, ecluse, rig):
         assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
 
 
+@pytest.mark.parametrize("way", [[], ["--paste"]])
+@pytest.mark.parametrize("host, path", [("localhost", "/"), ("[::1]", "/[0-9a-f]{32}")])
+def test_a_host_of_ones_own(human, ecluse, rig, host, path, way):
+    ecluse.set("provider local", redirect_host=host)
+    ecluse.start()
+    login = human("alice", *way)
+    port = "" if way else r":\d+"
+    assert re.fullmatch(f"http://{re.escape(host)}{port}{path}", login.redirect_uri())
+    final = Browser(rig).sign_in(login.url(), ALICE)
+    assert final.startswith(f"{login.redirect_uri()}?")
+    if way:
+        login.answer(final)
+        assert login.end()[::2] == (0, "")
+        assert_signed_in(ecluse)
+    else:
+        assert_completes(login, ecluse, final)
+
+
 def test_a_port_that_is_taken(human, ecluse):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -156,6 +174,40 @@ def test_client_secret_command_fails(human, ecluse):
     ecluse.set("account alice", client_secret_command="exit 3")
     status, out, err = human("alice").end()
     assert (status, out) == (75, "") and "client_secret_command" in err and "status 3" in err
+
+
+def proof_of(kind, rig):
+    """What an account has by which its client proves itself."""
+    known = rig.state["clients"]["assertion" if kind == "jwt" else
+                                 "public" if kind is None else "confidential"]
+    return {"basic": {"client_auth": "basic", "client_secret": known.get("client_secret")},
+            "jwt": {"jwt_key_file": known.get("key")},
+            None: {"client_auth": "none", "client_secret": "canary-not-to-be-sent"},
+            }[kind] | {"client_id": known["client_id"]}
+
+
+@pytest.mark.parametrize("way", [[], ["--device"]])
+@pytest.mark.parametrize("kind", ["basic", "jwt", None])
+def test_the_client_proves_itself(human, ecluse, rig, kind, way):
+    """Or does not, where it was told not to, whatever secret it has."""
+    del ecluse.sections["account alice"]["client_secret"]
+    ecluse.set("account alice", **proof_of(kind, rig))
+    ecluse.start()
+    rig.clear()
+    login = human("alice", *way)
+    if way:
+        code = login.read_until(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(login.url(), code, ALICE)
+        assert login.end()[::2] == (0, "")
+        assert_signed_in(ecluse)
+    else:
+        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+    ecluse.grant("alice")
+    rig.knob("expire", "all")
+    assert ecluse.try_login("alice").startswith("OK ")
+    asked = rig.stats()["last"]
+    assert asked[-1]["grant"] == "refresh_token" and len(asked) > 1, asked
+    assert {request.get("auth") for request in asked} == {kind}, asked
 
 
 @pytest.mark.parametrize("way", [[], ["--device"]])
@@ -321,6 +373,16 @@ def test_other_methods_are_refused(waiting, ecluse, rig, method):
 def test_other_heads_are_refused(waiting, ecluse, rig, headers, status):
     final = Browser(rig).sign_in(waiting.url(), ALICE)
     assert visit(final, headers=headers)[0] == status
+    assert_completes(waiting, ecluse, final)
+
+
+@pytest.mark.parametrize("origin, status", [("https://evil.example.test", 403), ("null", 405)])
+def test_a_form_of_another_site_is_refused(waiting, ecluse, rig, origin, status):
+    final = Browser(rig).sign_in(waiting.url(), ALICE)
+    query = urllib.parse.urlsplit(final).query.encode()
+    heads = {"Origin": origin, "Content-Type": "application/x-www-form-urlencoded"}
+    assert visit(final, "POST", heads, query)[0] == status
+    assert visit(final.split("?")[0], "POST", heads, query)[0] == status
     assert_completes(waiting, ecluse, final)
 
 

@@ -1,5 +1,6 @@
 """`ecluse login` by a code that is typed in on another device."""
 
+import ctypes
 import os
 import pty
 import re
@@ -164,6 +165,37 @@ def test_device_needs_an_endpoint(place):
     one_line(place.ecluse("login", "work", "--device"), 78, "no device_authorization_endpoint")
 
 
+QUIET = 2  # modules of light around the code
+HALVES = {" ": (0, 0), "\u2580": (1, 0), "\u2584": (0, 1), "\u2588": (1, 1)}
+
+
+class QRcode(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_int), ("width", ctypes.c_int),
+                ("data", ctypes.POINTER(ctypes.c_ubyte))]
+
+
+def modules_of(text):
+    """Rows of the code by libqrencode itself, 1 where it is dark."""
+    library = ctypes.CDLL("libqrencode.so.4")
+    library.QRcode_encodeString.restype = ctypes.POINTER(QRcode)
+    # version: the least that will do; level L; mode: octets; case matters
+    code = library.QRcode_encodeString(text.encode(), 0, 0, 2, 1)[0]
+    return [[code.data[y * code.width + x] & 1 for x in range(code.width)]
+            for y in range(code.width)]
+
+
+def modules_shown(text):
+    """The same as a telephone sees them, without the margin, which must be light."""
+    rows = []
+    for line in re.findall("\33\\[30;47m([ \u2580\u2584\u2588]+)\33\\[0m", text):
+        rows += zip(*(HALVES[block] for block in line))
+    width = len(rows[0]) - 2 * QUIET
+    inner = range(QUIET, QUIET + width)
+    assert not any(dark for y, row in enumerate(rows) for x, dark in enumerate(row)
+                   if x not in inner or y not in inner)
+    return [list(row[QUIET:QUIET + width]) for row in rows[QUIET:QUIET + width]]
+
+
 def test_qr_code_is_for_terminals_alone(place, scripted):
     scripted.polls += [GOOD, GOOD]
     utf8 = place.environment(LANG="C.UTF-8")
@@ -178,5 +210,5 @@ def test_qr_code_is_for_terminals_alone(place, scripted):
     except OSError:
         pass  # the end
     os.close(ours)
-    rows = [line for line in shown.decode().splitlines() if "\u2588" in line]
-    assert len(rows) > 10 and "AB-CD" in shown.decode()
+    assert modules_shown(shown.decode()) == modules_of(CODES["verification_uri_complete"])
+    assert "AB-CD" in shown.decode()
