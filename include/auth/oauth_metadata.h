@@ -25,6 +25,7 @@ struct oauth_metadata {
     char *grant_types;            /* "authorization_code implicit" where the document is silent */
     char *code_challenge_methods; /* "" where it is silent */
     char *scopes;                 /* the same */
+    char *token_authentications;  /* of clients; "client_secret_basic" where it is silent */
     bool has_issuer_parameter;    /* RFC 9207: `iss` comes with each authorization answer */
 };
 
@@ -42,6 +43,11 @@ char *oauth_metadata_url(const char *issuer, enum oauth_metadata_form form);
  * oauth_metadata_clear, and all zero on error. */
 MUST_CHECK int oauth_metadata_read(struct slice body, const char *issuer,
                                    struct oauth_metadata *metadata_out, struct err *err);
+/* What an open public client asks for (draft-ietf-mailmaint-oauth-public): mail, and a token that
+ * can be refreshed where that is a scope. "" when the issuer does not know the first. */
+const char *oauth_metadata_mail_scope(const struct oauth_metadata *metadata);
+/* Whether a secret has to be sent in the Authorization header, as it is not taken in the body. */
+bool oauth_metadata_wants_basic(const struct oauth_metadata *metadata);
 void oauth_metadata_clear(struct oauth_metadata *metadata);
 
 #endif

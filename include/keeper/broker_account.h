@@ -172,10 +172,6 @@ void broker_tend_notice(struct broker_account *account);
  * who waits is told why not. */
 MUST_CHECK bool broker_endpoint_look_up(struct broker_account *account,
                                         const struct account_config *options);
-/* The token endpoint, for mem_free; NULL: nobody says where it is. */
-char *broker_endpoint_known(const struct broker_account *account,
-                            const struct account_config *options);
-
 /* The token endpoint has refused the request. When it does not know the client, and that was
  * registered, it is forgotten. */
 void broker_endpoint_refused(const struct broker_account *account, const char *error);

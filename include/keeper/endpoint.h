@@ -27,9 +27,9 @@ char *endpoint_url(const struct account_config *account, const struct oauth_meta
                    enum oauth_endpoint which);
 /* True when only the issuer can tell where it is: the configuration does not, and has an issuer. */
 bool endpoint_needs_discovery(const struct account_config *account, enum oauth_endpoint which);
-/* The account's scope, else all that the provider's rows name, each word once. May be "". For
- * mem_free. */
-char *endpoint_scope(const struct account_config *account);
+/* The account's scope, else all that the provider's rows name, each word once, else what the issuer
+ * offers of the scopes for mail (`metadata` NULL: nothing is known). May be "". For mem_free. */
+char *endpoint_scope(const struct account_config *account, const struct oauth_metadata *metadata);
 /* Who is to have signed in: login_hint, where the mailbox is another's; else the account's own
  * user, under either of the names that it may have. `client_id` is that of the request; borrowed,
  * as all of it. */

@@ -6,6 +6,7 @@
 #define ECLUSE_KEEPER_TOKEN_CLIENT_H
 
 #include "auth/oauth.h"
+#include "auth/oauth_metadata.h"
 #include "conf/config.h"
 #include "keeper/token_inputs.h"
 
@@ -15,11 +16,13 @@ struct token_client {
     struct secret proof;
 };
 
-/* `inputs` are those of token_inputs_collect, and all empty when there was nothing to run;
- * `audience` is the token endpoint, for an assertion, which is good for one request. Errors: a file
- * of a secret or key that cannot be read, or is none; the text says which and what to do. Nothing
- * is allocated then. */
+/* `metadata` is what the issuer says, NULL: nothing is known. Where the token endpoint is the
+ * issuer's own and client_auth is not set, it says how a secret is sent. `inputs` are those of
+ * token_inputs_collect, and all empty when there was nothing to run; `audience` is the token
+ * endpoint, for an assertion, which is good for one request. Errors: a file of a secret or key that
+ * cannot be read, or is none; the text says which and what to do. Nothing is allocated then. */
 MUST_CHECK int token_client_make(const struct account_config *account,
+                                 const struct oauth_metadata *metadata,
                                  const struct token_inputs *inputs, const char *audience,
                                  struct token_client *client_out, struct err *err);
 void token_client_clear(struct token_client *client);

@@ -6,6 +6,7 @@
 #ifndef ECLUSE_KEEPER_TOKEN_REQUEST_H
 #define ECLUSE_KEEPER_TOKEN_REQUEST_H
 
+#include "auth/oauth_metadata.h"
 #include "conf/config.h"
 #include "keeper/token_inputs.h"
 #include "keeper/vault.h"
@@ -19,18 +20,19 @@ struct token_request {
 };
 
 /* `mailbox`: the one that the token is for, of an account for a whole domain, where it is for one;
- * else "". `brought`: a refresh token in the place of the vault's, or NULL. `token_url` is
- * endpoint_url's, NULL: there is none; `inputs` are those of token_inputs_collect. ERR_NOT_FOUND:
- * there is no refresh token or password, somebody must sign in. Others: the configuration (no token
- * endpoint, a client secret that cannot be read) or the vault; the text says which and what to do.
- * Nothing is allocated then. */
+ * else "". `brought`: a refresh token in the place of the vault's, or NULL. `metadata`
+ * is what the issuer says, NULL: nothing is known; `inputs` are those of token_inputs_collect.
+ * ERR_NOT_FOUND: there is no refresh token or password, somebody must sign in. Others: the
+ * configuration (no token endpoint, a client secret that cannot be read) or the vault; the text
+ * says which and what to do. Nothing is allocated then. */
 MUST_CHECK int token_request_make(const struct account_config *account, const char *mailbox,
-                                  const char *token_url, struct vault *vault,
+                                  const struct oauth_metadata *metadata, struct vault *vault,
                                   const struct secret *brought, const struct token_inputs *inputs,
                                   struct token_request *request_out, struct err *err);
-/* The body and the Authorization header that revoke a refresh token of the account (RFC 7009) at
- * `url`. As above. */
-MUST_CHECK int token_request_make_revocation(const struct account_config *account, const char *url,
+/* The body and the Authorization header that revoke a refresh token of the account (RFC 7009). As
+ * above. */
+MUST_CHECK int token_request_make_revocation(const struct account_config *account,
+                                             const struct oauth_metadata *metadata,
                                              struct vault *vault, const struct token_inputs *inputs,
                                              const struct secret *refresh_token,
                                              struct secret *body_out,

@@ -136,6 +136,9 @@ static int read_document(const json_t *root, const char *issuer, struct oauth_me
                             &metadata->code_challenge_methods, err);
     if (status == 0)
         status = read_words(root, "scopes_supported", "", &metadata->scopes, err);
+    if (status == 0)
+        status = read_words(root, "token_endpoint_auth_methods_supported", "client_secret_basic",
+                            &metadata->token_authentications, err);
     metadata->has_issuer_parameter =
         json_is_true(json_object_get(root, "authorization_response_iss_parameter_supported"));
     return status;
@@ -154,6 +157,27 @@ int oauth_metadata_read(struct slice body, const char *issuer, struct oauth_meta
     return status;
 }
 
+#define MAIL_SCOPE    "urn:ietf:params:oauth:scope:mail"
+#define OFFLINE_SCOPE "offline_access"
+
+static bool has_word(const char *words, const char *word)
+{
+    return words != NULL && slice_has_word(slice_of_string(words), ' ', slice_of_string(word));
+}
+
+const char *oauth_metadata_mail_scope(const struct oauth_metadata *metadata)
+{
+    if (!has_word(metadata->scopes, MAIL_SCOPE))
+        return "";
+    return has_word(metadata->scopes, OFFLINE_SCOPE) ? MAIL_SCOPE " " OFFLINE_SCOPE : MAIL_SCOPE;
+}
+
+bool oauth_metadata_wants_basic(const struct oauth_metadata *metadata)
+{
+    return has_word(metadata->token_authentications, "client_secret_basic") &&
+           !has_word(metadata->token_authentications, "client_secret_post");
+}
+
 void oauth_metadata_clear(struct oauth_metadata *metadata)
 {
     for (size_t i = 0; i < OAUTH_ENDPOINTS; i++)
@@ -161,5 +185,6 @@ void oauth_metadata_clear(struct oauth_metadata *metadata)
     mem_free(metadata->grant_types);
     mem_free(metadata->code_challenge_methods);
     mem_free(metadata->scopes);
+    mem_free(metadata->token_authentications);
     *metadata = (struct oauth_metadata){0};
 }

@@ -402,12 +402,13 @@ static void account_request(struct broker_account *account, const struct token_i
     const struct account_config *options = config_account(broker->config, account->label);
     struct token_request request = {0};
     struct err err = {0};
-    char *url = options == NULL ? NULL : broker_endpoint_known(account, options);
-    int status = options == NULL ? err_set(&err, ERR_CONFIG, "it is not configured any more")
-                                 : token_request_make(options, account->mailbox, url, broker->vault,
-                                                      broker_token_on_trial(account, options),
-                                                      inputs, &request, &err);
-    mem_free(url);
+    int status =
+        options == NULL
+            ? err_set(&err, ERR_CONFIG, "it is not configured any more")
+            : token_request_make(options, account->mailbox,
+                                 discovery_known(broker->discovery, broker->config, options),
+                                 broker->vault, broker_token_on_trial(account, options), inputs,
+                                 &request, &err);
     if (status != 0) {
         account_refresh_failed(account, status, err.text);
         return;

@@ -50,14 +50,6 @@ bool broker_endpoint_look_up(struct broker_account *account, const struct accoun
     return true;
 }
 
-char *broker_endpoint_known(const struct broker_account *account,
-                            const struct account_config *options)
-{
-    struct broker *broker = account->broker;
-    return endpoint_url(options, discovery_known(broker->discovery, broker->config, options),
-                        OAUTH_TOKEN_ENDPOINT);
-}
-
 void broker_endpoint_refused(const struct broker_account *account, const char *error)
 {
     struct broker *broker = account->broker;

@@ -109,7 +109,7 @@ static void add_words(char *scope, const char *words)
     }
 }
 
-char *endpoint_scope(const struct account_config *account)
+char *endpoint_scope(const struct account_config *account, const struct oauth_metadata *metadata)
 {
     const struct provider_config *provider = account->provider_row;
     const char *const parts[] = {provider->scope, provider->scope_imap, provider->scope_pop3,
@@ -123,7 +123,10 @@ char *endpoint_scope(const struct account_config *account)
     char *scope = mem_new(size);
     for (size_t i = 0; i < LENGTH_OF(parts); i++)
         add_words(scope, parts[i]);
-    return scope;
+    if (*scope != '\0' || metadata == NULL)
+        return scope;
+    mem_free(scope);
+    return mem_copy_string(oauth_metadata_mail_scope(metadata));
 }
 
 const char *endpoint_ca_file(const struct config *config, const struct account_config *account)

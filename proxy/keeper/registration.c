@@ -183,6 +183,10 @@ static void on_discovered(void *owner, int status, const struct oauth_metadata *
         finish(registration, status, text);
         return;
     }
+    if (*registration->scope == '\0') {
+        mem_free(registration->scope);
+        registration->scope = mem_copy_string(oauth_metadata_mail_scope(metadata));
+    }
     registration->has_device =
         registration->has_device || metadata->endpoints[OAUTH_DEVICE_ENDPOINT] != NULL;
     go_on(registration, registration->url != NULL
@@ -213,7 +217,7 @@ registration_start(const struct registration_parts *parts, const struct account_
     registration->issuer = endpoint_issuer(account);
     registration->url = endpoint_url(account, NULL, OAUTH_REGISTRATION_ENDPOINT);
     registration->has_device = has_endpoint(parts, account, OAUTH_DEVICE_ENDPOINT);
-    registration->scope = endpoint_scope(account);
+    registration->scope = endpoint_scope(account, NULL);
     registration->ca_file = mem_copy_string(endpoint_ca_file(parts->config, account));
     registration->provider = mem_copy_string(account->provider);
     registration->is_registered = *account->client_id == '\0';

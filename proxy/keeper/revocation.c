@@ -122,17 +122,14 @@ static void begin(struct revocation *revocation, const struct revocation_parts *
 {
     struct err err = {0};
     char *url = endpoint_url(account, NULL, OAUTH_REVOCATION_ENDPOINT);
-    /* An assertion is for the token endpoint, also at another one (RFC 7523 section 3). */
-    char *audience = endpoint_url(
-        account, discovery_known(parts->discovery, parts->config, account), OAUTH_TOKEN_ENDPOINT);
-    if (audience == NULL)
-        audience = endpoint_issuer(account);
+    const struct oauth_metadata *metadata =
+        discovery_known(parts->discovery, parts->config, account);
     int status = 0;
     if (url == NULL && !endpoint_needs_discovery(account, OAUTH_REVOCATION_ENDPOINT))
         status = err_set(&err, ERR_NOT_FOUND, "provider %s has no revocation_endpoint",
                          account->provider);
     if (status == 0)
-        status = token_request_make_revocation(account, audience, parts->vault, parts->inputs,
+        status = token_request_make_revocation(account, metadata, parts->vault, parts->inputs,
                                                refresh_token, &revocation->body,
                                                &revocation->authorization, &err);
     if (status != 0) {
@@ -146,7 +143,6 @@ static void begin(struct revocation *revocation, const struct revocation_parts *
             discovery_ask(parts->discovery, parts->config, account, on_discovered, revocation);
     }
     mem_free(url);
-    mem_free(audience);
 }
 
 struct revocation *revocation_start(const struct revocation_parts *parts,

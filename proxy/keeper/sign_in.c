@@ -241,7 +241,7 @@ static struct sign_in *add(struct sign_ins *all, const struct account_config *ac
     sign_in->number = ++all->numbers;
     sign_in->account = mem_copy_string(account->name);
     sign_in->issuer = endpoint_issuer(account);
-    sign_in->scope = endpoint_scope(account);
+    sign_in->scope = endpoint_scope(account, NULL);
     sign_in->way = way;
     list_init(&sign_in->node);
     deferral_init(&sign_in->turn, on_turn);
@@ -272,6 +272,8 @@ static void go(struct sign_in *sign_in, const struct account_config *account)
     struct err err;
     for (enum oauth_endpoint i = 0; i < OAUTH_ENDPOINTS; i++)
         sign_in->endpoints[i] = endpoint_url(account, metadata, i);
+    mem_free(sign_in->scope);
+    sign_in->scope = endpoint_scope(account, metadata);
     expect_issuer(sign_in, account, metadata);
     int status = sign_in->way == SIGN_IN_DEVICE ? sign_in_begin_device(sign_in, account, &err)
                                                 : sign_in_begin_code(sign_in, account, &err);

@@ -14,9 +14,13 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
     struct token_client client;
     const char *url = sign_in->endpoints[request->endpoint];
     const char *audience = sign_in->endpoints[OAUTH_TOKEN_ENDPOINT];
-    int status = url == NULL || audience == NULL
-                     ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
-                     : token_client_make(account, &sign_in->inputs, audience, &client, err);
+    const struct sign_ins *all = sign_in->all;
+    const struct oauth_metadata *metadata =
+        discovery_known(broker_discovery(all->parts.broker), all->config, account);
+    int status =
+        url == NULL || audience == NULL
+            ? err_set(err, ERR_CONFIG, "provider %s lacks an endpoint", account->provider)
+            : token_client_make(account, metadata, &sign_in->inputs, audience, &client, err);
     if (status == 0) {
         client.oauth.identifier = sign_in->client_id;
         status = oauth_token_request(&client.oauth, request->grant_type, request->fields,
@@ -28,11 +32,11 @@ int sign_in_post(struct sign_in *sign_in, const struct account_config *account,
     if (status == 0) {
         const struct fetch_request sent = {
             .url = url,
-            .ca_file = endpoint_ca_file(sign_in->all->config, account),
+            .ca_file = endpoint_ca_file(all->config, account),
             .body = &body,
             .authorization = &authorization,
         };
-        sign_in->fetch = fetch_start(sign_in->all->parts.fetcher, &sent, on_answer, sign_in);
+        sign_in->fetch = fetch_start(all->parts.fetcher, &sent, on_answer, sign_in);
     }
     secret_wipe(&body);
     secret_wipe(&authorization);

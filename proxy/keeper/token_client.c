@@ -1,7 +1,7 @@
 /*
  * Happy path: the secret is in the configuration, in its file, or was printed by its command, and
- * goes into the body of the request unless client_auth says otherwise; with a key an assertion is
- * signed instead.
+ * goes into the body of the request unless client_auth or the issuer says otherwise; with a key an
+ * assertion is signed instead.
  *
  * Failures: the secret's file is gone or loose: ERR_SYSTEM, ERR_DENIED, ERR_SYNTAX; a key: see
  * keeper/token_assertion.
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keeper/endpoint.h"
 #include "keeper/token_assertion.h"
 
 #define CLIENT_SECRET_MAX 4096
@@ -79,7 +80,8 @@ static int find_secret(const struct account_config *account, const struct token_
 }
 
 /* The key of a service account is its own, and not the client's. */
-static enum oauth_client_authentication method_of(const struct account_config *account)
+static enum oauth_client_authentication method_of(const struct account_config *account,
+                                                  const struct oauth_metadata *metadata)
 {
     switch (account->client_auth) {
     case CLIENT_AUTH_NONE:
@@ -93,15 +95,17 @@ static enum oauth_client_authentication method_of(const struct account_config *a
     case CLIENT_AUTH_AUTO:
         break;
     }
-    return *account->jwt_key_file != '\0' && account->flow != FLOW_SERVICE_ACCOUNT
-               ? OAUTH_CLIENT_ASSERTION
-               : OAUTH_CLIENT_POST;
+    if (*account->jwt_key_file != '\0' && account->flow != FLOW_SERVICE_ACCOUNT)
+        return OAUTH_CLIENT_ASSERTION;
+    bool is_said = metadata != NULL && endpoint_needs_discovery(account, OAUTH_TOKEN_ENDPOINT);
+    return is_said && oauth_metadata_wants_basic(metadata) ? OAUTH_CLIENT_BASIC : OAUTH_CLIENT_POST;
 }
 
-int token_client_make(const struct account_config *account, const struct token_inputs *inputs,
-                      const char *audience, struct token_client *client_out, struct err *err)
+int token_client_make(const struct account_config *account, const struct oauth_metadata *metadata,
+                      const struct token_inputs *inputs, const char *audience,
+                      struct token_client *client_out, struct err *err)
 {
-    enum oauth_client_authentication method = method_of(account);
+    enum oauth_client_authentication method = method_of(account, metadata);
     int status;
 
     *client_out = (struct token_client){0};

@@ -32,11 +32,11 @@ static int check_account(const struct account_config *account, const char *token
 
 /* `client_out` borrows from *identifier_out. A refresh token is good for the client that it was
  * given to, and no other; that may be one that was registered. */
-static int make_client(const struct account_config *account, struct vault *vault,
-                       const struct token_inputs *inputs, const char *audience,
+static int make_client(const struct account_config *account, const struct oauth_metadata *metadata,
+                       struct vault *vault, const struct token_inputs *inputs, const char *audience,
                        struct token_client *client_out, char **identifier_out, struct err *err)
 {
-    int status = token_client_make(account, inputs, audience, client_out, err);
+    int status = token_client_make(account, metadata, inputs, audience, client_out, err);
 
     if (status != 0 || !endpoint_has_sign_in(account))
         return status;
@@ -46,7 +46,8 @@ static int make_client(const struct account_config *account, struct vault *vault
     return status;
 }
 
-/* What a request is made from. */
+/* What a request is made from. A scope that was only offered is not named again: what was granted
+ * of it stays (RFC 6749 section 6). */
 struct source {
     const struct account_config *account;
     const char *mailbox;
@@ -60,7 +61,7 @@ static int write_request(const struct source *source, const char *grant_type,
                          const struct oauth_field *fields, size_t count,
                          struct token_request *request, struct err *err)
 {
-    char *scope = endpoint_scope(source->account);
+    char *scope = endpoint_scope(source->account, NULL);
     int status = oauth_token_request(&source->client->oauth, grant_type, fields, count, scope,
                                      &request->body, &request->authorization);
 
@@ -121,7 +122,7 @@ static int write_assertion(const struct source *source, struct token_request *re
                            struct err *err)
 {
     struct secret assertion = {0};
-    char *scope = endpoint_scope(source->account);
+    char *scope = endpoint_scope(source->account, NULL);
     int status = token_assertion_of_service(source->account, source->mailbox, source->inputs,
                                             request->url, scope, &assertion, err);
 
@@ -156,21 +157,22 @@ static int write_grant(const struct source *source, struct token_request *reques
 }
 
 int token_request_make(const struct account_config *account, const char *mailbox,
-                       const char *token_url, struct vault *vault, const struct secret *brought,
-                       const struct token_inputs *inputs, struct token_request *request_out,
-                       struct err *err)
+                       const struct oauth_metadata *metadata, struct vault *vault,
+                       const struct secret *brought, const struct token_inputs *inputs,
+                       struct token_request *request_out, struct err *err)
 {
     struct token_request request = {0};
     struct token_client client = {0};
     const struct source source = {account, mailbox, vault, brought, inputs, &client};
     char *identifier = NULL;
-    int status = check_account(account, token_url, err);
+    int status;
 
+    request.url = endpoint_url(account, metadata, OAUTH_TOKEN_ENDPOINT);
     request.issuer = endpoint_issuer(account);
-    if (status == 0) {
-        request.url = mem_copy_string(token_url);
-        status = make_client(account, vault, inputs, token_url, &client, &identifier, err);
-    }
+    status = check_account(account, request.url, err);
+    if (status == 0)
+        status =
+            make_client(account, metadata, vault, inputs, request.url, &client, &identifier, err);
     if (status == 0)
         status = write_grant(&source, &request, err);
     token_client_clear(&client);
@@ -183,14 +185,20 @@ int token_request_make(const struct account_config *account, const char *mailbox
     return 0;
 }
 
-int token_request_make_revocation(const struct account_config *account, const char *url,
-                                  struct vault *vault, const struct token_inputs *inputs,
+int token_request_make_revocation(const struct account_config *account,
+                                  const struct oauth_metadata *metadata, struct vault *vault,
+                                  const struct token_inputs *inputs,
                                   const struct secret *refresh_token, struct secret *body_out,
                                   struct secret *authorization_out, struct err *err)
 {
     struct token_client client = {0};
     char *identifier = NULL;
-    int status = make_client(account, vault, inputs, url, &client, &identifier, err);
+    /* An assertion is for the token endpoint, also at another one (RFC 7523 section 3). */
+    char *audience = endpoint_url(account, metadata, OAUTH_TOKEN_ENDPOINT);
+    if (audience == NULL)
+        audience = endpoint_issuer(account);
+    int status = make_client(account, metadata, vault, inputs, audience, &client, &identifier, err);
+    mem_free(audience);
 
     if (status == 0) {
         client.oauth.resource = NULL;
@@ -232,7 +240,7 @@ static bool same_user(const struct account_config *a, const struct account_confi
 
 bool token_request_is_same(const struct account_config *a, const struct account_config *b)
 {
-    char *scope_a = endpoint_scope(a), *scope_b = endpoint_scope(b);
+    char *scope_a = endpoint_scope(a, NULL), *scope_b = endpoint_scope(b, NULL);
     char *issuer_a = endpoint_issuer(a), *issuer_b = endpoint_issuer(b);
     bool same = a->flow == b->flow && strcmp(issuer_a, issuer_b) == 0 &&
                 strcmp(a->password_command, b->password_command) == 0 &&

@@ -1,6 +1,7 @@
 """The profile of an open public client: nothing is known of a provider but its issuer, and nobody
 has registered ecluse there."""
 
+import json
 import urllib.parse
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from browser_support import Browser, Login, visit
 from cli_support import one_line
 from ecluse_support import ALICE, BOB
-from test_discovery import know_by_issuer
+from sign_in_support import odd  # noqa: F401
+from test_discovery import RFC_8414, know_by_issuer
+from test_sign_in_identity import come_back
 
 REGISTER = "/reg"
 
@@ -55,6 +58,75 @@ def test_mail_is_read(strangers, rig, with_daemon):
     assert rig.refreshes() == {"ok": 1}
     result = strangers.ecluse("logout", "alice")
     assert result.status == 0 and "revoked at the provider" in result.out, result
+
+
+MAIL = "urn:ietf:params:oauth:scope:mail"
+
+
+@pytest.mark.parametrize("with_daemon", [True, False])
+def test_mail_by_the_issuer_alone(strangers, rig, with_daemon):
+    """Nobody has said which scope: it is the one of the profile."""
+    del strangers.sections["provider local"]["scope"]
+    strangers.set("ecluse")
+    if with_daemon:
+        strangers.start()
+    assert sign_in(strangers, rig, "alice", ALICE)["scope"] == f"{MAIL} offline_access"
+    if not with_daemon:
+        strangers.start()
+    strangers.grant("alice")
+    rig.knob("expire", "all")
+    assert strangers.session("alice").select("INBOX")[0] == "OK"
+    assert rig.stats()["last"][-1]["grant"] == "refresh_token"
+
+
+@pytest.mark.parametrize("offered, scope", [
+    (["openid", MAIL], MAIL), (["offline_access", "urn:ietf:params:oauth:scope:contacts"], None),
+    (None, None),
+])
+def test_what_is_asked_for_is_what_is_offered(strangers, odd, offered, scope):
+    del strangers.sections["provider local"]["scope"]
+    for kind in ("authorization", "token"):
+        del strangers.sections["provider local"][f"{kind}_endpoint"]
+        odd.document[f"{kind}_endpoint"] = f"{odd.url}/{kind}"
+    strangers.set("ecluse")
+    odd.document["registration_endpoint"] = f"{odd.url}{REGISTER}"
+    if offered is not None:
+        odd.document["scopes_supported"] = offered
+    odd.say(RFC_8414, odd.document)
+    odd.say(REGISTER, {"client_id": "c-1"}, 201)
+    login = Login(strangers, "alice")
+    try:
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(login.url()).query)
+    finally:
+        login.kill()
+    assert query.get("scope", [None]) == [scope]
+    asked = {path: body for _, path, body in odd.requests}
+    assert json.loads(asked[REGISTER]).get("scope") == scope
+
+
+@pytest.mark.parametrize("offered, configured, proof", [
+    (["client_secret_basic"], None, "basic"), (None, None, "basic"),  # RFC 8414's default
+    (["client_secret_basic", "client_secret_post"], None, "post"),
+    (["client_secret_basic"], "post", "post"), (["client_secret_post"], "basic", "basic"),
+])
+def test_how_a_secret_is_sent(ecluse, odd, offered, configured, proof):
+    """By a sign-in as by a refresh of somebody who has only the issuer."""
+    del ecluse.sections["provider local"]["token_endpoint"]
+    ecluse.set("provider local", userinfo_endpoint=f"{odd.url}/me")
+    odd.document["token_endpoint"] = f"{odd.url}/token"
+    if offered is not None:
+        odd.document["token_endpoint_auth_methods_supported"] = offered
+    odd.say(RFC_8414, odd.document)
+    odd.say("/me", {"email": ALICE})
+    if configured is not None:
+        ecluse.set("account alice", client_auth=configured)
+    assert come_back(ecluse) == (0, "")
+    ecluse.start()
+    assert ecluse.access_token("alice") == "a-1"
+    bodies = [urllib.parse.parse_qs(body) for _, path, body in odd.requests if path == "/token"]
+    assert [body["grant_type"] for body in bodies] == [["authorization_code"], ["refresh_token"]]
+    assert ["client_secret" in body for body in bodies] == [proof == "post"] * 2
+    assert ("Authorization" in odd.headers["/token"]) == (proof == "basic")
 
 
 def test_a_code_for_a_stranger(strangers, rig):

@@ -53,6 +53,7 @@ static void a_document(void **state)
         "\"grant_types_supported\":[\"authorization_code\",\"refresh_token\"],"
         "\"code_challenge_methods_supported\":[\"S256\",\"plain\"],"
         "\"scopes_supported\":[\"openid\"],"
+        "\"token_endpoint_auth_methods_supported\":[\"none\",\"client_secret_post\"],"
         "\"authorization_response_iss_parameter_supported\":true,"
         "\"of_no_interest\":{\"a\":[1]}}";
     static const char *const endpoints[OAUTH_ENDPOINTS] = {
@@ -68,6 +69,7 @@ static void a_document(void **state)
     assert_string_equal(metadata.grant_types, "authorization_code refresh_token");
     assert_string_equal(metadata.code_challenge_methods, "S256 plain");
     assert_string_equal(metadata.scopes, "openid");
+    assert_string_equal(metadata.token_authentications, "none client_secret_post");
     assert_true(metadata.has_issuer_parameter);
     oauth_metadata_clear(&metadata);
     assert_null(metadata.endpoints[OAUTH_TOKEN_ENDPOINT]);
@@ -86,8 +88,34 @@ static void a_document_that_says_little(void **state)
     assert_string_equal(metadata.grant_types, "authorization_code implicit");
     assert_string_equal(metadata.code_challenge_methods, "");
     assert_string_equal(metadata.scopes, "");
+    assert_string_equal(metadata.token_authentications, "client_secret_basic");
     assert_false(metadata.has_issuer_parameter);
     oauth_metadata_clear(&metadata);
+}
+
+static void what_a_client_makes_of_it(void **state)
+{
+#define URN "urn:ietf:params:oauth:scope:mail"
+    static const struct {
+        const char *scopes, *mail_scope, *authentications;
+        bool wants_basic;
+    } cases[] = {
+        {"openid offline_access " URN, URN " offline_access", "client_secret_basic", true},
+        {URN " urn:ietf:params:oauth:scope:contacts", URN, "client_secret_basic none", true},
+        {"openid offline_access", "", "client_secret_post client_secret_basic", false},
+        {URN "-x", "", "private_key_jwt", false},
+        {"", "", "", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct oauth_metadata metadata = {
+            .scopes = mem_copy_string(cases[i].scopes),
+            .token_authentications = mem_copy_string(cases[i].authentications),
+        };
+        assert_string_equal(oauth_metadata_mail_scope(&metadata), cases[i].mail_scope);
+        assert_int_equal(oauth_metadata_wants_basic(&metadata), cases[i].wants_basic);
+        oauth_metadata_clear(&metadata);
+    }
 }
 
 static void documents_of_no_use(void **state)
@@ -119,6 +147,7 @@ static void documents_of_no_use(void **state)
         {WITH("\"grant_types_supported\":[\"refresh_token\",1]"), ERR_DENIED, "no word"},
         {WITH("\"scopes_supported\":[\"a b\"]"), ERR_DENIED, "no word"},
         {WITH("\"scopes_supported\":[\"\"]"), ERR_DENIED, "no word"},
+        {WITH("\"token_endpoint_auth_methods_supported\":\"none\""), ERR_DENIED, "no list"},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
@@ -141,6 +170,7 @@ int main(void)
         cmocka_unit_test(urls),
         cmocka_unit_test(a_document),
         cmocka_unit_test(a_document_that_says_little),
+        cmocka_unit_test(what_a_client_makes_of_it),
         cmocka_unit_test(documents_of_no_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

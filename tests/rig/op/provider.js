@@ -14,6 +14,7 @@ import * as count from './stats.js';
 
 const DAY = 86400;
 const SCOPES = ['openid', 'offline_access', 'email', 'profile', 'mail',
+  'urn:ietf:params:oauth:scope:mail',
   // what the large providers call it
   'https://mail.google.com/',
   'https://outlook.office.com/IMAP.AccessAsUser.All',
