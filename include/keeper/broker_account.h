@@ -157,6 +157,10 @@ void broker_refusal_take_outage(struct broker_account *account, const char *reas
                                 int64_t retry_after);
 /* broker_account_sign_out, and says so; `reason` may be "". */
 void broker_refusal_sign_out(struct broker_account *account, const char *reason);
+/* What the vault has for the account is damaged, or stood in another's place: it is left there, and
+ * nothing but a sign-in will help. */
+void broker_refusal_take_damage(struct broker_account *account,
+                                const struct account_config *options);
 
 /* ---- broker_tend.c: what it does unasked ---- */
 
@@ -202,6 +206,8 @@ MUST_CHECK int broker_token_wipe(struct broker_account *account, const char *rea
 void broker_token_note(struct broker_account *account, int64_t last_refresh, const char *error);
 /* It has never brought an access token that was given out. */
 bool broker_token_is_new(const struct broker_account *account);
+/* There is one in the vault, and it is of no use. */
+bool broker_token_is_damaged(const struct broker_account *account);
 /* NULL: it is the vault's. Not set: it was brought for another issuer than this one. */
 const struct secret *broker_token_on_trial(const struct broker_account *account,
                                            const struct account_config *options);

@@ -69,7 +69,11 @@ void vault_close(struct vault *vault);
 
 #define VAULT_TEXT_MAX 300 /* of last_error; longer ones are cut */
 
-enum vault_token_state { VAULT_SIGNED_IN, VAULT_SIGNED_OUT };
+enum vault_token_state {
+    VAULT_SIGNED_IN,
+    VAULT_SIGNED_OUT,
+    VAULT_DAMAGED, /* there is one that does not open, or that was put there by somebody else */
+};
 
 struct vault_token {
     char *account;
@@ -87,7 +91,8 @@ struct vault_token {
  * endpoint. A token there that is damaged is kept aside, not overwritten. */
 MUST_CHECK int vault_token_store(struct vault *vault, const char *account, const char *issuer,
                                  const struct secret *refresh_token, int64_t now, struct err *err);
-/* ERR_NOT_FOUND: none, signed out, or obtained from another issuer; the text says which. */
+/* ERR_NOT_FOUND: none, signed out, or obtained from another issuer; the text says which.
+ * ERR_CORRUPT: VAULT_DAMAGED, or the vault's file is. */
 MUST_CHECK int vault_token_load(struct vault *vault, const char *account, const char *issuer,
                                 struct secret *refresh_token_out, struct err *err);
 /* Wipes the token (and any kept aside); the row stays with the reason as last_error. ERR_NOT_FOUND

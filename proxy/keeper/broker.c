@@ -6,6 +6,7 @@
  *
  * Failure modes:
  *   nobody has signed in            answered without a request, until broker_signed_in
+ *   the vault's token is damaged    the same; it is left as it is
  *   invalid_grant                   the vault's token is wiped, then as above
  *   somebody else's token           not given out; the vault keeps it for a better configuration
  *   any other failure               who waits is told, the next try has to wait, the token stays

@@ -380,12 +380,15 @@ static void account_wait_for_trial(struct broker_account *account)
 static void account_refresh_failed(struct broker_account *account, int status, const char *text)
 {
     const struct account_config *options = config_account(account->broker->config, account->label);
+    bool is_damaged = status == ERR_CORRUPT && options != NULL && broker_token_is_damaged(account);
     if (status == ERR_NOT_FOUND && options != NULL && endpoint_takes_password(options)) {
         broker_password_set_missing(account);
-    } else if (status == ERR_NOT_FOUND && account->trial == NULL &&
+    } else if ((status == ERR_NOT_FOUND || is_damaged) && account->trial == NULL &&
                broker_trial_is_under_way(account->broker, account->label)) {
         account_wait_for_trial(account);
         return;
+    } else if (is_damaged) {
+        broker_refusal_take_damage(account, options);
     } else if (status == ERR_NOT_FOUND) {
         broker_refusal_sign_out(account, "");
     } else {

@@ -9,6 +9,7 @@
  *
  * Failure modes:
  *   none in the vault                  answered so until broker_signed_in
+ *   what the vault has is damaged      the same
  *   the vault fails                    told, and the next try has to wait
  *   the command fails, or hangs        the same; a password that is good still stays
  *   the provider has refused it, and   told, and not given out for a while: to try it over and over
@@ -113,6 +114,8 @@ static bool account_load_password(struct broker_account *account,
     bool is_fresh = status == 0 && account_take_password(account, &password);
     if (status == ERR_NOT_FOUND) {
         broker_password_set_missing(account);
+    } else if (status == ERR_CORRUPT && broker_token_is_damaged(account)) {
+        broker_refusal_take_damage(account, options);
     } else if (status != 0) {
         broker_account_set_failure(account, WHY_INTERNAL, "%s", err.text);
         broker_account_pause(account, 0);

@@ -10,6 +10,7 @@
 
 #include "auth/oauth_reason.h"
 #include "keeper/broker_account.h"
+#include "keeper/endpoint.h"
 
 #define QUOTED_MIN 16 /* octets of a secret that make a text one that quotes it */
 
@@ -36,6 +37,20 @@ void broker_refusal_sign_out(struct broker_account *account, const char *reason)
     broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
                                "account %s must be signed in again%s%s; sign in: ecluse login %s",
                                account->label, *reason == '\0' ? "" : ": ", reason, account->label);
+}
+
+void broker_refusal_take_damage(struct broker_account *account,
+                                const struct account_config *options)
+{
+    bool is_password = endpoint_has_stored_password(options);
+    broker_account_sign_out(account);
+    broker_account_set_failure(account, WHY_TOKEN_NEEDS_USER,
+                               "the %s of account %s in the vault is damaged, or was not put there "
+                               "by ecluse; %s: ecluse login %s%s",
+                               is_password ? "password" : "token", account->label,
+                               is_password ? "store it anew" : "sign in", account->label,
+                               is_password ? " --password-stdin" : "");
+    log_warn(account->broker->log, "%s", account->failure_text);
 }
 
 /* The refresh token is dead. */

@@ -88,17 +88,36 @@ void broker_token_note(struct broker_account *account, int64_t last_refresh, con
         log_warn(account->broker->log, "account %s: %s", account->label, err.text);
 }
 
-bool broker_token_is_new(const struct broker_account *account)
+/* Its row as it is now; false: there is none. */
+static bool look_at_row(const struct broker_account *account, enum vault_token_state *state_out,
+                        int64_t *last_refresh_out)
 {
     struct vault_token *tokens;
     size_t count;
-    if (account->trial != NULL)
-        return true;
     if (vault_token_list(account->broker->vault, account->label, &tokens, &count, NULL) != 0)
         return false;
-    bool is_new = count == 1 && tokens[0].last_refresh == 0;
+    if (count == 1) {
+        *state_out = tokens[0].state;
+        *last_refresh_out = tokens[0].last_refresh;
+    }
     vault_tokens_free(tokens, count);
-    return is_new;
+    return count == 1;
+}
+
+bool broker_token_is_new(const struct broker_account *account)
+{
+    enum vault_token_state state;
+    int64_t last_refresh;
+    return account->trial != NULL ||
+           (look_at_row(account, &state, &last_refresh) && last_refresh == 0);
+}
+
+bool broker_token_is_damaged(const struct broker_account *account)
+{
+    enum vault_token_state state;
+    int64_t last_refresh;
+    return account->trial == NULL && look_at_row(account, &state, &last_refresh) &&
+           state == VAULT_DAMAGED;
 }
 
 /* ---- a trial ---- */

@@ -52,6 +52,8 @@ static json_t *account_row(const struct broker *broker, const struct account_con
     bool expires = state.has_token && account->flow != FLOW_NONE && account->flow != FLOW_COMMAND;
     const char *error =
         token == NULL || *token->last_error == '\0' ? state.failure : token->last_error;
+    if (token != NULL && token->state == VAULT_DAMAGED)
+        error = "what the vault has for it is damaged, or was not put there by ecluse";
     if (*error == '\0')
         error = NULL;
     return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "name",

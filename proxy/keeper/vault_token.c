@@ -35,6 +35,16 @@ static int select_token(struct vault *vault, const char *account, sqlite3_stmt *
     return status;
 }
 
+static bool is_damaged(const struct vault *vault, const char *account, const char *issuer,
+                       struct slice sealed)
+{
+    struct seal_place place = token_place(account, issuer);
+    struct secret token = {0};
+    bool damaged = seal_read(&vault->seal_key, &place, sealed, &token) == ERR_CORRUPT;
+    secret_wipe(&token);
+    return damaged;
+}
+
 /* ---- storing ---- */
 
 /* What an account's row is before a new token comes. */
@@ -56,12 +66,9 @@ static int look(struct vault *vault, const char *account, const char *issuer,
         status = vault_fail(vault, err);
     if (step == VAULT_ROW) {
         char *stored_issuer = vault_column_copy(statement, 0);
-        struct seal_place place = token_place(account, stored_issuer);
-        struct secret token = {0};
-        present_out->damaged = seal_read(&vault->seal_key, &place, vault_column_bytes(statement, 1),
-                                         &token) == ERR_CORRUPT;
+        present_out->damaged =
+            is_damaged(vault, account, stored_issuer, vault_column_bytes(statement, 1));
         present_out->same_issuer = strcmp(stored_issuer, issuer) == 0;
-        secret_wipe(&token);
         mem_free(stored_issuer);
     }
     sqlite3_finalize(statement);
@@ -251,7 +258,7 @@ int vault_token_note(struct vault *vault, const char *account, int64_t last_refr
     return vault_change(vault, statement, err);
 }
 
-static struct vault_token read_row(sqlite3_stmt *row)
+static struct vault_token read_row(const struct vault *vault, sqlite3_stmt *row)
 {
     char *state = vault_column_copy(row, 2);
     struct vault_token token = {
@@ -263,6 +270,9 @@ static struct vault_token read_row(sqlite3_stmt *row)
         .last_error = vault_column_copy(row, 5),
     };
     mem_free(state);
+    if (token.state == VAULT_SIGNED_IN &&
+        is_damaged(vault, token.account, token.issuer, vault_column_bytes(row, 6)))
+        token.state = VAULT_DAMAGED;
     return token;
 }
 
@@ -272,10 +282,11 @@ int vault_token_list(struct vault *vault, const char *account, struct vault_toke
     *tokens_out = NULL;
     *count_out = 0;
     sqlite3_stmt *statement;
-    int status = vault_prepare(vault,
-                               "SELECT account, issuer, state, created, last_refresh, last_error"
-                               " FROM tokens WHERE ?1 IS NULL OR account = ?1 ORDER BY account",
-                               &statement, err);
+    int status = vault_prepare(
+        vault,
+        "SELECT account, issuer, state, created, last_refresh, last_error,"
+        " refresh_token FROM tokens WHERE ?1 IS NULL OR account = ?1 ORDER BY account",
+        &statement, err);
     if (status != 0)
         return status;
     if (account != NULL)
@@ -285,7 +296,7 @@ int vault_token_list(struct vault *vault, const char *account, struct vault_toke
     enum vault_step step;
     while ((step = vault_step(statement)) == VAULT_ROW) {
         tokens = mem_resize(tokens, (count + 1) * sizeof(*tokens));
-        tokens[count++] = read_row(statement);
+        tokens[count++] = read_row(vault, statement);
     }
     if (step == VAULT_FAILED) {
         status = vault_fail(vault, err);

@@ -1,7 +1,9 @@
 """Access and refresh tokens: asked for once, never lost, whatever the provider answers."""
 
 import concurrent.futures
+import contextlib
 import re
+import sqlite3
 import time
 
 import pytest
@@ -211,6 +213,34 @@ def test_signed_out_stays_so_over_a_restart(ecluse, rig):
     rig.clear()
     assert ecluse.try_login("alice") == SIGN_IN
     assert rig.token_requests() == 0
+
+
+def test_a_damaged_token_needs_its_user(ecluse, rig):
+    """Bob's stands in alice's place. It is not sent to anybody, and not lost."""
+    ecluse.set("ecluse", notify_command=f"echo $ECLUSE_REASON >>{ecluse.folder}/notices")
+    ecluse.ready("alice", "bob")
+    assert ecluse.stop() == 0
+    vault = ecluse.folder / "state" / "vault.db"
+    with contextlib.closing(sqlite3.connect(vault)) as database, database:
+        database.execute("UPDATE tokens SET refresh_token = (SELECT refresh_token FROM tokens"
+                         " WHERE account = 'bob') WHERE account = 'alice'")
+    ecluse.start()
+    rig.clear()
+    words = "the token of account alice in the vault is damaged, or was not put there by ecluse; " \
+            "sign in: ecluse login alice"
+    assert ecluse.try_login("alice") == f"NO [AUTHENTICATIONFAILED] {words}"
+    assert ecluse.try_login("alice", protocol="pop3") == f"-ERR [AUTH] {words}"
+    account = ecluse.accounts()["alice"]
+    assert account["signed_in"] == "out" and "damaged" in account["last_error"]
+    one_line(ecluse.ecluse("token", "alice"), 77, words)
+    assert rig.token_requests() == 0
+    notices = ecluse.folder / "notices"
+    wait_until(notices.exists, "the notice")
+    wait_until(lambda: notices.read_text() == words + "\n", "its words")
+    assert ecluse.try_login("bob").startswith("OK ")
+    ecluse.sign_in("alice")
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert ecluse.accounts()["alice"]["signed_in"] == "in"
 
 
 def test_a_token_that_the_provider_does_not_know_is_not_kept(ecluse, rig):

@@ -4,8 +4,6 @@
  */
 #include "broker_world.h"
 
-#include "keeper/broker_account.h"
-
 #define SERVICE(more)                                                                              \
     "[account work]\n"                                                                             \
     "address = alice@example.test\n"                                                               \
@@ -294,135 +292,6 @@ static void test_token_outlives_a_rule_of_the_organisation(void **state)
     assert_string_equal(state_of("work").failure, "");
 }
 
-/* ---- unasked ---- */
-
-#define NOTIFYING "notify_command = echo \"$ECLUSE_ACCOUNT: $ECLUSE_REASON\" >>@/notices\n"
-#define DAY       (24 * 3600)
-
-/* Now: the clock of these tests has run on. */
-static void sign_in_now(const char *account, const char *token)
-{
-    struct secret secret = {0};
-    secret_set(&secret, slice_of_string(token));
-    assert_int_equal(vault_token_store(test.world.vault, account, ISSUER_URL, &secret,
-                                       clock_wall_seconds(), NULL),
-                     0);
-    secret_wipe(&secret);
-}
-
-static int set_up_notifying(void **state)
-{
-    (void)state;
-    open_broker(NOTIFYING SERVICE("") OTHER_ACCOUNT);
-    broker_tend(test.broker);
-    sign_in_now("work", "refresh-1");
-    sign_in_now("other", "refresh-2");
-    return 0;
-}
-
-static void assert_notices(const char *expected)
-{
-    char *path = scratch_path(test.world.folder, "notices");
-    char text[1000] = "";
-    settle();
-    FILE *file = fopen(path, "r");
-    if (file != NULL) {
-        text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-        fclose(file);
-    }
-    free(path);
-    assert_string_equal(text, expected);
-}
-
-#define REFUSAL "{\"error\":\"invalid_grant\"}"
-#define NOTICE  "work: account work must be signed in again; sign in: ecluse login work\n"
-
-static void test_user_is_told_once(void **state)
-{
-    struct asker asker = {0};
-    (void)state;
-    try(&asker, 0);
-    answer_status(400, REFUSAL, 0);
-    assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
-    assert_notices(NOTICE);
-    assert_now_failed(WHY_TOKEN_NEEDS_USER);
-    assert_notices(NOTICE);
-    /* The new one is dead, too. */
-    sign_in_now("work", "refresh-3");
-    broker_signed_in(test.broker, "work");
-    struct asker again = {0};
-    try(&again, 0);
-    answer_status(400, REFUSAL, 0);
-    assert_failed(&again, WHY_TOKEN_NEEDS_USER);
-    assert_notices(NOTICE NOTICE);
-}
-
-static void test_user_is_not_told_of_an_outage(void **state)
-{
-    struct asker asker = {0};
-    (void)state;
-    try(&asker, 0);
-    answer_status(503, "", 0);
-    assert_failed(&asker, WHY_UNREACHABLE);
-    pass_seconds(300);
-    struct asker again = {0};
-    try(&again, 0);
-    answer_status(401, "{\"error\":\"invalid_client\"}", 0);
-    assert_failed(&again, WHY_INTERNAL);
-    assert_notices("");
-}
-
-static void test_idle_accounts_are_refreshed_one_after_the_other(void **state)
-{
-    (void)state;
-    pass_seconds(30 * (int64_t)DAY - 10);
-    assert_in_range(broker_tend_look(test.broker), 3000 * 1000, 4200 * 1000);
-    assert_int_equal(script.started, 0);
-    pass_seconds(10);
-    assert_in_range(broker_tend_look(test.broker), 5 * 1000, 60 * 1000);
-    assert_int_equal(script.started, 1);
-    assert_true(fetch_has("refresh_token=refresh-2")); /* by account */
-    answer_token("first", 3600, "refresh-4");
-    assert_vault_has(&test.world, "other", "refresh-4");
-    assert_in_range(broker_tend_look(test.broker), 3000 * 1000, 4200 * 1000);
-    assert_int_equal(script.started, 2);
-    assert_true(fetch_has("refresh_token=refresh-1"));
-    answer_token("second", 3600, NULL);
-    /* It is good for whoever asks now, and the next 30 days begin. */
-    assert_now_given("second");
-    pass_seconds(30 * (int64_t)DAY - 10);
-    (void)broker_tend_look(test.broker);
-    assert_int_equal(script.started, 2);
-}
-
-static void test_idle_account_waits_for_its_pause(void **state)
-{
-    (void)state;
-    pass_seconds(30 * (int64_t)DAY);
-    (void)broker_tend_look(test.broker);
-    answer_status(503, "", 600);
-    (void)broker_tend_look(test.broker); /* the other one */
-    answer_token("second", 3600, NULL);
-    pass_seconds(599);
-    (void)broker_tend_look(test.broker);
-    assert_int_equal(script.started, 2);
-    pass_seconds(1);
-    (void)broker_tend_look(test.broker);
-    assert_int_equal(script.started, 3);
-    answer_token("first", 3600, NULL);
-}
-
-static void test_idle_account_that_is_signed_out(void **state)
-{
-    (void)state;
-    assert_int_equal(vault_token_sign_out(test.world.vault, "work", "by the user", NULL), 0);
-    assert_int_equal(vault_token_sign_out(test.world.vault, "other", "by the user", NULL), 0);
-    pass_seconds(90 * (int64_t)DAY);
-    assert_in_range(broker_tend_look(test.broker), 3000 * 1000, 4200 * 1000);
-    assert_int_equal(script.started, 0);
-    assert_notices("");
-}
-
 /* What the server cannot do now says nothing about the password. */
 static void test_password_is_sent_again_after_an_outage(void **state)
 {
@@ -441,7 +310,6 @@ static void test_password_is_sent_again_after_an_outage(void **state)
 }
 
 #define CODE_CASE(test)        cmocka_unit_test_setup_teardown(test, set_up_code, tear_down)
-#define NOTIFYING_CASE(test)   cmocka_unit_test_setup_teardown(test, set_up_notifying, tear_down)
 #define PASSWORD_CASE(test)    cmocka_unit_test_setup_teardown(test, set_up_password, tear_down)
 #define CREDENTIALS_CASE(test) cmocka_unit_test_setup_teardown(test, set_up_credentials, tear_down)
 #define COMMAND_CASE(test)     cmocka_unit_test_setup_teardown(test, set_up_command, tear_down)
@@ -460,11 +328,6 @@ int main(void)
         COMMAND_CASE(test_what_is_printed_must_be_a_token),
         CODE_CASE(test_reason_of_a_dead_token),
         CODE_CASE(test_token_outlives_a_rule_of_the_organisation),
-        NOTIFYING_CASE(test_user_is_told_once),
-        NOTIFYING_CASE(test_user_is_not_told_of_an_outage),
-        NOTIFYING_CASE(test_idle_accounts_are_refreshed_one_after_the_other),
-        NOTIFYING_CASE(test_idle_account_waits_for_its_pause),
-        NOTIFYING_CASE(test_idle_account_that_is_signed_out),
         PASSWORD_CASE(test_password_brings_a_token),
         PASSWORD_CASE(test_refused_password_is_not_sent_again),
         PASSWORD_CASE(test_password_is_sent_again_after_an_outage),

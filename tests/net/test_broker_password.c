@@ -4,6 +4,8 @@
  */
 #include "broker_world.h"
 
+#include "../lib/database_probe.h"
+
 #define LISTENER                                                                                   \
     "[listen imap]\n"                                                                              \
     "address = 127.0.0.1:1143\n"                                                                   \
@@ -376,6 +378,21 @@ static void test_stored_password_that_is_refused(void **state)
     assert_int_equal(assert_answered(0, "second"), generation + 1);
 }
 
+static void test_stored_password_that_is_damaged(void **state)
+{
+    static const uint8_t nothing[43];
+    char *file = scratch_path(test.world.config->state_dir, "vault.db");
+    (void)state;
+    store("password:local", "first");
+    database_poke(file, "UPDATE tokens SET refresh_token = ?", nothing, sizeof(nothing));
+    free(file);
+    assert_refused(0, WHY_TOKEN_NEEDS_USER,
+                   "the password of account work in the vault is damaged, or was not put there by "
+                   "ecluse; store it anew: ecluse login work --password-stdin");
+    store("password:local", "second");
+    (void)assert_answered(0, "second");
+}
+
 /* It is given to the provider that it was stored for, and to no other. */
 static void test_password_of_another_provider(void **state)
 {
@@ -415,6 +432,7 @@ int main(void)
         COMMAND_CASE(test_close_from_within_the_answer),
         STORED_CASE(test_stored_password),
         STORED_CASE(test_stored_password_that_is_refused),
+        STORED_CASE(test_stored_password_that_is_damaged),
         STORED_CASE(test_password_of_another_provider),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,6 +363,7 @@ static void a_damaged_token_is_kept_aside(void **state)
     assert_int_equal(store(place, "work", "token", 100), 0);
     tamper(place, "UPDATE tokens SET refresh_token = zeroblob(43)");
     assert_load_fails(place, "work", ISSUER, ERR_CORRUPT, "damaged");
+    assert_row(place, VAULT_DAMAGED, 100, 0, "");
     assert_int_equal(store(place, "work", "new", 200), 0);
     assert_token(place, "work", "new");
     assert_row(place, VAULT_SIGNED_IN, 200, 0, "");
