@@ -3,11 +3,12 @@
  * once for all who wait (single flight), and writes a rotated refresh token to the vault, durably,
  * before the new access token is given to anybody.
  *
- * A token with more than a fifth of its life (at most 10 minutes) left is given out at once; one
- * with less is given out too while it is still valid for 30 s, and a refresh starts in the
- * background; an expired one is waited for. After a failed refresh the next try waits (1 s doubling
- * to 5 min, or Retry-After); whoever asks meanwhile and has no valid token is told the last failure
- * at once.
+ * A token with more than a fifth of its life (at most 10 minutes) left is given out at once. With
+ * less, a refresh starts in the background; with less than 5 minutes (or that fifth) left whoever
+ * asks waits for it, and gets the old token only when the refresh fails and it is still valid; an
+ * expired one is of no use. A server may end a session with the token that opened it. After a
+ * failed refresh the next try waits (1 s doubling to 5 min, or Retry-After); whoever asks meanwhile
+ * and has no valid token is told the last failure at once.
  *
  * invalid_grant signs the account out: the vault's token is wiped. No other failure drops a token.
  * A token that is somebody else's by its id_token is given to nobody, and the account needs its
@@ -54,10 +55,18 @@ void broker_set_journal(struct broker *broker, struct journal *journal);
 /* Waiting tickets and requests are cancelled: see broker_drain for an end that loses nothing. A
  * rotated token that the vault has not taken yet is offered to it once more. */
 void broker_close(struct broker *broker);
-/* From here on the broker acts unasked: an account that was not refreshed for 30 days is, one after
- * the other, since providers drop what lies idle; and when one begins to need its user,
+struct broker_tending_options {
+    int64_t first_look; /* for idle accounts: milliseconds from now at the most */
+    /* The account has sessions. NULL: nobody knows. */
+    bool (*has_sessions)(void *owner, const char *account);
+    void *owner;
+};
+/* From here on the broker acts unasked. An account in use, which has sessions or was asked for
+ * within a life of its token (an hour at least), is refreshed before the last fifth of that life
+ * begins, each at a time of its own. An account that was not refreshed for 30 days is, one after
+ * the other, since providers drop what lies idle. And when one begins to need its user,
  * notify_command is run, not again before the account was well once more. Once. */
-void broker_tend(struct broker *broker);
+void broker_tend(struct broker *broker, const struct broker_tending_options *options);
 /* After a reload: accounts that are gone or changed their endpoint, client or command lose their
  * access token. The configuration before is borrowed until this returns. */
 void broker_set_config(struct broker *broker, const struct config *config);

@@ -17,8 +17,11 @@
  * an old token look new. */
 struct broker_access {
     struct secret token;
-    int64_t expires;      /* steady milliseconds */
-    int64_t early;        /* the same: from here on a refresh is due */
+    int64_t expires; /* steady milliseconds */
+    int64_t ahead; /* the same: an account in use is refreshed unasked, no two at once; 0: never */
+    int64_t early; /* the same: from here on whoever asks starts a refresh */
+    int64_t late;  /* the same: and waits for it, and gets this token when it fails */
+    int64_t life;  /* milliseconds, when it was new */
     int64_t wall_expires; /* wall seconds, to show */
     char *scope;          /* NULL: not known */
 };
@@ -34,6 +37,7 @@ struct broker_account {
 
     struct broker_access access;
     uint64_t generation; /* of `access` */
+    int64_t asked;       /* when somebody asked last; steady milliseconds, 0: never */
     struct broker_access
         next; /* belongs to next_refresh, and is not given out before that is stored */
     struct secret next_refresh;
@@ -107,6 +111,8 @@ struct broker_account *broker_account_new(struct broker *broker, const char *lab
 void broker_account_free(struct broker_account *account);
 void broker_access_wipe(struct broker_access *access);
 void broker_access_move(struct broker_access *to, struct broker_access *from);
+/* So that not all do the same at the same time. */
+int64_t broker_random_between(int64_t least, int64_t most);
 /* Good for long enough to log in with. */
 bool broker_access_is_usable(const struct broker_access *access, int64_t now);
 
@@ -164,8 +170,12 @@ void broker_refusal_take_damage(struct broker_account *account,
 
 /* ---- broker_tend.c: what it does unasked ---- */
 
-/* Refreshes an account that is due, if there is one; milliseconds until the next look. */
+/* Refreshes an idle account that is due, if there is one; milliseconds until the next look. */
 int64_t broker_tend_look(struct broker *broker);
+/* The same for the accounts in use; INT64_MAX: there is none, until somebody asks. */
+int64_t broker_tend_look_ahead(struct broker *broker);
+/* Somebody has asked, or got an answer: when the next look ahead is may have changed. */
+void broker_tend_plan(struct broker *broker);
 void broker_tend_end(struct broker *broker);
 /* The account's failure says that its user is needed. */
 void broker_tend_notice(struct broker_account *account);

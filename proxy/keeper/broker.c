@@ -68,6 +68,7 @@ static void ticket_look_at(struct broker *broker, struct broker_ticket *ticket)
         list_remove(&account->node);
         list_append(&broker->accounts, &account->node);
     }
+    account->asked = now;
     bool stored = broker_account_store_next(account);
     bool is_refused = account->generation == ticket->refused;
     bool may_try = stored && !account->is_signed_out && now >= account->retry_at;
@@ -75,7 +76,8 @@ static void ticket_look_at(struct broker *broker, struct broker_ticket *ticket)
     if (!is_refused && broker_access_is_usable(&account->access, now)) {
         if (now >= account->access.early && may_try)
             broker_account_refresh(account);
-        if (secret_is_set(&account->access.token)) {
+        bool is_waited_for = now >= account->access.late && broker_account_is_busy(account);
+        if (secret_is_set(&account->access.token) && !is_waited_for) {
             broker_ticket_give(ticket);
             return;
         }
@@ -157,6 +159,7 @@ static void on_turn(struct deferral *deferral)
     if (!broker->closing) {
         forget_trials(broker);
         forget_mailboxes(broker);
+        broker_tend_plan(broker);
     }
     if (!broker->closing && !list_is_empty(&broker->asked))
         broker_wake(broker);

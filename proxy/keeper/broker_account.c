@@ -16,6 +16,8 @@
 
 #define EARLY_PART             5 /* a refresh starts when a fifth of the life is left */
 #define EARLY_MAX_MILLISECONDS (600 * 1000)
+#define LATE_MAX_MILLISECONDS  (300 * 1000)
+#define AHEAD_LIFE_MIN         (120 * 1000) /* what is gone sooner is not worth the requests */
 #define USABLE_MILLISECONDS    (30 * 1000)
 #define PAUSE_MIN_MILLISECONDS 1000
 #define PAUSE_MAX_MILLISECONDS (300 * 1000)
@@ -32,6 +34,13 @@ void broker_access_move(struct broker_access *to, struct broker_access *from)
     broker_access_wipe(to);
     *to = *from;
     *from = (struct broker_access){0};
+}
+
+int64_t broker_random_between(int64_t least, int64_t most)
+{
+    uint32_t random = 0;
+    RAND_bytes((unsigned char *)&random, sizeof(random));
+    return least + (most - least) * random / UINT32_MAX;
 }
 
 bool broker_access_is_usable(const struct broker_access *access, int64_t now)
@@ -110,14 +119,15 @@ void broker_account_answer_waiting(struct broker_account *account, bool is_fresh
     while (!list_is_empty(&account->waiting)) {
         struct broker_ticket *ticket =
             CONTAINER_OF(account->waiting.next, struct broker_ticket, node);
-        bool usable = is_fresh
-                          ? secret_is_set(&account->access.token)
-                          : broker_access_is_usable(&account->access, clock_steady_milliseconds());
+        bool usable = secret_is_set(&account->access.token) &&
+                      (is_fresh || clock_steady_milliseconds() < account->access.expires);
         if (usable && account->generation != ticket->refused)
             broker_ticket_give(ticket);
         else
             broker_ticket_fail(ticket);
     }
+    if (!account->broker->closing)
+        broker_wake(account->broker);
 }
 
 void broker_account_ask_again(struct broker_account *account)
@@ -134,13 +144,11 @@ void broker_account_ask_again(struct broker_account *account)
 static int64_t pause_milliseconds(unsigned failures)
 {
     int64_t pause = PAUSE_MIN_MILLISECONDS;
-    uint16_t random = 0;
     for (unsigned i = 1; i < failures && pause < PAUSE_MAX_MILLISECONDS; i++)
         pause *= 2;
     if (pause > PAUSE_MAX_MILLISECONDS)
         pause = PAUSE_MAX_MILLISECONDS;
-    RAND_bytes((unsigned char *)&random, sizeof(random));
-    return pause - pause * random / (4 * (int64_t)UINT16_MAX);
+    return broker_random_between(pause - pause / 4, pause);
 }
 
 void broker_account_set_failure(struct broker_account *account, enum why why, const char *format,
@@ -180,16 +188,23 @@ void broker_account_adopt_next(struct broker_account *account)
     broker_account_forgive(account);
 }
 
+static int64_t at_most(int64_t number, int64_t most)
+{
+    return number < most ? number : most;
+}
+
 void broker_account_set_next(struct broker_account *account, struct secret *access_token,
                              int64_t expires_in)
 {
-    int64_t life = expires_in * 1000, now = clock_steady_milliseconds();
-    int64_t early = life / EARLY_PART;
-    if (early > EARLY_MAX_MILLISECONDS)
-        early = EARLY_MAX_MILLISECONDS;
+    int64_t life = expires_in * 1000, end = clock_steady_milliseconds() + life;
+    int64_t early = at_most(life / EARLY_PART, EARLY_MAX_MILLISECONDS);
     secret_move(&account->next.token, access_token);
-    account->next.expires = now + life;
-    account->next.early = now + life - early;
+    account->next.life = life;
+    account->next.expires = end;
+    account->next.early = end - early;
+    account->next.late = end - at_most(life / EARLY_PART, LATE_MAX_MILLISECONDS);
+    account->next.ahead =
+        life < AHEAD_LIFE_MIN ? 0 : broker_random_between(end - early - early / 2, end - early);
     account->next.wall_expires = clock_wall_seconds() + expires_in;
 }
 

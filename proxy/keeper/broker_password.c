@@ -98,6 +98,9 @@ static bool account_take_password(struct broker_account *account, struct secret 
     int64_t life = options_of(account)->flow == FLOW_COMMAND ? TOKEN_SECONDS : PASSWORD_SECONDS;
     account->access.expires = now + life * 1000;
     account->access.early = account->access.expires - EARLY_SECONDS * 1000;
+    /* How old it gets is our own guess: nobody has to wait for a new one, nor is it asked for. */
+    account->access.late = account->access.expires;
+    account->access.ahead = 0;
     account->access.wall_expires = clock_wall_seconds() + life;
     return true;
 }

@@ -1,16 +1,20 @@
 /*
- * What the broker does unasked: it refreshes accounts that nobody uses, since providers drop a
- * sign-in that lies idle (Microsoft after 90 days), and has notify_command tell an account's user
- * that it is needed.
+ * What the broker does unasked: it refreshes the accounts in use ahead of need, so that a login
+ * does not have to wait for that, and those that nobody uses, since providers drop a sign-in that
+ * lies idle (Microsoft after 90 days); and it has notify_command tell an account's user that it is
+ * needed.
  *
- * Happy path: the first look some time after the start, then about each hour. Of those that are due
- * one is refreshed, and the next has its turn within a minute, so that they do not come all at
- * once. It is the vault's row that says when the last refresh was: a restart loses nothing.
+ * Happy path, in use: each token has a time at which that is decided; the timer waits for the next
+ * one. When more than one is due (the machine was suspended) they follow each other at a pace. At
+ * the start there is no token, and nothing is due.
  *
- * Failures: a refresh that fails is a failure like any other, and has its pause; the vault cannot
- * be read, the command fails: logged.
+ * Happy path, idle: the first look some time after the start, then about each hour. Of those that
+ * are due one is refreshed, and the next has its turn within a minute, so that they do not come all
+ * at once. It is the vault's row that says when the last refresh was: a restart loses nothing.
+ *
+ * Failures: a refresh that fails is a failure like any other, and has its pause; where it is no
+ * outage, only a login tries again. The vault cannot be read, the command fails: logged.
  */
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,23 +22,109 @@
 #include "keeper/broker_account.h"
 #include "keeper/endpoint.h"
 
-#define IDLE_SECONDS       (30 * 24 * 3600)
-#define COMMAND_SECONDS    30
-#define VARIABLE_MAX       (BROKER_TEXT_MAX + 32u)
-#define FIRST_LOOK_SECONDS 10, 120 /* from, to */
-#define NEXT_DUE_SECONDS   5, 60
-#define NEXT_LOOK_SECONDS  3000, 4200
+#define IDLE_SECONDS    (30 * 24 * 3600)
+#define COMMAND_SECONDS 30
+#define VARIABLE_MAX    (BROKER_TEXT_MAX + 32u)
+#define FIRST_LOOK_PART 12                  /* of the longest time until then: the shortest */
+#define NEXT_DUE        5 * 1000, 60 * 1000 /* milliseconds, from and to */
+#define NEXT_LOOK       3000 * 1000, 4200 * 1000
+#define NEXT_AHEAD      100, 1000
+#define IN_USE_MIN      (3600 * 1000)
 
 struct broker_tending {
-    uv_timer_t timer;
+    uv_timer_t idle, ahead;
+    unsigned open; /* of these */
     struct broker *broker;
+    struct broker_tending_options options;
 };
 
-static int64_t milliseconds_between(int64_t least, int64_t most)
+/* ---- accounts in use ---- */
+
+/* Whoever looks has said so lately, or may come back when a session ends. */
+static bool is_in_use(const struct broker_account *account)
 {
-    uint32_t random = 0;
-    RAND_bytes((unsigned char *)&random, sizeof(random));
-    return least * 1000 + (most - least) * 1000 * random / UINT32_MAX;
+    const struct broker_tending_options *options = &account->broker->tending->options;
+    int64_t lately = account->access.life > IN_USE_MIN ? account->access.life : IN_USE_MIN;
+    if (account->asked != 0 && clock_steady_milliseconds() - account->asked <= lately)
+        return true;
+    return *account->mailbox == '\0' && options->has_sessions != NULL &&
+           options->has_sessions(options->owner, account->label);
+}
+
+/* When it is to be looked at; steady milliseconds. INT64_MAX: not until it has another token. */
+static int64_t ahead_of(const struct broker_account *account)
+{
+    int64_t ahead = account->access.ahead;
+    if (ahead == 0 || account->trial != NULL || account->is_signed_out ||
+        broker_account_is_busy(account))
+        return INT64_MAX;
+    return ahead > account->retry_at ? ahead : account->retry_at;
+}
+
+/* Whether it is refreshed. */
+static bool is_wanted(struct broker_account *account)
+{
+    bool is_outage = account->failure == WHY_NONE || account->failure == WHY_UNREACHABLE;
+    if (!is_outage || !is_in_use(account)) {
+        account->access.ahead = 0;
+        return false;
+    }
+    if (broker_account_store_next(account))
+        return true;
+    broker_account_pause(account, 0);
+    return false;
+}
+
+/* From now on; INT64_MAX: there is none. */
+static int64_t until_next_ahead(const struct broker *broker)
+{
+    int64_t next = INT64_MAX, now = clock_steady_milliseconds();
+    LIST_FOREACH (node, &broker->accounts) {
+        int64_t ahead = ahead_of(CONTAINER_OF(node, struct broker_account, node));
+        if (ahead < next)
+            next = ahead;
+    }
+    if (next == INT64_MAX || broker->on_idle != NULL)
+        return INT64_MAX;
+    return next > now ? next - now : broker_random_between(NEXT_AHEAD);
+}
+
+int64_t broker_tend_look_ahead(struct broker *broker)
+{
+    int64_t now = clock_steady_milliseconds();
+    bool is_done = broker->on_idle != NULL;
+    broker_hold(broker);
+    LIST_FOREACH (node, &broker->accounts) {
+        struct broker_account *account = CONTAINER_OF(node, struct broker_account, node);
+        if (is_done || ahead_of(account) > now || !is_wanted(account))
+            continue;
+        log_debug(broker->log, "account %s: a refresh ahead of need", account->label);
+        broker_account_refresh(account);
+        is_done = true;
+    }
+    int64_t next = until_next_ahead(broker);
+    broker_drop(broker);
+    return next;
+}
+
+static void on_ahead(uv_timer_t *timer)
+{
+    struct broker *broker = CONTAINER_OF(timer, struct broker_tending, ahead)->broker;
+    (void)broker_tend_look_ahead(broker);
+    broker_tend_plan(broker);
+}
+
+/* Never later than it was: those who ask must not put it off for ever. */
+void broker_tend_plan(struct broker *broker)
+{
+    if (broker->tending == NULL)
+        return;
+    uv_timer_t *timer = &broker->tending->ahead;
+    int64_t next = until_next_ahead(broker);
+    if (next == INT64_MAX)
+        uv_timer_stop(timer);
+    else if (!uv_is_active((uv_handle_t *)timer) || uv_timer_get_due_in(timer) > (uint64_t)next)
+        ENSURE(uv_timer_start(timer, on_ahead, (uint64_t)next, 0) == 0);
 }
 
 /* ---- idle accounts ---- */
@@ -83,49 +173,63 @@ int64_t broker_tend_look(struct broker *broker)
     struct err err;
     unsigned left = 0;
     if (broker->on_idle != NULL)
-        return milliseconds_between(NEXT_LOOK_SECONDS);
+        return broker_random_between(NEXT_LOOK);
     if (vault_token_list(broker->vault, NULL, &tokens, &count, &err) != 0) {
         log_warn(broker->log, "idle accounts: %s", err.text);
-        return milliseconds_between(NEXT_LOOK_SECONDS);
+        return broker_random_between(NEXT_LOOK);
     }
     broker_hold(broker);
     left = refresh_first_due(broker, tokens, count);
     vault_tokens_free(tokens, count);
     broker_drop(broker);
-    return left > 0 ? milliseconds_between(NEXT_DUE_SECONDS)
-                    : milliseconds_between(NEXT_LOOK_SECONDS);
+    return left > 0 ? broker_random_between(NEXT_DUE) : broker_random_between(NEXT_LOOK);
 }
 
 static void on_look(uv_timer_t *timer)
 {
-    struct broker_tending *tending = CONTAINER_OF(timer, struct broker_tending, timer);
+    struct broker_tending *tending = CONTAINER_OF(timer, struct broker_tending, idle);
     int64_t next = broker_tend_look(tending->broker);
     ENSURE(uv_timer_start(timer, on_look, (uint64_t)next, 0) == 0);
 }
 
-void broker_tend(struct broker *broker)
+/* It keeps nobody from ending. */
+static void open_timer(struct broker_tending *tending, uv_timer_t *timer)
+{
+    ENSURE(uv_timer_init(&tending->broker->loop->uv, timer) == 0);
+    uv_unref((uv_handle_t *)timer);
+    timer->data = tending;
+    tending->open++;
+}
+
+void broker_tend(struct broker *broker, const struct broker_tending_options *options)
 {
     ENSURE(broker->tending == NULL);
     struct broker_tending *tending = mem_new(sizeof(*tending));
+    int64_t most = options->first_look;
     tending->broker = broker;
-    ENSURE(uv_timer_init(&broker->loop->uv, &tending->timer) == 0);
-    ENSURE(uv_timer_start(&tending->timer, on_look,
-                          (uint64_t)milliseconds_between(FIRST_LOOK_SECONDS), 0) == 0);
-    /* It keeps nobody from ending. */
-    uv_unref((uv_handle_t *)&tending->timer);
+    tending->options = *options;
+    open_timer(tending, &tending->idle);
+    open_timer(tending, &tending->ahead);
+    ENSURE(uv_timer_start(&tending->idle, on_look,
+                          (uint64_t)broker_random_between(most / FIRST_LOOK_PART, most), 0) == 0);
     broker->tending = tending;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    mem_free(CONTAINER_OF(handle, struct broker_tending, timer));
+    struct broker_tending *tending = handle->data;
+    if (--tending->open == 0)
+        mem_free(tending);
 }
 
 void broker_tend_end(struct broker *broker)
 {
-    if (broker->tending != NULL)
-        uv_close((uv_handle_t *)&broker->tending->timer, on_timer_closed);
+    struct broker_tending *tending = broker->tending;
     broker->tending = NULL;
+    if (tending == NULL)
+        return;
+    uv_close((uv_handle_t *)&tending->idle, on_timer_closed);
+    uv_close((uv_handle_t *)&tending->ahead, on_timer_closed);
 }
 
 /* ---- users who are needed ---- */

@@ -18,6 +18,7 @@
 
 #define LEFTOVER_TRIES              100
 #define LEFTOVER_PAUSE_MILLISECONDS 20
+#define FIRST_LOOK_MILLISECONDS     (120 * 1000)
 
 /* ---- what both modes have ---- */
 
@@ -156,6 +157,12 @@ static int open_gates(struct keeper *keeper, bool has_leftovers, struct err *err
     return status;
 }
 
+static bool has_sessions(void *owner, const char *account)
+{
+    struct keeper *keeper = owner;
+    return keeper->desk != NULL && desk_session_count(keeper->desk, account) > 0;
+}
+
 static int open_daemon(struct keeper *keeper, struct err *err)
 {
     bool has_leftovers = was_killed_before(keeper->config);
@@ -170,7 +177,12 @@ static int open_daemon(struct keeper *keeper, struct err *err)
     keeper->roll_calls = roll_calls_open(
         &(struct roll_calls_parts){.loop = keeper->loop, .send = send_question, .owner = keeper});
     keeper_handles_open(keeper);
-    broker_tend(keeper->broker);
+    const struct broker_tending_options tending = {
+        .first_look = FIRST_LOOK_MILLISECONDS,
+        .has_sessions = has_sessions,
+        .owner = keeper,
+    };
+    broker_tend(keeper->broker, &tending);
     keeper_say_what_is_missing(keeper);
     return 0;
 }

@@ -79,15 +79,15 @@ static void test_last_fifth_is_refreshed_in_background(void **state)
 {
     struct asker asker = {0};
     (void)state;
-    uint64_t generation = get_first(1000);
-    pass_seconds(799);
+    uint64_t generation = get_first(2000);
+    pass_seconds(1599);
     assert_now_given("first");
     pass_seconds(1);
     try(&asker, 0);
     assert_given(&asker, "first");
     assert_int_equal(script.started, 2);
     assert_now_given("first");
-    answer_token("second", 1000, NULL);
+    answer_token("second", 2000, NULL);
     asker = (struct asker){0};
     try(&asker, 0);
     assert_given(&asker, "second");
@@ -108,6 +108,56 @@ static void test_long_life_is_refreshed_ten_minutes_before(void **state)
     assert_int_equal(script.started, 2);
     answer_token("second", 36000, NULL);
     assert_now_given("second");
+}
+
+/* The server may end a session with the token that opened it. */
+static void test_last_five_minutes_are_waited_for(void **state)
+{
+    struct asker early = {0}, late = {0}, another = {0};
+    (void)state;
+    get_first(3600);
+    pass_seconds(3600 - 301);
+    try(&early, 0);
+    assert_given(&early, "first");
+    assert_int_equal(script.started, 2);
+    pass_seconds(1);
+    try(&late, 0);
+    try(&another, 0);
+    assert_int_equal(late.answers + another.answers, 0);
+    assert_int_equal(state_of("work").waiting, 2);
+    assert_int_equal(script.started, 2);
+    answer_token("second", 3600, NULL);
+    assert_given(&late, "second");
+    assert_given(&another, "second");
+}
+
+static void test_last_fifth_of_a_short_life_is_waited_for(void **state)
+{
+    struct asker late = {0};
+    (void)state;
+    get_first(300);
+    pass_seconds(239);
+    assert_now_given("first");
+    pass_seconds(1);
+    try(&late, 0);
+    assert_int_equal(late.answers, 0);
+    assert_int_equal(script.started, 2);
+    answer_token("second", 300, NULL);
+    assert_given(&late, "second");
+}
+
+/* There is a request, but for somebody else. */
+static void test_nobody_waits_before_that(void **state)
+{
+    struct asker refused = {0};
+    (void)state;
+    ask(&refused, "work", get_first(300));
+    turn();
+    assert_int_equal(script.started, 2);
+    pass_seconds(239);
+    assert_now_given("first");
+    answer_token("second", 300, NULL);
+    assert_given(&refused, "second");
 }
 
 static void test_tiny_life_serves_those_who_waited(void **state)
@@ -323,6 +373,9 @@ int main(void)
         TEST(test_expired_token_is_waited_for),
         TEST(test_last_fifth_is_refreshed_in_background),
         TEST(test_long_life_is_refreshed_ten_minutes_before),
+        TEST(test_last_five_minutes_are_waited_for),
+        TEST(test_last_fifth_of_a_short_life_is_waited_for),
+        TEST(test_nobody_waits_before_that),
         TEST(test_tiny_life_serves_those_who_waited),
         TEST(test_refused_generation_makes_one_request),
         TEST(test_refused_token_is_not_given_again),

@@ -81,7 +81,7 @@ static void answer_named(const char *token, const char *refresh_token, const cha
     for (char *letter = encoded; *letter != '\0'; letter++)
         *letter = *letter == '+' ? '-' : *letter == '/' ? '_' : *letter;
     snprintf(body, sizeof(body),
-             "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":1000,"
+             "{\"access_token\":\"%s\",\"token_type\":\"Bearer\",\"expires_in\":2000,"
              "\"refresh_token\":\"%s\",\"id_token\":\"e30.%s.c2ln\"}",
              token, refresh_token, encoded);
     answer_status(200, body, 0);
@@ -120,7 +120,7 @@ static void test_a_delegate_is_let_in_once_for_all(void **state)
     find(TRIAL_YES, "first");
     assert_given(&asker, "first");
     assert_given(&beside, "first");
-    pass_seconds(1000);
+    pass_seconds(2000);
     try(&later, 0);
     answer_named("second", "refresh-3", BOB);
     assert_given(&later, "second");
@@ -133,7 +133,7 @@ static void test_another_one_is_looked_at_again(void **state)
     (void)state;
     ask_as_bob(&asker);
     find(TRIAL_YES, "first");
-    pass_seconds(1000);
+    pass_seconds(2000);
     try(&later, 0);
     answer_named("second", "refresh-3", "carol@example.test");
     assert_int_equal(later.answers, 0);
@@ -234,7 +234,7 @@ static void test_the_old_token_serves_meanwhile(void **state)
     try(&asker, 0);
     answer_named("first", "refresh-2", SHARED);
     assert_given(&asker, "first");
-    pass_seconds(900);
+    pass_seconds(1650);
     try(&early, 0);
     assert_given(&early, "first");
     answer_named("second", "refresh-3", BOB);

@@ -55,12 +55,12 @@ static void test_old_token_is_good_while_the_new_one_cannot_be_stored(void **sta
 {
     struct asker asker = {0};
     (void)state;
-    get_first(1000);
-    pass_seconds(900);
+    get_first(3600);
+    pass_seconds(3400);
     try(&asker, 0);
-    assert_given(&asker, "first");
     set_disk_full(true);
     answer_token("second", 1000, "refresh-2");
+    assert_given(&asker, "first");
     assert_now_given("first");
     set_disk_full(false);
     assert_now_given("second");
@@ -242,14 +242,51 @@ static void test_failed_background_refresh_leaves_the_token(void **state)
 {
     struct asker asker = {0};
     (void)state;
-    get_first(1000);
-    pass_seconds(900);
+    get_first(2000);
+    pass_seconds(1600);
     try(&asker, 0);
     assert_given(&asker, "first");
     answer_status(503, "", 3600);
     assert_now_given("first");
-    pass_seconds(70);
+    pass_seconds(370);
     assert_now_failed(WHY_UNREACHABLE);
+}
+
+/* Nobody waits when there is no try, nor hears of a failure before the token is of no use. */
+static void test_old_token_is_given_when_the_awaited_one_does_not_come(void **state)
+{
+    struct asker late = {0}, hung = {0}, too_late = {0};
+    (void)state;
+    uint64_t generation = get_first(3600);
+    pass_seconds(3400);
+    try(&late, 0);
+    assert_int_equal(late.answers, 0);
+    answer_status(503, "", 60);
+    assert_given(&late, "first");
+    assert_int_equal(late.generation, generation);
+    assert_now_given("first");
+    pass_seconds(160);
+    try(&hung, 0);
+    assert_int_equal(hung.answers, 0);
+    pass_seconds(30); /* 10 s are left */
+    answer_unreachable("timeout");
+    assert_given(&hung, "first");
+    pass_seconds(5);
+    try(&too_late, 0);
+    pass_seconds(5);
+    answer_unreachable("timeout");
+    assert_failed(&too_late, WHY_UNREACHABLE);
+}
+
+static void test_dead_grant_gives_no_old_token(void **state)
+{
+    struct asker late = {0};
+    (void)state;
+    get_first(3600);
+    pass_seconds(3400);
+    try(&late, 0);
+    answer_status(400, "{\"error\":\"invalid_grant\"}", 0);
+    assert_failed(&late, WHY_TOKEN_NEEDS_USER);
 }
 
 static void test_mistaken_client_keeps_the_token(void **state)
@@ -498,6 +535,8 @@ int main(void)
         TEST(test_retry_after_is_heeded),
         TEST(test_unreachable_endpoint_says_why),
         TEST(test_failed_background_refresh_leaves_the_token),
+        TEST(test_old_token_is_given_when_the_awaited_one_does_not_come),
+        TEST(test_dead_grant_gives_no_old_token),
         TEST(test_mistaken_client_keeps_the_token),
         TEST(test_interaction_needs_the_user_and_keeps_the_token),
         TEST(test_unknown_account),
