@@ -201,6 +201,49 @@ static inline void set_disk_full(bool full)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+/* ---- times ---- */
+
+/* The least and the most of some times. */
+struct span {
+    int64_t least, most;
+};
+
+#define SPAN_NONE                                                                                  \
+    {                                                                                              \
+        INT64_MAX, 0                                                                               \
+    }
+
+static inline void span_add(struct span *span, int64_t time)
+{
+    span->least = time < span->least ? time : span->least;
+    span->most = time > span->most ? time : span->most;
+}
+
+/* They differ, and all are within. */
+static inline void assert_span(const struct span *span, int64_t least, int64_t most)
+{
+    assert_in_range(span->least, least, most);
+    assert_in_range(span->most, span->least + 1, most);
+}
+
+static inline void on_guard(uv_timer_t *timer)
+{
+    (void)timer;
+    fail_msg("the timer does not run");
+}
+
+/* Until there are that many requests. */
+static inline void await_requests(unsigned count)
+{
+    uv_timer_t guard;
+    assert_int_equal(uv_timer_init(&test.world.loop.uv, &guard), 0);
+    assert_int_equal(uv_timer_start(&guard, on_guard, 30 * 1000, 0), 0);
+    while (script.started < count)
+        uv_run(&test.world.loop.uv, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&guard, NULL);
+    turn();
+}
+
 /* ---- a test ---- */
 
 static inline void open_broker(const char *configuration)

@@ -71,6 +71,34 @@ static void test_user_is_told_once(void **state)
     assert_notices(NOTICE NOTICE);
 }
 
+/* The token stays, and each login tries it again: that is one trouble all the same. */
+static void test_user_is_told_once_of_what_is_tried_again(void **state)
+{
+    static const char notice[] = "work: the provider wants account work to be signed in again "
+                                 "(interaction_required); sign in: ecluse login work\n";
+    char notices[300];
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct asker asker = {0};
+        try(&asker, 0);
+        answer_status(400, "{\"error\":\"interaction_required\"}", 0);
+        assert_failed(&asker, WHY_TOKEN_NEEDS_USER);
+        assert_notices(notice);
+        pass_seconds(300);
+    }
+    /* It was well once more: that is another one. */
+    struct asker well = {0}, again = {0};
+    try(&well, 0);
+    answer_token("first", 1, NULL);
+    assert_given(&well, "first");
+    pass_seconds(1);
+    try(&again, 0);
+    answer_status(400, "{\"error\":\"interaction_required\"}", 0);
+    assert_failed(&again, WHY_TOKEN_NEEDS_USER);
+    snprintf(notices, sizeof(notices), "%s%s", notice, notice);
+    assert_notices(notices);
+}
+
 static void test_user_is_not_told_of_an_outage(void **state)
 {
     struct asker asker = {0};
@@ -147,6 +175,60 @@ static void test_idle_accounts_are_refreshed_one_after_the_other(void **state)
     assert_int_equal(script.started, 2);
 }
 
+/* The daemons of many machines may have been started by the same hand. */
+static void test_times_of_looks_differ(void **state)
+{
+    struct span between_due = SPAN_NONE, between_looks = SPAN_NONE;
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        pass_seconds(30 * (int64_t)DAY);
+        span_add(&between_due, broker_tend_look(test.broker));
+        span_add(&between_looks, broker_tend_look(test.broker));
+        answer_token("first", 3600, NULL);
+        answer_token("second", 3600, NULL);
+    }
+    assert_int_equal(script.started, 40);
+    assert_span(&between_due, 5 * 1000, 60 * 1000);
+    assert_span(&between_looks, 3000 * 1000, 4200 * 1000);
+}
+
+static void note_timer(uv_handle_t *handle, void *due_out)
+{
+    if (handle->type == UV_TIMER && uv_is_active(handle) && !uv_is_closing(handle))
+        *(uint64_t *)due_out = uv_timer_get_due_in((uv_timer_t *)handle);
+}
+
+static void test_times_of_first_looks_differ(void **state)
+{
+    static const struct broker_tending_options options = {.first_look = 120 * 1000};
+    struct span spans = SPAN_NONE;
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t due = 0;
+        broker_close(test.broker);
+        test.broker = broker_open(&test.world.loop, test.world.fetcher, test.world.vault,
+                                  test.world.config, &test.world.log);
+        broker_tend(test.broker, &options);
+        uv_walk(&test.world.loop.uv, note_timer, &due);
+        span_add(&spans, (int64_t)due);
+    }
+    assert_span(&spans, 10 * 1000, 120 * 1000);
+}
+
+static void test_first_look_comes_by_itself(void **state)
+{
+    static const struct broker_tending_options options = {.first_look = 12};
+    (void)state;
+    broker_close(test.broker);
+    test.broker = broker_open(&test.world.loop, test.world.fetcher, test.world.vault,
+                              test.world.config, &test.world.log);
+    pass_seconds(30 * (int64_t)DAY);
+    broker_tend(test.broker, &options);
+    await_requests(1);
+    assert_true(fetch_has("refresh_token=refresh-2"));
+    answer_token("first", 3600, NULL);
+}
+
 static void test_idle_account_waits_for_its_pause(void **state)
 {
     (void)state;
@@ -181,9 +263,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEND_CASE(test_user_is_told_once),
+        TEND_CASE(test_user_is_told_once_of_what_is_tried_again),
         TEND_CASE(test_user_is_not_told_of_an_outage),
         TEND_CASE(test_user_is_told_of_a_damaged_token),
         TEND_CASE(test_idle_accounts_are_refreshed_one_after_the_other),
+        TEND_CASE(test_times_of_looks_differ),
+        TEND_CASE(test_times_of_first_looks_differ),
+        TEND_CASE(test_first_look_comes_by_itself),
         TEND_CASE(test_idle_account_waits_for_its_pause),
         TEND_CASE(test_idle_account_that_is_signed_out),
     };
