@@ -293,6 +293,20 @@ static void account_write_down(const struct broker_account *account,
     journal_note_refresh(account->broker->journal, &refresh);
 }
 
+/* It may bring a new refresh token all the same, and then the old one is dead. */
+static void account_take_no_use(struct broker_account *account, const struct fetch_answer *answer,
+                                struct oauth_answer *read)
+{
+    /* Of a refusal the server's own words are not shown: they may quote anything. */
+    const char *reason = answer->status == 200 ? read->description : read->error;
+    broker_refusal_take_outage(account, reason, answer->retry_after);
+    if (!secret_is_set(&read->refresh_token) || !account->keeps_refresh_token)
+        return;
+    secret_move(&account->next_refresh, &read->refresh_token);
+    if (broker_account_store_next(account))
+        broker_token_note(account, 0, reason); /* that has wiped it */
+}
+
 static bool account_take_answer(struct broker_account *account, const struct fetch_answer *answer)
 {
     struct oauth_answer read = {0};
@@ -321,12 +335,7 @@ static bool account_take_answer(struct broker_account *account, const struct fet
             broker_refusal_take(account, &read, answer->retry_after);
         break;
     case OAUTH_TRY_LATER:
-        broker_refusal_take_outage(account, read.error, answer->retry_after);
-        /* An answer of no use may bring a new refresh token, and then the old one is dead. */
-        if (secret_is_set(&read.refresh_token) && account->keeps_refresh_token) {
-            secret_move(&account->next_refresh, &read.refresh_token);
-            (void)broker_account_store_next(account);
-        }
+        account_take_no_use(account, answer, &read);
         break;
     }
     oauth_answer_clear(&read);

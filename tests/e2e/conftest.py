@@ -4,6 +4,7 @@ Whatever a test has done, at its end its ecluse must stop with exit code 0, have
 and have left no secret in its log, its files or the sight of others.
 """
 
+import concurrent.futures
 import json
 import resource
 import signal
@@ -17,7 +18,7 @@ import pytest
 import canaries
 from attack_support import settled_gates, watched
 from audit_support import Rawlog
-from cli_support import BINARY
+from cli_support import BINARY, PATIENCE
 from ecluse_support import ALICE, Ecluse
 from rig_support import Rig
 from scripted_pop3 import Pop3Connection
@@ -121,30 +122,53 @@ def serve(unharmed, upstreams):
     return start
 
 
-def first_hangs(connection):
-    """A token endpoint: the first request is never answered, all others are."""
-    connection.handshake()
-    if connection is connection.server.connections[0]:
+def one_hangs(which):
+    """A token endpoint: the script's request of that number is never answered, all others are,
+    by a token that is as good as gone when it is the next one that hangs."""
+    seen = []
+
+    def script(connection):
+        connection.handshake()
+        seen.append(connection)
+        number = len(seen)
+        if number == which:
+            connection.until_gone()
+        answer = json.dumps({"access_token": "at-last", "token_type": "Bearer",
+                             "expires_in": 1 if number + 1 == which else 3600})
+        while connection.line():
+            pass  # the head of the request
+        if connection.unread == b"":
+            connection.receive()  # its body
+        connection.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        "Connection: close\r\n"
+                        f"Content-Length: {len(answer)}\r\n\r\n{answer}")
         connection.until_gone()
-    answer = json.dumps({"access_token": "at-last", "token_type": "Bearer", "expires_in": 3600})
-    while connection.line():
-        pass  # the head of the request
-    if connection.unread == b"":
-        connection.receive()  # its body
-    connection.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                    f"Content-Length: {len(answer)}\r\n\r\n{answer}")
-    connection.until_gone()
+
+    return script
 
 
 @pytest.fixture(scope="session")
 def hanging(running_rig, tmp_path_factory):
-    """A sign-in whose answer never comes. It has 30 s, in which other tests run."""
-    endpoint = ScriptedUpstream(running_rig, first_hangs)
+    """A sign-in whose answer never comes, and a mail client who waits for another one. They have
+    30 s, in which other tests run."""
+    endpoint = ScriptedUpstream(running_rig, one_hangs(1))
+    another = ScriptedUpstream(running_rig, one_hangs(2))
     mail = ScriptedUpstream(running_rig)
     one = Ecluse(tmp_path_factory.mktemp("hanging"), running_rig, [])
     one.serve_from(mail, "user50", token_endpoint=f"https://localhost:{endpoint.port}/token")
+    one.serve_from(mail, "user51", token_endpoint=f"https://localhost:{another.port}/token")
     one.start()
     one.grant("user50")
+    one.grant("user51")
+    one.secrets["another token"] = token = "canary-of-the-hanging-client"
+    result = one.ecluse("login", "user51", "--refresh-token-stdin", stdin=token.encode())
+    assert result.status == 0, result
+    client = one.raw()
+    client.socket.settimeout(PATIENCE * 2)
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    one.reply = pool.submit(client.login, one.address_of("user51"), one.passwords["user51"])
+    another.wait_for(2)
+    one.meanwhile = one.accounts()["user51"]
     one.secrets["token"] = "canary-of-the-hanging-sign-in"
     one.began = time.monotonic()
     one.login = subprocess.Popen(
@@ -159,5 +183,7 @@ def hanging(running_rig, tmp_path_factory):
         one.login.kill()
         one.login.communicate()
     one.finish()
+    pool.shutdown()
     mail.close()
     endpoint.close()
+    another.close()

@@ -73,6 +73,30 @@ def test_a_rotated_token_survives_kill_9(ecluse, rig):
     assert ecluse.accounts()["alice"]["signed_in"] == "in"
 
 
+def test_a_spent_token_is_used_again(ecluse, rig):
+    """The vault was put back from a copy. The server ends the whole grant, as it should."""
+    rig.knob("rotate", "on")
+    ecluse.ready("alice", "bob")
+    vault = ecluse.folder / "state" / "vault.db"
+    copy = vault.read_bytes()
+    rig.knob("expire", ALICE)
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert ecluse.stop() == 0
+    vault.write_bytes(copy)
+    ecluse.start()
+    rig.clear()
+    for _ in range(2):
+        assert ecluse.try_login("alice") == SIGN_IN
+    assert rig.refreshes() == {"invalid_grant": 1} and rig.token_requests() == 1
+    account = ecluse.accounts()["alice"]
+    assert account["signed_in"] == "out" and account["last_error"].startswith("invalid_grant")
+    one_line(ecluse.ecluse("token", "alice"), 77, "ecluse login alice")
+    assert ecluse.try_login("bob").startswith("OK ")
+    ecluse.sign_in("alice")
+    assert ecluse.try_login("alice").startswith("OK ")
+    assert ecluse.accounts()["alice"]["signed_in"] == "in"
+
+
 # ---- the authorization server is gone ----
 
 def test_the_authorization_server_stops(ecluse, rig, upstreams):
@@ -97,15 +121,18 @@ def test_the_authorization_server_stops(ecluse, rig, upstreams):
 
 # ---- bad days of the token endpoint ----
 
-# kind → what is logged about it, "" when nothing is wrong with it
+NO_JSON = "the answer cannot be read as JSON"
+NO_TOKEN = "there is no access token in the answer"
+ODD_TOKEN = "the access token holds what a token must not hold"
+# kind → what is logged and shown about it, "" where libcurl finds the words
 BREAKS = {
     "500": "HTTP 500", "503": "HTTP 503", "429": "HTTP 429", "reset": "", "lost": "",
-    "html": "HTTP 200", "badjson": "HTTP 200", "empty": "HTTP 200", "huge": "",
+    "html": NO_JSON, "badjson": NO_JSON, "empty": NO_JSON, "huge": "",
     "redirect": "HTTP 302", "invalid_client": "invalid_client",
-    "temporarily_unavailable": "HTTP 503", "no_access_token": "HTTP 200",
-    "token_cr": "HTTP 200", "token_lf": "HTTP 200", "token_ctl": "HTTP 200",
-    "token_empty": "HTTP 200", "token_number": "HTTP 200", "token_type_mac": "HTTP 200",
-    "duplicate_keys": "HTTP 200",
+    "temporarily_unavailable": "HTTP 503", "no_access_token": NO_TOKEN,
+    "token_cr": ODD_TOKEN, "token_lf": ODD_TOKEN, "token_ctl": ODD_TOKEN,
+    "token_empty": NO_TOKEN, "token_number": "a field of the token answer has the wrong type",
+    "token_type_mac": "the token is not a bearer token", "duplicate_keys": NO_JSON,
 }
 HARMLESS = ["no_expires_in", "no_refresh_token", "expires_in_string", "expires_in_negative",
             "expires_in_huge", "slow"]
@@ -114,7 +141,7 @@ HARMLESS = ["no_expires_in", "no_refresh_token", "expires_in_string", "expires_i
 @pytest.fixture(scope="module")
 def broken(running_rig, tmp_path_factory):
     """One account for each kind, so that their pauses pass side by side: kind → what `login`, and
-    a mail client at once and after the pause, were told."""
+    a mail client at once and after the pause, were told, and what `accounts` said meanwhile."""
     rig = running_rig
     rig.reset()
     rig.knob("retry_after", 1)
@@ -132,7 +159,7 @@ def broken(running_rig, tmp_path_factory):
         rig.knob("break", kind, "1")
         login = one.ecluse("login", name, "--refresh-token-stdin", stdin=token.encode())
         seen[kind] = {"name": name, "login": login, "at once": one.try_login(name),
-                      "requests": rig.token_requests(),
+                      "meanwhile": one.accounts()[name], "requests": rig.token_requests(),
                       "redirects": rig.stats()["redirects_followed"]}
     for kind, name in people.items():
         last = []
@@ -154,10 +181,14 @@ def test_a_broken_answer_never_costs_the_token(broken, kind):
     assert seen["login"].status in (75, 70, 78), seen["login"]
     assert "the token is stored" in seen["login"].err
     assert seen["at once"].startswith("NO [UNAVAILABLE] "), seen
+    meanwhile = seen["meanwhile"]
+    assert meanwhile["signed_in"] == "in" and meanwhile["expires"] is None, meanwhile
+    assert meanwhile["last_error"] and BREAKS[kind] in meanwhile["last_error"], meanwhile
+    assert BREAKS[kind] in seen["at once"]
     assert seen["requests"] == 1  # none during the pause
     assert seen["redirects"] == 0
     assert seen["after"].startswith("OK ")
-    assert seen["account"]["signed_in"] == "in"
+    assert seen["account"]["signed_in"] == "in" and seen["account"]["last_error"] is None
     why = rf"account {seen['name']}\b.*{re.escape(BREAKS[kind])}"
     assert re.search(why, broken["log"]), why
 
@@ -167,7 +198,7 @@ def test_an_odd_answer_is_good_enough(broken, kind):
     seen = broken[kind]
     assert seen["login"].status == 0, seen["login"]
     assert seen["at once"].startswith("OK "), seen
-    assert seen["account"]["signed_in"] == "in"
+    assert seen["meanwhile"]["signed_in"] == "in" and seen["meanwhile"]["last_error"] is None
 
 
 def test_a_pause_is_as_long_as_the_provider_says(ecluse, rig):
@@ -287,6 +318,16 @@ def test_a_hanging_request_is_bounded(hanging):
     assert b"the token is stored" in err
     assert time.monotonic() - hanging.began >= 29
     wait_until(lambda: hanging.try_login("user50").startswith("OK "), "the login afterwards")
+
+
+def test_a_mail_client_of_a_hanging_request_is_told_in_time(hanging):
+    assert hanging.meanwhile["signed_in"] == "in"
+    reply = hanging.reply.result(PATIENCE * 2)
+    assert reply.startswith("NO [UNAVAILABLE] no token for account user51 ("), reply
+    account = hanging.accounts()["user51"]
+    assert account["signed_in"] == "in" and account["last_error"], account
+    wait_until(lambda: hanging.try_login("user51").startswith("OK "), "the login afterwards")
+    assert hanging.accounts()["user51"]["last_error"] is None
 
 
 # ---- long waits ----

@@ -4,6 +4,16 @@
  */
 #include "broker_world.h"
 
+static void assert_last_error(const char *expected)
+{
+    struct vault_token *tokens;
+    size_t count;
+    assert_int_equal(vault_token_list(test.world.vault, "work", &tokens, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(tokens[0].last_error, expected);
+    vault_tokens_free(tokens, count);
+}
+
 /* ---- rotation ---- */
 
 static void test_rotated_token_is_stored_before_anybody_hears(void **state)
@@ -47,8 +57,11 @@ static void test_rotated_token_of_a_useless_answer_is_stored(void **state)
     try(&asker, 0);
     answer_status(200, "{\"access_token\":\"a b\",\"refresh_token\":\"refresh-2\"}", 0);
     assert_failed(&asker, WHY_UNREACHABLE);
+    assert_string_equal(asker.text, "no token for account work (the access token holds what a "
+                                    "token must not hold); try again later");
     assert_false(state_of("work").has_token);
     assert_vault_has(&test.world, "work", "refresh-2");
+    assert_last_error("the access token holds what a token must not hold");
 }
 
 static void test_old_token_is_good_while_the_new_one_cannot_be_stored(void **state)
@@ -120,16 +133,6 @@ static void test_invalid_grant_signs_out(void **state)
     assert_given(&asker, "third");
 }
 
-static void assert_last_error(const char *expected)
-{
-    struct vault_token *tokens;
-    size_t count;
-    assert_int_equal(vault_token_list(test.world.vault, "work", &tokens, &count, NULL), 0);
-    assert_int_equal(count, 1);
-    assert_string_equal(tokens[0].last_error, expected);
-    vault_tokens_free(tokens, count);
-}
-
 static void test_token_that_the_provider_quotes_is_written_nowhere(void **state)
 {
     static const char quoting[] = "{\"error\":\"%s\",\"error_description\":\"bad token: %.20s\"}";
@@ -174,6 +177,7 @@ static void test_server_error_backs_off_and_keeps_the_token(void **state)
     try(&asker, 0);
     answer_status(500, "<html>", 0);
     assert_failed(&asker, WHY_UNREACHABLE);
+    assert_last_error("HTTP 500");
     assert_vault_has(&test.world, "work", "refresh-1");
     now_milliseconds += 749;
     assert_now_failed(WHY_UNREACHABLE);
