@@ -67,35 +67,51 @@ static void say_detail(const struct record *record, char *out, size_t capacity)
         snprintf(out, capacity, "%s%s%s", mechanism, has_both ? ": " : "", reason);
 }
 
-static bool has_line(enum record_action action)
+/* How a session ends when nothing is wrong: who says goodbye first is the same. */
+static bool is_farewell(enum why why)
 {
-    switch (action) {
-    case ACTION_SESSION_OPEN:
-    case ACTION_SESSION_CLOSE:
+    return why == WHY_CLIENT_GONE || why == WHY_SERVER_GONE;
+}
+
+/* A session in which all is well has one line at `info`: who logged in. The rest of it is for
+ * whoever looks into it. */
+static bool has_line(const struct record *record, enum log_level *level_out)
+{
+    bool is_well = false;
+    switch (record->action) {
     case ACTION_PEER_REJECTED:
     case ACTION_CROSS_PROTOCOL:
     case ACTION_CLIENT_AUTH:
-    case ACTION_UPSTREAM_CONNECT:
-    case ACTION_UPSTREAM_AUTH:
     case ACTION_POLICY:
     case ACTION_TAP_OFF:
-        return true;
+        break;
+    case ACTION_SESSION_OPEN:
+    case ACTION_UPSTREAM_CONNECT:
+    case ACTION_UPSTREAM_AUTH:
+        is_well = record->why == WHY_NONE;
+        break;
+    case ACTION_SESSION_CLOSE:
+        is_well = is_farewell(record->why);
+        break;
     default:
         return false;
     }
+    *level_out = is_well ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    return true;
 }
 
 void journal_log(const struct log *log, const struct journal_place *place,
                  const struct record *record)
 {
     char outcome[120], peer[TEXT_MAX], detail[2 * TEXT_MAX];
-    if (log->level < LOG_LEVEL_INFO || place == NULL || !has_line(record->action))
+    enum log_level level;
+    if (place == NULL || !has_line(record, &level) || level > log->level)
         return;
     say_outcome(record, outcome, sizeof(outcome));
     say_peer(record, peer, sizeof(peer));
     say_detail(record, detail, sizeof(detail));
-    log_info(log, "%s %s account=%s peer=%s %s listener=%s session=%u.%llu detail=\"%s\"",
-             or_dash(place->protocol), record_action_name(record->action), or_dash(place->account),
-             peer, outcome, or_dash(place->listener), place->gate,
-             (unsigned long long)place->session, detail);
+    log_write(log, level, "%s %s account=%s peer=%s %s listener=%s session=%u.%llu detail=\"%s\"",
+              or_dash(place->protocol), record_action_name(record->action), or_dash(place->account),
+              peer, outcome, or_dash(place->listener), place->gate,
+              (unsigned long long)place->session, detail);
 }

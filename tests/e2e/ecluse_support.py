@@ -41,7 +41,7 @@ class Ecluse(Place):
         self.passwords = {}  # account → local password
         self.daemon = None
         self.sections = {
-            "ecluse": {"state_dir": f"{folder}/state", "runtime_dir": f"{folder}/run",
+            "ecluse": {"log": "debug", "state_dir": f"{folder}/state", "runtime_dir": f"{folder}/run",
                        "web": "off", "drain": 1, "ca_file": rig.state["ca"]},
         }
         super().__init__(folder)

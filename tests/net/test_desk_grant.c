@@ -379,6 +379,56 @@ static void test_records_become_lines(void **state)
     close(pair[1]);
 }
 
+static void tell(enum record_action action, enum why why)
+{
+    struct message_record record = {.session = 7};
+    struct buf message;
+    record_init(&record.record, action, why, 0);
+    buf_init(&message, MESSAGE_SIZE_MAX);
+    assert_int_equal(message_write_record(&message, &record), 0);
+    assert_int_equal(take(GATE, &message), 0);
+}
+
+static void tell_all_is_well(void)
+{
+    tell(ACTION_SESSION_OPEN, WHY_NONE);
+    tell(ACTION_UPSTREAM_CONNECT, WHY_NONE);
+    tell(ACTION_UPSTREAM_AUTH, WHY_NONE);
+    tell(ACTION_SESSION_CLOSE, WHY_CLIENT_GONE);
+    tell(ACTION_SESSION_CLOSE, WHY_SERVER_GONE);
+}
+
+static unsigned lines_of(const char *text)
+{
+    unsigned count = 0;
+    for (; (text = strchr(text, '\n')) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* At `info`, as it is by default, a session is one line, and what is wrong with it. */
+static void test_what_goes_well_is_said_at_debug(void **state)
+{
+    int pair[2];
+    char lines[8192] = "";
+    struct log *log = &test.world.log, before = *log;
+    (void)state;
+    assert_int_equal(pipe2(pair, O_CLOEXEC | O_NONBLOCK), 0);
+    log->descriptor = pair[1];
+    log->level = LOG_LEVEL_INFO;
+    tell_all_is_well();
+    assert_true(read(pair[0], lines, sizeof(lines) - 1) < 0);
+    tell(ACTION_UPSTREAM_CONNECT, WHY_UPSTREAM_TLS);
+    tell(ACTION_SESSION_CLOSE, WHY_TIMEOUT);
+    log->level = LOG_LEVEL_DEBUG;
+    tell_all_is_well();
+    *log = before;
+    assert_true(read(pair[0], lines, sizeof(lines) - 1) > 0);
+    assert_int_equal(lines_of(lines), 7);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 /* What only the keeper does. */
 static void test_gates_tell_of_their_own_alone(void **state)
 {
@@ -460,6 +510,7 @@ int main(void)
         TEST(test_reload_refuses_what_is_not_over),
         TEST(test_reload_ends_sessions_of_accounts_that_are_gone),
         TEST(test_records_become_lines),
+        TEST(test_what_goes_well_is_said_at_debug),
         TEST(test_gates_tell_of_their_own_alone),
         TEST(test_logins_become_lines),
     };
