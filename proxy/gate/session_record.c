@@ -29,14 +29,14 @@ static void begin(const struct session *session, struct message_record *record,
 
 void session_record_open(const struct session *session)
 {
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     begin(session, &record, ACTION_SESSION_OPEN, WHY_NONE, NULL);
     gate_record(session->gate, &record);
 }
 
 void session_record_foreign(struct session *session, const char *reason, struct slice first_word)
 {
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     begin(session, &record, ACTION_CROSS_PROTOCOL, WHY_CLIENT_PROTOCOL, reason);
     record_add_text(&record.record, FIELD_FIRST_WORD, first_word);
     if (session->gate->configure.audit.is_on) {
@@ -49,7 +49,7 @@ void session_record_foreign(struct session *session, const char *reason, struct 
 void session_record_login(const struct session *session, enum why why, const char *mechanism,
                           const char *reason)
 {
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     begin(session, &record, ACTION_UPSTREAM_AUTH, why, why == WHY_NONE ? NULL : reason);
     record_add_string(&record.record, FIELD_MECHANISM, mechanism);
     gate_record(session->gate, &record);
@@ -57,7 +57,7 @@ void session_record_login(const struct session *session, enum why why, const cha
 
 void session_record_close(const struct session *session, enum why why, const char *reason)
 {
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     begin(session, &record, ACTION_SESSION_CLOSE, why, reason);
     record_add_number(&record.record, FIELD_CLIENT_BYTES, session->relay.client_bytes);
     record_add_number(&record.record, FIELD_SERVER_BYTES, session->relay.server_bytes);
@@ -82,7 +82,7 @@ static void add_tls(struct record *record, const struct tls_facts *facts, bool b
 
 void session_record_connect(const struct session *session, enum why why, const char *reason)
 {
-    struct message_record record;
+    struct message_record record FILLED_LATER;
     struct tls_facts facts;
     begin(session, &record, ACTION_UPSTREAM_CONNECT, why, reason);
     if (session->granted != NULL) {

@@ -39,7 +39,9 @@ int tls_authorities_new(struct slice bundle, struct tls_authorities **authoritie
     struct tls_authorities *authorities = mem_new(sizeof(*authorities));
     authorities->references = 1;
     authorities->context = context;
+    ENSURE(SSL_CTX_set_app_data(context, authorities) == 1);
     authorities->method = tls_bio_method_new();
+    authorities->facts_index = tls_facts_index_new();
     SHA256(bundle.data, bundle.size, authorities->fingerprint);
     *authorities_out = authorities;
     return 0;

@@ -3,9 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "net/tls_facts.h"
 #include "talk.h"
 
 /* -- sessions -- */
@@ -54,6 +56,43 @@ static void test_resumption(void **state)
     (void)state;
     check_resumption(TLS1_3_VERSION);
     check_resumption(TLS1_2_VERSION);
+}
+
+/* What a certificate says is worked out once for all that show it. */
+static void test_facts_are_shared(void **state)
+{
+    (void)state;
+    struct tls_sessions *sessions = tls_sessions_new(4);
+    struct tls_settings settings = usual_settings();
+    settings.sessions = sessions;
+    settings.session_key = "anna";
+    struct server_wish wish = usual_wish();
+    struct tls_facts first, resumed, full;
+    struct talk talk, other;
+    talk_init(&talk, &settings, &wish, SIZE_MAX);
+    converse(&talk);
+    tls_facts(talk.client, &first);
+    assert_int_equal(strlen(first.certificate), 64);
+    assert_int_equal(strlen(first.key), 64);
+    assert_non_null(strstr(first.issuer, "CN="));
+    assert_int_equal(strlen(first.not_after), strlen("2027-01-31T23:59:59Z"));
+    talk_again(&talk, &settings);
+    converse(&talk);
+    tls_facts(talk.client, &resumed);
+    assert_true(resumed.is_resumed && resumed.certificate == first.certificate);
+    /* Those of an equal certificate are equal. */
+    settings.session_key = NULL;
+    talk_init(&other, &settings, &wish, SIZE_MAX);
+    converse(&other);
+    tls_facts(other.client, &full);
+    assert_true(!full.is_resumed && full.certificate != first.certificate);
+    assert_string_equal(full.certificate, resumed.certificate);
+    assert_string_equal(full.key, resumed.key);
+    assert_string_equal(full.issuer, resumed.issuer);
+    assert_string_equal(full.not_after, resumed.not_after);
+    talk_fini(&other);
+    talk_fini(&talk);
+    tls_sessions_free(sessions);
 }
 
 /* Many at once take the same ticket. */
@@ -187,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_facts_are_shared),
         cmocka_unit_test(test_resumption_in_parallel),
         cmocka_unit_test(test_never_resumed_across_keys),
         cmocka_unit_test(test_never_resumed_across_authorities),
