@@ -32,7 +32,7 @@ struct gate_settings {
     int64_t content; /* for each window in which a message that is sent must go on */
     int64_t taking;  /* for a server that takes nothing of it */
     int64_t verdict; /* for its answer to the whole of it */
-    int64_t gather;  /* for records that nobody waits for, before they go to the keeper */
+    int64_t gather;  /* for what nobody waits for, before it goes to the keeper */
     bool is_process; /* nothing else runs in it: it gives up what a gate does not need */
     void (*on_over)(void *owner);
     void *owner;
@@ -99,6 +99,8 @@ MUST_CHECK int gate_confine(const struct gate *gate, struct err *err);
 /* A frame to the keeper, written in `frame`, which is emptied. A channel that does not take it is
  * dead, and the gate ends. */
 void gate_send(struct gate *gate, struct buf *frame);
+/* The same for one that nobody waits for: with the records. */
+void gate_note(struct gate *gate, struct buf *frame);
 /* For the journal, with those that come within a few milliseconds. When the keeper does not keep
  * up, listeners and sessions are not read until it does: no record is dropped. The receipt of one
  * that is awaited is its session's number: then session_release is called, once for each; or one of

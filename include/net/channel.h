@@ -6,6 +6,9 @@
  * the other side is gone (ERR_CLOSED), sent a length out of range (ERR_SYNTAX), or the socket
  * failed. Sending never blocks; what the socket does not take is queued up to `queue_max` octets,
  * beyond which channel_send gives ERR_FULL and the other side counts as dead.
+ *
+ * Frames go out together, just before the loop waits: the other side is woken once for all that a
+ * turn has to say, not for each.
  */
 #ifndef ECLUSE_NET_CHANNEL_H
 #define ECLUSE_NET_CHANNEL_H
@@ -20,7 +23,7 @@ struct channel_ops {
     void (*on_frame)(void *owner, struct slice frame);
     void (*on_failed)(void *owner, int code);
     void (*on_closed)(void *owner);
-    /* May be NULL. What was queued has gone. */
+    /* May be NULL. What was queued has gone; never from within channel_send. */
     void (*on_drained)(void *owner);
 };
 
@@ -32,13 +35,18 @@ void channel_close(struct channel *channel);
 /* ERR_FULL or ERR_CLOSED: not sent. The bytes are copied, and wiped when they are sent: a frame may
  * hold a token. */
 MUST_CHECK int channel_send(struct channel *channel, struct slice frame);
+/* The same for one that nobody waits for: it goes with the next that is sent, or by channel_flush.
+ */
+MUST_CHECK int channel_put(struct channel *channel, struct slice frame);
+/* Sends what was put. */
+void channel_flush(struct channel *channel);
 /* Nothing more is handed up, nor read, until channel_resume: the other side's socket fills, and it
  * notices. Also from within on_frame. Frames that were read already come after the resume, never
  * from within it. Twice is as good as once. */
 void channel_pause(struct channel *channel);
 void channel_resume(struct channel *channel);
 
-/* Octets that the socket has not taken yet. */
+/* Octets that the socket has not taken yet, or not been given. */
 size_t channel_queued(const struct channel *channel);
 
 /* Splits a byte stream into frames; what channel does without the socket. */

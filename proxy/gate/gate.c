@@ -26,6 +26,7 @@
 
 static void gate_close(struct gate *gate);
 static void send_records(struct gate *gate);
+static void on_gathered(uv_timer_t *timer);
 
 /* ---- sessions ---- */
 
@@ -202,28 +203,52 @@ static void set_congested(struct gate *gate, bool is_congested)
 }
 
 /* Empties it. */
-static void send_frame(struct gate *gate, struct buf *frame)
+static void put_frame(struct gate *gate, struct buf *frame)
 {
-    if (!gate->is_closing && channel_send(gate->channel, buf_bytes(frame)) == ERR_FULL)
+    if (!gate->is_closing && channel_put(gate->channel, buf_bytes(frame)) == ERR_FULL)
         loop_defer(gate->loop, &gate->giving_up);
     buf_clear(frame);
     if (!gate->is_closing && channel_queued(gate->channel) > CONGESTED)
         set_congested(gate, true);
 }
 
+static void put_records(struct gate *gate)
+{
+    if (buf_size(&gate->records) > 0)
+        put_frame(gate, &gate->records);
+}
+
+/* All that was said. */
 static void send_records(struct gate *gate)
 {
     deferral_cancel(&gate->flushing);
     uv_timer_stop(&gate->gathering);
-    if (buf_size(&gate->records) > 0)
-        send_frame(gate, &gate->records);
+    put_records(gate);
+    if (!gate->is_closing)
+        channel_flush(gate->channel);
 }
 
 void gate_send(struct gate *gate, struct buf *frame)
 {
-    send_records(gate);
-    send_frame(gate, frame);
+    put_records(gate);
+    put_frame(gate, frame);
     buf_fini(frame);
+    send_records(gate);
+}
+
+static void gather(struct gate *gate)
+{
+    if (!gate->is_closing && !uv_is_active((uv_handle_t *)&gate->gathering))
+        ENSURE(uv_timer_start(&gate->gathering, on_gathered, (uint64_t)gate->settings.gather, 0) ==
+               0);
+}
+
+void gate_note(struct gate *gate, struct buf *frame)
+{
+    put_records(gate);
+    put_frame(gate, frame);
+    buf_fini(frame);
+    gather(gate);
 }
 
 static void on_flushing(struct deferral *deferral)
@@ -245,9 +270,8 @@ void gate_record(struct gate *gate, const struct message_record *record)
     }
     if (record->receipt != 0)
         loop_defer(gate->loop, &gate->flushing);
-    else if (!uv_is_active((uv_handle_t *)&gate->gathering))
-        ENSURE(uv_timer_start(&gate->gathering, on_gathered, (uint64_t)gate->settings.gather, 0) ==
-               0);
+    else
+        gather(gate);
 }
 
 static void on_giving_up(struct deferral *deferral)

@@ -63,7 +63,7 @@ void session_close(struct session *session, enum why why, const char *text)
     session_record_close(session, why, text);
     buf_init(&frame, 64);
     ENSURE(message_write_plain(&frame, MESSAGE_FORGET, session->number) == 0);
-    gate_send(session->gate, &frame);
+    gate_note(session->gate, &frame);
     deadline_stop(&session->deadline);
     deadline_stop(&session->login_deadline);
     list_remove(&session->waiting_node);

@@ -218,7 +218,7 @@ static void do_learned(struct session *session, struct slice lines)
     /* What the keeper would not take is not remembered. */
     if (capability_lines_are_valid(lines) &&
         message_write_learned(&frame, session->number, text) == 0)
-        gate_send(session->gate, &frame);
+        gate_note(session->gate, &frame);
     buf_fini(&frame);
     mem_free(text);
 }

@@ -1,8 +1,9 @@
 /*
  * Happy path: a read lands in the loop's scratch memory; frames that are whole there are handed up
  * from there, the beginning of one that is not is kept in `partial` and completed by later reads.
- * A frame to send goes to the socket at once; what the socket does not take is queued, one
- * uv_write at a time: `sending` is what it has (frozen), `waiting` what has come since.
+ * A frame to send goes to `waiting`, and all of that to the socket before the loop polls, or as
+ * soon as it is much; what the socket does not take is queued, one uv_write at a time: `sending` is
+ * what it has (frozen), `waiting` what has come since.
  *
  * Failures:
  *  - the other side is gone, in the middle of a frame or not: on_failed(ERR_CLOSED)
@@ -14,8 +15,8 @@
  * While it is paused, what was read behind the last frame waits in `partial`, several frames at
  * most of one read.
  *
- * The handle is the only reference besides the owner's, and libuv calls back for a cancelled write
- * before it calls back for the close: the memory goes in on_handle_closed.
+ * The two handles are the only references besides the owner's, and libuv calls back for a cancelled
+ * write before it calls back for the close: the memory goes with the last of them.
  */
 #include "net/channel.h"
 
@@ -23,8 +24,13 @@
 
 #include "base/buf.h"
 
+/* Not kept for later: by then the other side may be at work on it. */
+#define MUCH (64ul * 1024)
+
 struct channel {
     uv_pipe_t pipe;
+    uv_prepare_t before_poll; /* active while there is something to send, or to tell */
+    unsigned open_handles;
     uv_write_t write;
     struct loop *loop;
     const struct channel_ops *ops;
@@ -181,15 +187,28 @@ static void write_next(struct channel *channel)
     ENSURE(uv_write(&channel->write, (uv_stream_t *)&channel->pipe, &buffer, 1, on_written) == 0);
 }
 
-/* How much the socket took at once; an error is left to uv_write, which reports it later. */
-static size_t write_at_once(struct channel *channel, struct slice header, struct slice frame)
+/* An error is left to uv_write, which reports it later. */
+static void write_waiting(struct channel *channel)
 {
-    uv_buf_t buffers[] = {
-        uv_buf_init((char *)(uintptr_t)header.data, (unsigned)header.size),
-        uv_buf_init((char *)(uintptr_t)frame.data, (unsigned)frame.size),
-    };
-    int written = uv_try_write((uv_stream_t *)&channel->pipe, buffers, LENGTH_OF(buffers));
-    return written > 0 ? (size_t)written : 0;
+    struct slice bytes = buf_bytes(&channel->waiting);
+    if (bytes.size == 0 || buf_size(&channel->sending) > 0)
+        return;
+    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.size);
+    int written = uv_try_write((uv_stream_t *)&channel->pipe, &buffer, 1);
+    if (written > 0)
+        buf_consume(&channel->waiting, (size_t)written);
+    write_next(channel);
+}
+
+static void on_before_poll(uv_prepare_t *prepare)
+{
+    struct channel *channel = CONTAINER_OF(prepare, struct channel, before_poll);
+    uv_prepare_stop(prepare);
+    if (channel->failed)
+        return;
+    write_waiting(channel);
+    if (channel_queued(channel) == 0 && channel->ops->on_drained != NULL)
+        channel->ops->on_drained(channel->owner);
 }
 
 size_t channel_queued(const struct channel *channel)
@@ -197,7 +216,13 @@ size_t channel_queued(const struct channel *channel)
     return buf_size(&channel->sending) + buf_size(&channel->waiting);
 }
 
-int channel_send(struct channel *channel, struct slice frame)
+void channel_flush(struct channel *channel)
+{
+    if (!channel->closing && !channel->failed && channel_queued(channel) > 0)
+        ENSURE(uv_prepare_start(&channel->before_poll, on_before_poll) == 0);
+}
+
+int channel_put(struct channel *channel, struct slice frame)
 {
     ENSURE(frame.size > 0);
     if (channel->closing || channel->failed)
@@ -208,14 +233,20 @@ int channel_send(struct channel *channel, struct slice frame)
         return ERR_FULL;
     uint8_t octets[FRAME_HEADER_SIZE];
     frame_write_header(frame.size, octets);
-    struct slice header = slice_of(octets, sizeof(octets));
-    size_t written = queued == 0 ? write_at_once(channel, header, frame) : 0;
-    struct slice rest_of_header = slice_skip(header, written);
-    struct slice rest_of_frame = slice_skip(frame, written - (header.size - rest_of_header.size));
-    ENSURE(buf_append(&channel->waiting, rest_of_header) == 0);
-    ENSURE(buf_append(&channel->waiting, rest_of_frame) == 0);
-    write_next(channel);
+    ENSURE(buf_append(&channel->waiting, slice_of(octets, sizeof(octets))) == 0);
+    ENSURE(buf_append(&channel->waiting, frame) == 0);
+    if (buf_size(&channel->waiting) >= MUCH) {
+        channel_flush(channel);
+        write_waiting(channel);
+    }
     return 0;
+}
+
+int channel_send(struct channel *channel, struct slice frame)
+{
+    int status = channel_put(channel, frame);
+    channel_flush(channel);
+    return status;
 }
 
 /* ---- life ---- */
@@ -228,18 +259,31 @@ static void channel_free(struct channel *channel)
     mem_free(channel);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_closed(struct channel *channel)
 {
-    struct channel *channel = CONTAINER_OF(handle, struct channel, pipe);
+    if (--channel->open_handles > 0)
+        return;
     const struct channel_ops *ops = channel->ops;
     void *owner = channel->owner;
     channel_free(channel);
-    ops->on_closed(owner);
+    if (ops != NULL)
+        ops->on_closed(owner);
 }
 
-static void on_unopened_closed(uv_handle_t *handle)
+static void on_pipe_closed(uv_handle_t *handle)
 {
-    channel_free(CONTAINER_OF(handle, struct channel, pipe));
+    handle_closed(CONTAINER_OF(handle, struct channel, pipe));
+}
+
+static void on_prepare_closed(uv_handle_t *handle)
+{
+    handle_closed(CONTAINER_OF(handle, struct channel, before_poll));
+}
+
+static void close_handles(struct channel *channel)
+{
+    uv_close((uv_handle_t *)&channel->before_poll, on_prepare_closed);
+    uv_close((uv_handle_t *)&channel->pipe, on_pipe_closed);
 }
 
 int channel_open(struct loop *loop, int descriptor, size_t frame_max, size_t queue_max,
@@ -251,14 +295,14 @@ int channel_open(struct loop *loop, int descriptor, size_t frame_max, size_t que
     *channel_out = NULL;
     struct channel *channel = mem_new(sizeof(*channel));
     channel->loop = loop;
-    channel->ops = ops;
-    channel->owner = owner;
+    channel->open_handles = 2;
     channel->frame_max = frame_max;
     channel->queue_max = queue_max;
     buf_init(&channel->partial, FRAME_HEADER_SIZE + frame_max + LOOP_SCRATCH_SIZE);
     deferral_init(&channel->resumed, on_resumed);
     buf_init(&channel->sending, queue_max);
     buf_init(&channel->waiting, queue_max);
+    ENSURE(uv_prepare_init(&loop->uv, &channel->before_poll) == 0);
     ENSURE(uv_pipe_init(&loop->uv, &channel->pipe, 0) == 0);
     int status = uv_pipe_open(&channel->pipe, descriptor);
     if (status < 0)
@@ -266,9 +310,11 @@ int channel_open(struct loop *loop, int descriptor, size_t frame_max, size_t que
     else
         status = uv_read_start((uv_stream_t *)&channel->pipe, on_allocate, on_read);
     if (status < 0) {
-        uv_close((uv_handle_t *)&channel->pipe, on_unopened_closed);
+        close_handles(channel); /* nobody hears of it */
         return err_set(err, ERR_SYSTEM, "channel: %s", uv_strerror(status));
     }
+    channel->ops = ops;
+    channel->owner = owner;
     *channel_out = channel;
     return 0;
 }
@@ -279,5 +325,5 @@ void channel_close(struct channel *channel)
         return;
     channel->closing = true;
     deferral_cancel(&channel->resumed);
-    uv_close((uv_handle_t *)&channel->pipe, on_handle_closed);
+    close_handles(channel);
 }

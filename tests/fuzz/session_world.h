@@ -178,6 +178,11 @@ void gate_send(struct gate *gate, struct buf *frame)
     buf_clear(frame);
 }
 
+void gate_note(struct gate *gate, struct buf *frame)
+{
+    gate_send(gate, frame);
+}
+
 static bool is_compared(const struct record *record, const struct record_value *value)
 {
     /* Of a piece that ends a session, the rest may have come already. */

@@ -27,7 +27,7 @@ struct fixture {
     struct channel *channel;
     struct buf frames[FRAMES_MAX];
     size_t frame_count;
-    int failures, failure, closings;
+    int failures, failure, closings, drains;
     bool in_send;             /* no up-call may come while this is set */
     size_t close_after;       /* close within on_frame when that many have come */
     size_t pause_every;       /* pause within on_frame after so many; 0: never */
@@ -70,15 +70,22 @@ static void on_closed(void *owner)
     fixture->closings++;
 }
 
-static const struct channel_ops ops = {
-    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_closed};
+static void on_drained(void *owner)
+{
+    struct fixture *fixture = owner;
+    assert_false(fixture->in_send);
+    fixture->drains++;
+}
 
-static struct fixture *fixture_new_sized(size_t frame_max, size_t queue_max)
+static const struct channel_ops ops = {
+    .on_frame = on_frame, .on_failed = on_failed, .on_closed = on_closed, .on_drained = on_drained};
+
+static struct fixture *fixture_new_with(int type, size_t frame_max, size_t queue_max)
 {
     struct fixture *fixture = mem_new(sizeof(*fixture));
     assert_int_equal(loop_init(&fixture->loop, NULL), 0);
     int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     fixture->peer = pair[1];
     struct err err;
     assert_int_equal(channel_open(&fixture->loop, pair[0], frame_max, queue_max, &ops, fixture,
@@ -87,9 +94,19 @@ static struct fixture *fixture_new_sized(size_t frame_max, size_t queue_max)
     return fixture;
 }
 
+static struct fixture *fixture_new_sized(size_t frame_max, size_t queue_max)
+{
+    return fixture_new_with(SOCK_STREAM, frame_max, queue_max);
+}
+
+static struct fixture *fixture_new_of(int type)
+{
+    return fixture_new_with(type, FRAME_MAX_SIZE, QUEUE_MAX_SIZE);
+}
+
 static struct fixture *fixture_new(void)
 {
-    return fixture_new_sized(FRAME_MAX_SIZE, QUEUE_MAX_SIZE);
+    return fixture_new_of(SOCK_STREAM);
 }
 
 static void turn(struct fixture *fixture)
@@ -263,6 +280,53 @@ static void what_is_sent_is_framed(void **state)
     uint8_t bytes[sizeof(three_frames) - 1];
     peer_read(fixture, bytes, sizeof(bytes));
     assert_memory_equal(bytes, three_frames, sizeof(bytes));
+    fixture_free(fixture);
+}
+
+/* Nothing before the loop waits, and then all of it at once, as a peer sees that gets whole writes.
+ */
+static void what_a_turn_says_goes_out_together(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new_of(SOCK_SEQPACKET);
+    uint8_t bytes[2 * sizeof(three_frames)];
+    assert_int_equal(send_frame(fixture, SLICE_LITERAL("hello")), 0);
+    assert_int_equal(send_frame(fixture, SLICE_LITERAL("x")), 0);
+    assert_int_equal(send_frame(fixture, SLICE_LITERAL("a\0b\0c\n")), 0);
+    assert_int_equal(read(fixture->peer, bytes, sizeof(bytes)), -1);
+    assert_int_equal(channel_queued(fixture->channel), sizeof(three_frames) - 1);
+    turn(fixture);
+    assert_int_equal(read(fixture->peer, bytes, sizeof(bytes)), sizeof(three_frames) - 1);
+    assert_memory_equal(bytes, three_frames, sizeof(three_frames) - 1);
+    assert_int_equal(channel_queued(fixture->channel), 0);
+    assert_int_equal(fixture->drains, 1);
+    fixture_free(fixture);
+}
+
+static void what_is_put_waits_for_what_is_sent(void **state)
+{
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    uint8_t bytes[sizeof(three_frames)];
+    for (unsigned flushes = 0; flushes < 2; flushes++) {
+        assert_int_equal(channel_put(fixture->channel, SLICE_LITERAL("hello")), 0);
+        assert_int_equal(channel_put(fixture->channel, SLICE_LITERAL("x")), 0);
+        turn(fixture);
+        turn(fixture);
+        assert_int_equal(read(fixture->peer, bytes, sizeof(bytes)), -1);
+        if (flushes > 0)
+            channel_flush(fixture->channel);
+        else
+            assert_int_equal(send_frame(fixture, SLICE_LITERAL("a\0b\0c\n")), 0);
+        turn(fixture);
+        ssize_t expected = flushes > 0 ? 4 + 5 + 4 + 1 : sizeof(three_frames) - 1;
+        assert_int_equal(read(fixture->peer, bytes, sizeof(bytes)), expected);
+        assert_memory_equal(bytes, three_frames, (size_t)expected);
+    }
+    assert_int_equal(fixture->drains, 2);
+    channel_flush(fixture->channel); /* of nothing */
+    turn(fixture);
+    assert_int_equal(fixture->drains, 2);
     fixture_free(fixture);
 }
 
@@ -506,6 +570,8 @@ int main(void)
         cmocka_unit_test(a_length_out_of_range_fails_once),
         cmocka_unit_test(an_end_at_any_octet_is_closed),
         cmocka_unit_test(what_is_sent_is_framed),
+        cmocka_unit_test(what_a_turn_says_goes_out_together),
+        cmocka_unit_test(what_is_put_waits_for_what_is_sent),
         cmocka_unit_test(a_peer_that_does_not_read_fills_the_queue_and_loses_nothing),
         cmocka_unit_test(a_frame_above_the_maximum_is_not_sent),
         cmocka_unit_test(sending_to_a_dead_peer_fails_later_and_once),

@@ -68,10 +68,18 @@ static void test_records_are_gathered(void **state)
     struct far *client = client_relayed(world);
     for (unsigned i = 0; i < 3; i++)
         check_relay(world, client, newest_upstream(world));
+    far_close(client);
+    wait_for_end(world, &newest_upstream(world)->far);
+    far_close(&newest_upstream(world)->far);
     world_settle(world);
     assert_int_equal(world->commands, 0);
-    end_session(world, client, newest_upstream(world));
+    assert_int_equal(seen_of(world, 1)->forgets, 0);
+    client = client_relayed(world);
     assert_int_equal(world->commands, 3);
+    assert_int_equal(seen_of(world, 1)->forgets, 1);
+    far_close(client);
+    wait_for_end(world, &newest_upstream(world)->far);
+    far_close(&newest_upstream(world)->far);
     world_close(world);
 }
 
