@@ -2,8 +2,9 @@
  * Connecting to one of several addresses.
  *
  * Happy path: the first address is tried in the next turn of the loop; the descriptor that gets
- * writable without an error wins, the others are closed, the winner becomes a stream, TLS is
- * brought up if it is on, on_ready.
+ * writable without an error wins, or the one that is connected at once, as happens within the
+ * machine; the others are closed, the winner becomes a stream, TLS is brought up if it is on,
+ * on_ready.
  * Failures:
  * - an attempt fails: the next address at once; none left and none running: on_failed with the last
  *   reason;
@@ -224,8 +225,23 @@ static void keep_alive(int descriptor)
                          sizeof(options[i].value));
 }
 
+/* 0 or errno. Within the machine the other end has answered when connect returns, yet it takes a
+ * second call to hear of it; that is cheaper than to wait for it. */
+static int try_connect(int descriptor, const struct sockaddr_storage *peer, socklen_t size)
+{
+    const struct sockaddr *address = (const struct sockaddr *)peer;
+    if (connect(descriptor, address, size) == 0)
+        return 0;
+    if (errno != EINPROGRESS || !loopback_is(peer))
+        return errno;
+    if (connect(descriptor, address, size) == 0)
+        return 0;
+    return errno == EALREADY ? EINPROGRESS : errno;
+}
+
 static void on_writable(uv_poll_t *poll, int status, int events);
 
+/* 0: it runs. A descriptor: it is connected already. Else ERR_*. */
 static int start_attempt(struct attempt *attempt, const struct dial_address *address, uint16_t port)
 {
     struct sockaddr_storage peer;
@@ -238,8 +254,10 @@ static int start_attempt(struct attempt *attempt, const struct dial_address *add
         loopback_tune(descriptor);
     else
         keep_alive(descriptor);
-    if (connect(descriptor, (struct sockaddr *)&peer, size) != 0 && errno != EINPROGRESS) {
-        int number = errno;
+    int number = try_connect(descriptor, &peer, size);
+    if (number == 0)
+        return descriptor;
+    if (number != EINPROGRESS) {
         close(descriptor);
         return note_errno(attempt, number);
     }
@@ -259,37 +277,8 @@ static bool is_any_running(const struct dial *dial)
     return false;
 }
 
-static void on_stagger(uv_timer_t *timer);
-
-/* Starts the next address that can be started, or ends the dial when nothing is left. */
-static void try_next(struct dial *dial)
+static void win(struct dial *dial, struct attempt *attempt, int descriptor)
 {
-    while (dial->next < dial->count) {
-        size_t index = dial->next++;
-        struct attempt *attempt = &dial->attempts[index];
-        if (start_attempt(attempt, &dial->addresses[index], dial->port) != 0)
-            continue;
-        if (dial->next < dial->count)
-            ENSURE(uv_timer_start(&dial->stagger, on_stagger, STAGGER_MILLISECONDS, 0) == 0);
-        return;
-    }
-    if (!is_any_running(dial))
-        fail(dial, WHY_UNREACHABLE);
-}
-
-static void on_stagger(uv_timer_t *timer)
-{
-    try_next(CONTAINER_OF(timer, struct dial, stagger));
-}
-
-static void on_start(struct deferral *news)
-{
-    try_next(CONTAINER_OF(news, struct dial, news));
-}
-
-static void win(struct dial *dial, struct attempt *attempt)
-{
-    int descriptor = end_attempt(attempt);
     end_attempts(dial);
     dial->winner = (size_t)(attempt - dial->attempts);
     if (stream_open(dial->loop, descriptor, &stream_ops, dial, &dial->stream, &dial->failure) !=
@@ -307,6 +296,37 @@ static void win(struct dial *dial, struct attempt *attempt)
     stream_start_tls(dial->stream, tls);
 }
 
+static void on_stagger(uv_timer_t *timer);
+
+/* Starts the next address that can be started, or ends the dial when nothing is left. */
+static void try_next(struct dial *dial)
+{
+    while (dial->next < dial->count) {
+        size_t index = dial->next++;
+        struct attempt *attempt = &dial->attempts[index];
+        int status = start_attempt(attempt, &dial->addresses[index], dial->port);
+        if (status < 0)
+            continue;
+        if (status > 0)
+            win(dial, attempt, status);
+        else if (dial->next < dial->count)
+            ENSURE(uv_timer_start(&dial->stagger, on_stagger, STAGGER_MILLISECONDS, 0) == 0);
+        return;
+    }
+    if (!is_any_running(dial))
+        fail(dial, WHY_UNREACHABLE);
+}
+
+static void on_stagger(uv_timer_t *timer)
+{
+    try_next(CONTAINER_OF(timer, struct dial, stagger));
+}
+
+static void on_start(struct deferral *news)
+{
+    try_next(CONTAINER_OF(news, struct dial, news));
+}
+
 static void on_writable(uv_poll_t *poll, int status, int events)
 {
     (void)events;
@@ -321,7 +341,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     if (number == 0 && status != 0)
         number = -status;
     if (number == 0) {
-        win(dial, attempt);
+        win(dial, attempt, end_attempt(attempt));
         return;
     }
     note_errno(attempt, number);

@@ -47,13 +47,13 @@ static void note_loopback(struct peer_address *address)
         peer_is_within(address, four, 96 + 8) || peer_is_within(address, six, 128);
 }
 
+/* Without the words. */
 static int from_socket(const struct sockaddr_storage *socket, struct peer_address *out)
 {
     *out = (struct peer_address){0};
     if (socket->ss_family == AF_UNIX) {
         out->family = 1;
         out->is_loopback = true;
-        snprintf(out->text, sizeof(out->text), "unix");
         return 0;
     }
     if (socket->ss_family == AF_INET) {
@@ -69,20 +69,37 @@ static int from_socket(const struct sockaddr_storage *socket, struct peer_addres
     } else {
         return ERR_NOT_FOUND;
     }
-    inet_ntop(socket->ss_family, out->bytes, out->ip, sizeof(out->ip));
-    snprintf(out->text, sizeof(out->text), out->family == 4 ? "%s:%u" : "[%s]:%u", out->ip,
-             out->port);
     note_loopback(out);
     return 0;
 }
 
-int peer_address(int descriptor, struct peer_address *address_out)
+static void put_into_words(struct peer_address *address)
+{
+    if (address->family == 1) {
+        snprintf(address->text, sizeof(address->text), "unix");
+        return;
+    }
+    inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->bytes, address->ip,
+              sizeof(address->ip));
+    snprintf(address->text, sizeof(address->text), address->family == 4 ? "%s:%u" : "[%s]:%u",
+             address->ip, address->port);
+}
+
+static int far_address(int descriptor, struct peer_address *address_out)
 {
     struct sockaddr_storage socket = {0};
     socklen_t size = sizeof(socket);
     if (getpeername(descriptor, (struct sockaddr *)&socket, &size) != 0)
         return errno == ENOTCONN ? ERR_NOT_FOUND : ERR_SYSTEM;
     return from_socket(&socket, address_out);
+}
+
+int peer_address(int descriptor, struct peer_address *address_out)
+{
+    int status = far_address(descriptor, address_out);
+    if (status == 0)
+        put_into_words(address_out);
+    return status;
 }
 
 static int own_address(int descriptor, struct peer_address *address_out)
@@ -263,7 +280,7 @@ static int user_of_unix(int descriptor, uint32_t *user_id_out)
 int peer_user(struct peer_lookup *lookup, int descriptor, uint32_t *user_id_out)
 {
     struct peer_address near_end, far_end;
-    if (peer_address(descriptor, &near_end) != 0 || own_address(descriptor, &far_end) != 0)
+    if (far_address(descriptor, &near_end) != 0 || own_address(descriptor, &far_end) != 0)
         return ERR_NOT_FOUND;
     if (near_end.family == 1)
         return user_of_unix(descriptor, user_id_out);

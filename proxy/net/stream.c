@@ -12,7 +12,9 @@
  * - stream_close at any time: libuv calls the write back before the socket, whose callback is the
  *   last one; the memory goes there (stream_close.c).
  */
+#include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -352,27 +354,31 @@ void stream_read_stop(struct stream *stream)
 /* -- opening -- */
 
 /* 0 or UV_*. The handle is initialised in any case. */
-static int open_socket(struct stream *stream, int descriptor, int family)
+static int open_socket(struct stream *stream, int descriptor, bool is_tcp)
 {
     uv_loop_t *loop = &stream->loop->uv;
-    if (family == AF_UNIX) {
+    if (!is_tcp) {
         ENSURE(uv_pipe_init(loop, &stream->socket.pipe, 0) == 0);
         return uv_pipe_open(&stream->socket.pipe, descriptor);
     }
     ENSURE(uv_tcp_init(loop, &stream->socket.tcp) == 0);
-    int status = uv_tcp_open(&stream->socket.tcp, descriptor);
-    if (status == 0)
-        status = uv_tcp_nodelay(&stream->socket.tcp, 1);
-    return status;
+    return uv_tcp_open(&stream->socket.tcp, descriptor);
+}
+
+/* Sends what is written without delay, which tells a TCP socket from a unix one, too. */
+static int set_no_delay(int descriptor, bool *is_tcp_out)
+{
+    int on = 1;
+    *is_tcp_out = setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+    return *is_tcp_out || errno == EOPNOTSUPP ? 0 : ERR_SYSTEM;
 }
 
 int stream_open(struct loop *loop, int descriptor, const struct stream_ops *ops, void *owner,
                 struct stream **stream_out, struct err *err)
 {
     *stream_out = NULL;
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof(address);
-    if (getsockname(descriptor, (struct sockaddr *)&address, &size) != 0) {
+    bool is_tcp;
+    if (set_no_delay(descriptor, &is_tcp) != 0) {
         int status = err_set_errno(err, "socket");
         close(descriptor);
         return status;
@@ -383,7 +389,7 @@ int stream_open(struct loop *loop, int descriptor, const struct stream_ops *ops,
     deferral_init(&stream->news, on_news);
     buf_init(&stream->staging, STAGING_MAX);
     buf_init(&stream->held, LOOP_SCRATCH_SIZE);
-    int status = open_socket(stream, descriptor, address.ss_family);
+    int status = open_socket(stream, descriptor, is_tcp);
     if (status != 0) {
         uv_os_fd_t taken;
         if (uv_fileno(&stream->socket.handle, &taken) != 0)

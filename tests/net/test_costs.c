@@ -68,7 +68,7 @@ static void close_all(struct world *world, struct far *client, struct upstream *
 static void test_login(void **state)
 {
     static const struct ceiling ceiling = {
-        .reads = 1100, .writes = 1150, .other_calls = 3000, .allocations = 80500};
+        .reads = 1100, .writes = 1150, .other_calls = 2200, .allocations = 80500};
     struct world *world = world_ready(&watched);
     (void)state;
     struct costs before = costs_now();
