@@ -3,6 +3,9 @@
  * server answers each of them in order. Lines are taken whole, looked up in a table, and passed on
  * or answered here; an answer of ours waits for its turn among the server's.
  *
+ * What is in no table is not passed on, and answered here, too: behind another login it may be what
+ * a client says without being asked for it, and nothing else tells such a line from a command.
+ *
  * A command line is at most PASSAGE_LINE_MAX octets, and at most PASSAGE_ANSWERS_MAX commands may
  * be unanswered: the client waits then.
  */
@@ -33,7 +36,8 @@ struct passage_command {
 
 struct passage_lines_kind {
     const struct passage_command *commands;
-    uint8_t control_answer;         /* to a line with control characters in it: one of ours */
+    uint8_t login_answer;           /* to another login: one of ours */
+    uint8_t control_answer;         /* to a line with control characters in it: likewise */
     const char *length_answer;      /* to one that is too long, with its line end */
     const char *const *own_answers; /* by number, less PASSAGE_OWN_ANSWER; with their line ends */
     /* Which rule of mail/policy.h an answer of ours stands for; NULL: none. */
@@ -48,6 +52,7 @@ struct passage_lines {
     struct buf answers;   /* one octet for each command that is unanswered */
     bool waits;           /* no command is taken before the server has answered */
     uint8_t denied;       /* the answer to a command that waits for its release, or 0 */
+    uint8_t exchange;     /* so many lines more may belong to a login that was answered here */
     bool is_within_reply; /* part of an answer was passed already */
 };
 

@@ -4,6 +4,7 @@
  *   a command that comes in pieces     kept until it is whole
  *   one that ends in a bare LF         passed on with CRLF
  *   one that is rewritten or ours      what came before it goes first
+ *   another login                      answered here, and what may be its exchange with it
  *   a line that is too long            ends the passage
  *   too many commands unanswered       the client waits
  *   one that a narrow grant denies     the client waits until it may be told so
@@ -11,6 +12,9 @@
 #include "mail/passage_lines.h"
 
 #include "mail/wire.h"
+
+/* Lines of an exchange that a client can send unasked: a name and a password. */
+#define EXCHANGE_LINES 2
 
 void passage_lines_init(struct passage_lines *lines, struct passage *passage,
                         const struct passage_lines_kind *kind)
@@ -105,20 +109,61 @@ static void answer_ourselves(struct passage_lines *lines, uint8_t answer, struct
     lines->passage->awaits_release = true;
 }
 
+/* UTF-8 or ISO 8859-1. */
+static bool is_text(struct slice octets)
+{
+    bool is_printable = true;
+    for (size_t i = 0; i < octets.size; i++)
+        is_printable = is_printable && (octets.data[i] & 0x7f) >= 0x20;
+    return !slice_has_control(octets) && (is_printable || slice_is_utf8(octets));
+}
+
+/* What is a command's word may as well be three octets in base64. */
+static bool may_be_response(struct slice content)
+{
+    struct buf octets;
+    buf_init(&octets, 3);
+    while (content.size > 0 && content.data[content.size - 1] == ' ')
+        content = slice_take(content, content.size - 1);
+    bool is_response = wire_base64_decode(content, &octets) == 0 && buf_size(&octets) > 0 &&
+                       is_text(buf_bytes(&octets));
+    buf_fini(&octets);
+    return is_response;
+}
+
+static uint8_t judge(struct passage_lines *lines, const struct passage_command *command,
+                     struct slice content, struct slice arguments)
+{
+    bool is_ours = command->answer >= PASSAGE_OWN_ANSWER;
+    if (slice_has_control(content))
+        return lines->kind->control_answer;
+    if (lines->exchange > 0 && !is_ours && may_be_response(content))
+        return lines->kind->login_answer;
+    return command->judge == NULL ? command->answer : command->judge(lines, arguments);
+}
+
+static void follow_exchange(struct passage_lines *lines, const struct passage_command *command,
+                            uint8_t answer)
+{
+    if (command->answer == lines->kind->login_answer)
+        lines->exchange = EXCHANGE_LINES;
+    else if (answer < PASSAGE_OWN_ANSWER)
+        lines->exchange = 0;
+    else if (lines->exchange > 0)
+        lines->exchange--;
+}
+
 /* A line that is more than to be passed on as it is. */
 static void take_line(struct passage_lines *lines, struct slice line,
                       const struct passage_sink *sink)
 {
-    static const struct passage_command with_control = {0};
     struct slice content = wire_trim_line_end(line), rest = content;
     struct slice verb = wire_take_word(&rest);
-    bool has_control = slice_has_control(content);
-    const struct passage_command *command = has_control ? &with_control : find_command(lines, verb);
-    uint8_t answer = has_control              ? lines->kind->control_answer
-                     : command->judge == NULL ? command->answer
-                                              : command->judge(lines, rest);
+    const struct passage_command *command = find_command(lines, verb);
+    uint8_t answer = judge(lines, command, content, rest);
     if (lines->passage->is_over)
         return;
+    follow_exchange(lines, command, answer);
     if (answer >= PASSAGE_OWN_ANSWER) {
         answer_ourselves(lines, answer, verb, sink);
         return;
@@ -144,7 +189,7 @@ static bool is_ordinary(const struct passage_lines *lines, struct slice line)
 static size_t take_ordinary(struct passage_lines *lines, struct slice bytes)
 {
     size_t at = 0;
-    while (buf_room(&lines->answers) > 0) {
+    while (buf_room(&lines->answers) > 0 && lines->exchange == 0) {
         struct slice rest = slice_skip(bytes, at);
         size_t end = slice_find(rest, '\n');
         struct slice line = slice_take(rest, end + 1);

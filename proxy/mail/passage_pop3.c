@@ -22,7 +22,7 @@ enum own_answer {
     OWN_LOGGED_IN = PASSAGE_OWN_ANSWER,
     OWN_NO_TLS,
     OWN_CONTROL,
-    OWN_NOTHING,
+    OWN_NO_COMMAND,
     OWN_READ_ONLY
 };
 
@@ -62,7 +62,6 @@ static struct pop3_passage *self_of_lines(struct passage_lines *lines)
     return CONTAINER_OF(lines, struct pop3_passage, lines);
 }
 
-/* DELE, and what is not known. */
 static uint8_t judge_change(struct passage_lines *lines, struct slice arguments)
 {
     (void)arguments;
@@ -74,7 +73,7 @@ static const char *rule_of(uint8_t answer)
     return answer == OWN_READ_ONLY ? POLICY_READ_ONLY : NULL;
 }
 
-/* A line that begins with a blank has the empty verb: what a server does with it is not known. */
+/* A line that begins with a blank has the empty verb, which is none of these. */
 static const struct passage_command commands[] = {
     {"RETR", ANSWER_BODY, NULL, NULL},   {"TOP", ANSWER_BODY, NULL, NULL},
     {"DELE", 0, judge_change, NULL},     {"STAT", ANSWER_LINE, NULL, NULL},
@@ -84,11 +83,11 @@ static const struct passage_command commands[] = {
     {"LANG", 0, judge_listing, NULL},    {"CAPA", ANSWER_CAPABILITIES, NULL, NULL},
     {"AUTH", OWN_LOGGED_IN, NULL, NULL}, {"USER", OWN_LOGGED_IN, NULL, NULL},
     {"PASS", OWN_LOGGED_IN, NULL, NULL}, {"APOP", OWN_LOGGED_IN, NULL, NULL},
-    {"STLS", OWN_NO_TLS, NULL, NULL},    {"", OWN_NOTHING, NULL, NULL},
-    {NULL, 0, judge_change, NULL},
+    {"STLS", OWN_NO_TLS, NULL, NULL},    {NULL, OWN_NO_COMMAND, NULL, NULL},
 };
 
 static const struct passage_lines_kind lines_kind = {.commands = commands,
+                                                     .login_answer = OWN_LOGGED_IN,
                                                      .control_answer = OWN_CONTROL,
                                                      .length_answer =
                                                          "-ERR a command is too long\r\n",

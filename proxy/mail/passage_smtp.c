@@ -115,26 +115,34 @@ static const char *rule_of(uint8_t answer)
     return answer == OWN_SENDER ? POLICY_FROM : NULL;
 }
 
-/* A line that begins with a blank has the empty verb: some servers look for one behind it. */
+/* A line that begins with a blank has the empty verb, which is none of these: some servers look for
+ * one behind it. */
 static const struct passage_command commands[] = {
     {"MAIL", 0, judge_mail, NULL},
     {"RCPT", ANSWER_REPLY, NULL, NULL},
     {"DATA", 0, judge_data, NULL},
     {"EHLO", ANSWER_EHLO, NULL, SMTP_EHLO},
     {"HELO", ANSWER_REPLY, NULL, SMTP_HELO},
+    {"RSET", ANSWER_REPLY, NULL, NULL},
+    {"NOOP", ANSWER_REPLY, NULL, NULL},
+    {"QUIT", ANSWER_REPLY, NULL, NULL},
+    {"VRFY", ANSWER_REPLY, NULL, NULL},
+    {"EXPN", ANSWER_REPLY, NULL, NULL},
+    {"HELP", ANSWER_REPLY, NULL, NULL},
+    {"ETRN", ANSWER_REPLY, NULL, NULL},
     {"BDAT", 0, judge_bdat, NULL},
     {"AUTH", OWN_LOGGED_IN, NULL, NULL},
+    {"X-EXPS", OWN_LOGGED_IN, NULL, NULL},
     {"STARTTLS", OWN_NOT_AVAILABLE, NULL, NULL},
     {"LHLO", OWN_NOT_AVAILABLE, NULL, NULL},
     {"BURL", OWN_NOT_AVAILABLE, NULL, NULL},
     {"XCLIENT", OWN_NOT_AVAILABLE, NULL, NULL},
     {"XFORWARD", OWN_NOT_AVAILABLE, NULL, NULL},
-    {"X-EXPS", OWN_NOT_AVAILABLE, NULL, NULL},
-    {"", OWN_UNKNOWN, NULL, NULL},
-    {NULL, ANSWER_REPLY, NULL, NULL},
+    {NULL, OWN_UNKNOWN, NULL, NULL},
 };
 
 static const struct passage_lines_kind lines_kind = {.commands = commands,
+                                                     .login_answer = OWN_LOGGED_IN,
                                                      .control_answer = OWN_CONTROL,
                                                      .length_answer =
                                                          "500 5.5.2 a command is too long\r\n",

@@ -1,5 +1,5 @@
 """A client that logs in once more in an IMAP session is answered here: its password is not for the
-mail server. POP3's and SMTP's are in test_attacks_pop3 and test_attacks_smtp.
+mail server. POP3's and SMTP's are in test_second_login_lines.
 """
 
 import base64
