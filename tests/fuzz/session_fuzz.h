@@ -80,7 +80,7 @@ static void refuse(struct world *world, uint8_t octet)
 /* True while all that the client said behind its login is commands of one line each. */
 static bool stays_plain(const struct world *world, struct slice bytes)
 {
-    static const char *const words[] = {"{", "\"", "data", "bdat", "auth", "idle", "\r\n\r\n"};
+    static const char *const words[] = {"{", "\"", "data", "bdat", "idle", "\r\n\r\n"};
     char *lower = mem_copy_bytes_as_string(bytes.data, bytes.size);
     bool is_plain = world->is_plain && bytes.size > 0 && bytes.data[bytes.size - 1] == '\n';
     for (size_t i = 0; i < bytes.size; i++)
@@ -129,11 +129,27 @@ static void say_password(struct world *world, enum protocol protocol, uint8_t oc
                                        "p  LOGIN  alice " LATE_PASSWORD "\r\n",
                                        "p NOOP\r\np LOGIN\talice " LATE_PASSWORD "\r\np NOOP\r\n"};
     static const char *const pop3[] = {"USER alice\r\nPASS " LATE_PASSWORD "\r\n",
-                                       "PASS " LATE_PASSWORD "\r\n", "AUTH PLAIN AGEATDhTM0NS\r\n",
-                                       "APOP alice " LATE_PASSWORD "\r\n"};
-    static const char *const smtp[] = {
-        "AUTH PLAIN AGEATDhTM0NS\r\n", "auth plain AGEATDhTM0NS \r\n",
-        "AUTH LOGIN YWxpY2U=" LATE_PASSWORD "\r\n", "AUTH " LATE_PASSWORD "\r\n"};
+                                       "PASS " LATE_PASSWORD "\r\n",
+                                       "AUTH PLAIN AGEATDhTM0NS\r\n",
+                                       "APOP alice " LATE_PASSWORD "\r\n",
+                                       "AUTH PLAIN\r\nAGEATDhTM0NS\r\n",
+                                       "auth login\nYWxpY2U=\nTDhTM0NS\n",
+                                       "AUTH LOGIN YWxpY2U=\r\nTDhTM0NS \r\nNOOP\r\n",
+                                       "AUTH LOGIN\r\nalice\r\n" LATE_PASSWORD "\r\n",
+                                       "AUTH\tLOGIN\r\nYWxpY2U=\r\nTDhTM0NS\r\n",
+                                       "LOGIN alice " LATE_PASSWORD "\r\n",
+                                       "USER alice\r\nPASS\r\n" LATE_PASSWORD "\r\n"};
+    static const char *const smtp[] = {"AUTH PLAIN AGEATDhTM0NS\r\n",
+                                       "auth plain AGEATDhTM0NS \r\n",
+                                       "AUTH LOGIN YWxpY2U=" LATE_PASSWORD "\r\n",
+                                       "AUTH " LATE_PASSWORD "\r\n",
+                                       "AUTH PLAIN\r\nAGEATDhTM0NS\r\n",
+                                       "auth login\nYWxpY2U=\nTDhTM0NS\n",
+                                       "AUTH LOGIN YWxpY2U=\r\nTDhTM0NS \r\nNOOP\r\n",
+                                       "AUTH LOGIN\r\nalice\r\n" LATE_PASSWORD "\r\n",
+                                       "X-EXPS LOGIN\r\nYWxpY2U=\r\nTDhTM0NS\r\n",
+                                       "LOGIN alice " LATE_PASSWORD "\r\n",
+                                       "USER alice\r\nPASS " LATE_PASSWORD "\r\n"};
     static const struct {
         const char *const *words;
         size_t count;
@@ -142,7 +158,7 @@ static void say_password(struct world *world, enum protocol protocol, uint8_t oc
         return;
     say(world, SIDE_CLIENT,
         slice_of_string(protocols[protocol].words[octet % protocols[protocol].count]));
-    world->is_plain = protocol != PROTOCOL_SMTP;
+    world->is_plain = true;
 }
 
 /* ---- steps ---- */
@@ -237,6 +253,14 @@ static bool do_disturbing_step(struct world *world, uint8_t kind)
     return true;
 }
 
+/* Who is, goes when nobody else is waited for: before the pieces that are to come, and behind those
+ * that have. */
+static void be_overdue(struct world *world)
+{
+    world->is_disturbed = world->is_disturbed || !world->was_relaying;
+    net_expire(&world->net, QUEUE_LOGIN, QUEUE_LOGIN + 1);
+}
+
 static void do_step(struct world *world, struct slice *input)
 {
     struct net *net = &world->net;
@@ -258,7 +282,7 @@ static void do_step(struct world *world, struct slice *input)
     else if (kind == 't')
         net_expire(net, QUEUE_IDLE, QUEUES);
     else if (kind == 'T')
-        net_expire(net, QUEUE_LOGIN, QUEUE_LOGIN + 1);
+        be_overdue(world);
     else if (kind == 'v')
         (void)release(world);
 }
