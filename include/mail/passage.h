@@ -57,12 +57,16 @@ struct passage_kind {
     void (*say_bye)(struct passage *passage, enum why why, const char *text,
                     const struct passage_sink *sink);
     void (*release)(struct passage *passage, const struct passage_sink *sink);
+    uint64_t (*due)(struct passage *passage); /* NULL: it is never known */
 };
 
 void passage_close(struct passage *passage);
 /* Returns how many octets were consumed; look at `is_over` afterwards. */
 MUST_CHECK size_t passage_feed(struct passage *passage, enum side from, struct slice bytes,
                                const struct passage_sink *sink);
+/* Octets of a literal that the server has announced and has still to send. 0: it is not known what
+ * comes. */
+uint64_t passage_due(struct passage *passage);
 /* The server has ended: passes on what was held back of its last words. */
 void passage_finish(struct passage *passage, const struct passage_sink *sink);
 /* Tells the client why its session ends, if that can be understood where the stream is. */

@@ -20,15 +20,20 @@
 /* What LOOP_SCRATCH_SIZE of plain text may grow to as TLS records. */
 #define LOOP_CIPHER_SIZE (LOOP_SCRATCH_SIZE + LOOP_SCRATCH_SIZE / 16)
 
+/* How long a portion is waited for that does not come as fast as what came before it. */
+#define LOOP_STALL_MILLISECONDS 20
+
 struct runner;
+struct deadline_queue;
 
 struct loop {
     uv_loop_t uv;
-    uint8_t *scratch_input;  /* LOOP_SCRATCH_SIZE: what was read from a socket */
-    uint8_t *scratch_plain;  /* LOOP_SCRATCH_SIZE: what TLS made of it */
-    uint8_t *scratch_cipher; /* LOOP_CIPHER_SIZE: what TLS makes for a socket */
-    struct list deferred;    /* of struct deferral */
-    uv_idle_t idle;          /* runs them; active only while there are any */
+    uint8_t *scratch_input;        /* LOOP_SCRATCH_SIZE: what was read from a socket */
+    uint8_t *scratch_plain;        /* LOOP_SCRATCH_SIZE: what TLS made of it */
+    uint8_t *scratch_cipher;       /* LOOP_CIPHER_SIZE: what TLS makes for a socket */
+    struct list deferred;          /* of struct deferral */
+    uv_idle_t idle;                /* runs them; active only while there are any */
+    struct deadline_queue *stalls; /* LOOP_STALL_MILLISECONDS: see net/stream.h */
     /* keeper/runner: starts programs in our place; NULL: there is nothing that forbids it to us */
     struct runner *runner;
 };
@@ -60,8 +65,6 @@ void deferral_cancel(struct deferral *deferral);
  * Deadlines that all last equally long: a list in order of expiry and one timer for its head, which
  * stands still while the list is empty. Adding, moving and removing cost O(1).
  */
-struct deadline_queue;
-
 struct deadline {
     struct list node;
     struct deadline_queue *queue; /* it was started in last, or NULL */

@@ -66,6 +66,10 @@ const struct tls *stream_tls(const struct stream *stream);
 
 void stream_read_start(struct stream *stream);
 void stream_read_stop(struct stream *stream);
+/* At least so many octets are still to come from the peer (behind those that on_read is given, when
+ * it is called from there). Of many they are then read in larger portions. It is a promise whose
+ * breach costs little: what comes is never left for longer than loop->stalls. */
+void stream_expect(struct stream *stream, uint64_t octets);
 
 /* All of it is taken. ENSURE: not before on_secured when TLS was started, not after
  * stream_end. ERR_CLOSED when the stream has failed already (on_failed is or was called). */

@@ -1,6 +1,6 @@
 /*
  * The stream's own state, shared by the files that make it up and by nobody else: stream.c reads
- * and writes, stream_close.c ends it.
+ * and writes, stream_gather.c makes reads larger, stream_close.c ends it.
  */
 #ifndef ECLUSE_NET_STREAM_INTERNAL_H
 #define ECLUSE_NET_STREAM_INTERNAL_H
@@ -54,6 +54,7 @@ struct stream {
     bool is_read_wanted; /* by the owner */
     bool is_reading;     /* by libuv */
     bool is_output_ended;
+    bool expects_much;
     uint8_t why;          /* enum why, until on_failed is called */
     struct deferral news; /* what could not be told at once */
     struct tls *tls;
@@ -61,7 +62,8 @@ struct stream {
     struct buf staging;
     struct buf held; /* came with the end of the handshake, before the owner wanted to read */
     struct farewell *farewell;
-    char *failure; /* until on_failed is called */
+    struct gathering *gathering; /* NULL: we are woken by whatever comes */
+    char *failure;               /* until on_failed is called */
 };
 
 /* stream.c */
@@ -69,6 +71,11 @@ int stream_descriptor(const struct stream *stream);
 /* To the socket, or kept. */
 void stream_send(struct stream *stream, struct slice bytes);
 void stream_update_reading(struct stream *stream);
+
+/* stream_gather.c */
+/* So much was read, and passed on. */
+void stream_gather(struct stream *stream, size_t size);
+void stream_stop_gathering(struct stream *stream);
 
 /* stream_close.c */
 /* Nothing more will be written, and all of it has gone: ends the socket's output, or closes it. */

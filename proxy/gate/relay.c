@@ -249,10 +249,15 @@ static void feed_upstream(struct relay *relay, struct slice bytes)
     }
 }
 
-void relay_feed(struct relay *relay, enum side from, struct slice bytes)
+/* What comes behind an answer that is held nobody has looked at yet. */
+static void expect(struct relay *relay)
 {
-    if (relay->is_over || bytes.size == 0)
-        return;
+    bool is_known = relay->answer_size == 0;
+    stream_expect(relay->settings.upstream, is_known ? passage_due(relay->settings.passage) : 0);
+}
+
+static void feed_side(struct relay *relay, enum side from, struct slice bytes)
+{
     if (from == SIDE_UPSTREAM) {
         relay->server_bytes += bytes.size;
         if (relay->answer_size > 0)
@@ -266,6 +271,15 @@ void relay_feed(struct relay *relay, enum side from, struct slice bytes)
         feed_client(relay, bytes);
     else
         hold(relay, bytes);
+}
+
+void relay_feed(struct relay *relay, enum side from, struct slice bytes)
+{
+    if (relay->is_over || bytes.size == 0)
+        return;
+    feed_side(relay, from, bytes);
+    if (!relay->is_over)
+        expect(relay);
 }
 
 /* ---- what the streams say ---- */
@@ -378,6 +392,9 @@ void relay_release(struct relay *relay)
         release_denial(relay);
     else if (relay->answer_size > 0)
         release_answer(relay);
+    if (relay->is_over)
+        return;
+    expect(relay);
     update_reading(relay);
 }
 

@@ -14,6 +14,11 @@ size_t passage_feed(struct passage *passage, enum side from, struct slice bytes,
     return passage->kind->feed(passage, from, bytes, sink);
 }
 
+uint64_t passage_due(struct passage *passage)
+{
+    return passage->is_over || passage->kind->due == NULL ? 0 : passage->kind->due(passage);
+}
+
 void passage_finish(struct passage *passage, const struct passage_sink *sink)
 {
     if (!passage->is_over)

@@ -111,6 +111,11 @@ static void release(struct passage *passage, const struct passage_sink *sink)
     say_answers(self, sink);
 }
 
+static uint64_t due(struct passage *passage)
+{
+    return self_of(passage)->filter.literal_left;
+}
+
 static void finish(struct passage *passage, const struct passage_sink *sink)
 {
     struct slice rest = capability_filter_rest(&self_of(passage)->filter);
@@ -137,4 +142,5 @@ const struct passage_kind passage_imap = {
     .finish = finish,
     .say_bye = say_bye,
     .release = release,
+    .due = due,
 };

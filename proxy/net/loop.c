@@ -37,6 +37,7 @@ int loop_init(struct loop *loop, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     ENSURE(uv_idle_init(&loop->uv, &loop->idle) == 0);
     list_init(&loop->deferred);
+    loop->stalls = deadline_queue_new(loop, LOOP_STALL_MILLISECONDS);
     loop->runner = NULL;
     loop->scratch_input = mem_new(LOOP_SCRATCH_SIZE);
     loop->scratch_plain = mem_new(LOOP_SCRATCH_SIZE);
@@ -53,6 +54,7 @@ static void free_scratch(uint8_t *memory, size_t size)
 void loop_fini(struct loop *loop)
 {
     ENSURE(list_is_empty(&loop->deferred));
+    deadline_queue_close(loop->stalls);
     uv_close((uv_handle_t *)&loop->idle, NULL);
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     ENSURE(uv_loop_close(&loop->uv) == 0);

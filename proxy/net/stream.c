@@ -316,6 +316,7 @@ static void on_input(uv_stream_t *handle, ssize_t size, const uv_buf_t *lent)
             stream->ops->on_read(stream->owner, bytes);
         else
             take_cipher(stream, bytes);
+        stream_gather(stream, bytes.size);
     }
 }
 

@@ -52,6 +52,7 @@ void stream_close(struct stream *stream)
         return;
     stream->phase = PHASE_CLOSING;
     deferral_cancel(&stream->news);
+    stream_stop_gathering(stream);
     buf_fini(&stream->staging);
     buf_fini(&stream->held);
     uv_close(&stream->socket.handle, on_socket_closed);
@@ -162,6 +163,7 @@ static void leave(struct stream *stream, int64_t deadline, bool lingers)
     }
     stream->phase = PHASE_LEAVING;
     deferral_cancel(&stream->news);
+    stream_stop_gathering(stream);
     stream_update_reading(stream);
     if (stream->flight != NULL || lingers)
         start_farewell(stream, deadline, lingers);

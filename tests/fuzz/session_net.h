@@ -326,6 +326,12 @@ bool stream_is_congested(const struct stream *stream)
     return stream->is_congested;
 }
 
+void stream_expect(struct stream *stream, uint64_t octets)
+{
+    (void)octets;
+    ENSURE(!stream->is_closed);
+}
+
 uint64_t stream_taken(const struct stream *stream)
 {
     return stream->is_congested ? 0 : 1;
