@@ -33,8 +33,8 @@ def tree(root):
     return sorted(found & (set(parents) | {root}))
 
 
-def _cpu_of(pid):
-    """Of all its threads, those that ended too (the kernel's own count, in nanoseconds), and of the
+def cpu_of(pid):
+    """Seconds of a process, of all its threads, those that ended too (the kernel's own count, in nanoseconds), and of the
     children that it has waited for."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -46,7 +46,7 @@ def _cpu_of(pid):
 
 def cpu(root):
     """Seconds of user and system time."""
-    return sum(_cpu_of(pid) for pid in tree(root))
+    return sum(cpu_of(pid) for pid in tree(root))
 
 
 def memory(root):

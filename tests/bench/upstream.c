@@ -26,6 +26,8 @@
 #include "message.h"
 
 #define LINE_MAX_SIZE 8192
+#define ANSWER_MAX    1024
+#define SAID_MAX      (16ul * 1024)
 
 enum protocol { IMAP, POP3, SMTP };
 
@@ -35,6 +37,9 @@ static const char *const mechanism_names[] = {"LOGIN", "PLAIN", "XOAUTH2", "OAUT
 struct upstream {
     struct mill *mill;
     SSL_CTX *context;
+    char said[SAID_MAX]; /* to what was read, so far: it goes at once */
+    size_t said_size;
+    bool is_reading;
     struct peer *peers; /* all, in a ring by `next` and `previous`; NULL: none */
     unsigned long full, resumed, logins[MECHANISMS];
 };
@@ -54,21 +59,35 @@ struct peer {
     size_t sent;     /* octets of it */
 };
 
+/* As servers do: the answers to commands that came together go together. */
+static void send_said(struct peer *peer)
+{
+    struct upstream *upstream = peer->upstream;
+    if (upstream->said_size > 0)
+        link_write(peer->link, upstream->said, upstream->said_size);
+    upstream->said_size = 0;
+}
+
 static void say(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct peer *peer, const char *format, ...)
 {
-    char text[1024];
+    struct upstream *upstream = peer->upstream;
     va_list arguments;
+    if (SAID_MAX - upstream->said_size < ANSWER_MAX)
+        send_said(peer);
     va_start(arguments, format);
-    int size = vsnprintf(text, sizeof(text), format, arguments);
+    int size = vsnprintf(upstream->said + upstream->said_size, ANSWER_MAX, format, arguments);
     va_end(arguments);
-    link_write(peer->link, text, (size_t)size);
+    upstream->said_size += (size_t)size;
+    if (!upstream->is_reading)
+        send_said(peer);
 }
 
 /* ---- the message ---- */
 
 static void send_more(struct peer *peer)
 {
+    send_said(peer);
     while (peer->is_sending && !link_is_full(peer->link)) {
         size_t left = MESSAGE_SIZE - peer->sent;
         size_t part = left < LINK_CHUNK ? left : LINK_CHUNK;
@@ -273,6 +292,7 @@ static void free_peer(struct peer *peer);
 static void on_read(void *owner, const uint8_t *bytes, size_t size)
 {
     struct peer *peer = owner;
+    peer->upstream->is_reading = true;
     while (size > 0 && !peer->is_leaving) {
         size_t part;
         if (peer->body_left > 0) {
@@ -291,6 +311,8 @@ static void on_read(void *owner, const uint8_t *bytes, size_t size)
         bytes += part;
         size -= part;
     }
+    peer->upstream->is_reading = false;
+    send_said(peer);
     if (peer->is_leaving)
         free_peer(peer);
 }
