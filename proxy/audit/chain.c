@@ -32,6 +32,7 @@ struct chain {
     char head_text[2 * LINK_SIZE], digest_text[2 * LINK_SIZE];
     char public_key_text[2 * SIGNATURE_PUBLIC_KEY_SIZE];
     struct line line;
+    struct line_form form;
     struct reading reading; /* of chain_follow */
 };
 
@@ -244,7 +245,7 @@ static int write_line(struct chain *chain, const struct line_place *place,
     bool is_checkpoint = record->action == ACTION_AUDIT_CHECKPOINT;
     if (buf_room(lines) < LINE_CAPACITY)
         return ERR_FULL;
-    int status = line_write(place, chain->next, chain->epoch, record, &chain->line);
+    int status = line_write(&chain->form, place, chain->next, chain->epoch, record, &chain->line);
     if (status == 0)
         status = seal(chain, is_checkpoint);
     if (status == 0)

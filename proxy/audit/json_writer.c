@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "audit/escape.h"
+#include "base/err.h"
 #include "base/record.h"
 
 /* NULL: it does not fit. */
@@ -84,29 +85,47 @@ static size_t count_dots(const char *text, size_t size)
     return count;
 }
 
-void json_member(struct json_writer *writer, const char *text)
+/* Four octets stand for each dot; quotes and a colon for the rest. */
+static void keep_name(const struct json_path *last, struct json_name *kept)
 {
-    const struct json_path path = parse(text), *last = &writer->path;
-    size_t common = common_objects(last, &path);
+    const struct json_path *path = &kept->path;
+    size_t common = common_objects(last, path);
     size_t closed = count_dots(last->text + common, last->objects_size - common);
-    size_t opened = count_dots(text + common, path.objects_size - common);
+    size_t opened = count_dots(path->text + common, path->objects_size - common);
     size_t comma = last->size > 0;
-    /* Four octets stand for each dot; quotes and a colon for the rest. */
-    char *place = reserve(writer, closed + comma + path.size - common + 3 * opened + 3);
-    if (place == NULL)
-        return;
+    char *place = kept->text;
+    kept->size = closed + comma + path->size - common + 3 * opened + 3;
+    ENSURE(kept->size <= JSON_NAME_MAX);
     memset(place, '}', closed);
     place += closed;
     if (comma)
         *place++ = ',';
     *place++ = '"';
-    for (size_t i = common; i < path.size; i++)
-        if (text[i] == '.')
+    for (size_t i = common; i < path->size; i++)
+        if (path->text[i] == '.')
             place = put(place, "\":{\"", 4);
         else
-            *place++ = text[i];
+            *place++ = path->text[i];
     put(place, "\":", 2);
-    writer->path = path;
+}
+
+void json_member(struct json_writer *writer, const char *text, struct json_name *kept)
+{
+    if (kept->before != writer->path.text) {
+        kept->path = parse(text);
+        kept->before = writer->path.text;
+        keep_name(&writer->path, kept);
+    }
+    json_again(writer, slice_of(kept->text, kept->size), kept->path);
+}
+
+void json_again(struct json_writer *writer, struct slice text, struct json_path last)
+{
+    char *place = reserve(writer, text.size);
+    if (place == NULL)
+        return;
+    put(place, text.data, text.size);
+    writer->path = last;
 }
 
 static void write_string(struct json_writer *writer, struct slice plain)

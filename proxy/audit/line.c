@@ -1,6 +1,7 @@
 /*
  * Happy path: what every line begins with, the record's values in the order of RECORD_FIELDS, each
- * as its level has it, and the object "event", behind whose last member the seal comes.
+ * as its level has it, and the object "event", behind whose last member the seal comes. What other
+ * lines had too is copied from the form, which has it from the first of them.
  *
  * Failures: a value for which the line has no room is left out and counted. Room for all that comes
  * behind the values is kept free from the start, so that a line always ends well.
@@ -18,23 +19,21 @@
 /* Behind the values: the longest reason, and what every line ends with. */
 #define TAIL_ROOM    (RECORD_TEXT_MAX * ESCAPE_GROWTH + 1024u)
 #define VALUES_LIMIT (LINE_CAPACITY - TAIL_ROOM)
-#define NONE         UINT8_MAX
-#define TIME_MAX     UINT64_C(253402300799999999) /* the last microsecond of the year 9999 */
+#define TIME_AT      (sizeof("\"@timestamp\":\"") - 1) /* in the head */
+#define TIME_MAX     UINT64_C(253402300799999999)      /* the last microsecond of the year 9999 */
 
-/* The values of each field, in the order in which they were added. */
-struct sorted {
-    uint8_t first[RECORD_FIELD_COUNT];
-    uint8_t next[RECORD_VALUES_MAX];
-};
+/* Of the object "event" is this field, and those behind it. */
+#define EVENT_FIELDS FIELD_REASON
 
 struct writing {
+    struct line_form *form;
     const struct line_place *place;
     const struct record *record;
     struct slice verb;
-    struct sorted sorted;
     struct json_writer json;
     uint64_t cut;
     int status;
+    uint8_t order[RECORD_VALUES_MAX]; /* of the values: by field, then as they were added */
     char memory[REDACTION_TEXT_MAX];
 };
 
@@ -46,13 +45,15 @@ bool line_is_success(const struct record *record)
     return record->why == WHY_NONE;
 }
 
-static void sort_values(const struct record *record, struct sorted *sorted)
+/* They mostly are in order already. */
+static void sort_values(struct writing *writing)
 {
-    memset(sorted->first, NONE, sizeof(sorted->first));
-    for (size_t i = record->count; i-- > 0;) {
-        enum record_field field = record->values[i].field;
-        sorted->next[i] = sorted->first[field];
-        sorted->first[field] = (uint8_t)i;
+    const struct record_value *values = writing->record->values;
+    for (size_t i = 0; i < writing->record->count; i++) {
+        size_t at = i;
+        for (; at > 0 && values[writing->order[at - 1]].field > values[i].field; at--)
+            writing->order[at] = writing->order[at - 1];
+        writing->order[at] = (uint8_t)i;
     }
 }
 
@@ -77,29 +78,27 @@ static void write_date(uint64_t days, char *text)
     write_digits(day_of_year - (153 * month + 2) / 5 + 1, text + 8, 2);
 }
 
-/* gmtime and strftime would take longer than all the rest of the line. */
-static void write_time(struct json_writer *json, uint64_t time)
+/* To the second. gmtime and strftime would take longer than all the rest of the line. */
+static void write_second(uint64_t second, char *text)
 {
-    char text[] = "0000-00-00T00:00:00.000000Z";
-    time = time > TIME_MAX ? TIME_MAX : time;
-    uint64_t second = time / 1000000 % 86400;
-    write_date(time / 1000000 / 86400, text);
-    write_digits(second / 3600, text + 11, 2);
+    static const char form[] = "0000-00-00T00:00:00.";
+    memcpy(text, form, sizeof(form) - 1);
+    write_date(second / 86400, text);
+    write_digits(second % 86400 / 3600, text + 11, 2);
     write_digits(second / 60 % 60, text + 14, 2);
     write_digits(second % 60, text + 17, 2);
-    write_digits(time % 1000000, text + 20, 6);
-    json_text(json, slice_of(text, sizeof(text) - 1));
 }
 
-static void write_member(struct json_writer *json, enum line_field field)
+static void write_member(struct writing *writing, enum line_field field)
 {
-    json_member(json, line_field_path(field));
+    json_member(&writing->json, line_field_path(field),
+                &writing->form->names[RECORD_FIELD_COUNT + field]);
 }
 
-static void write_string(struct json_writer *json, enum line_field field, const char *text)
+static void write_string(struct writing *writing, enum line_field field, const char *text)
 {
-    write_member(json, field);
-    json_text(json, slice_of_string(text));
+    write_member(writing, field);
+    json_text(&writing->json, slice_of_string(text));
 }
 
 static void write_value(struct writing *writing, const struct record_value *value)
@@ -118,14 +117,19 @@ static void write_value(struct writing *writing, const struct record_value *valu
     }
 }
 
-/* A field's second value and those behind it, as far as they fit. */
-static void write_more(struct writing *writing, uint8_t i)
+static const struct record_value *value_at(const struct writing *writing, size_t i)
+{
+    return &writing->record->values[writing->order[i]];
+}
+
+/* A field's values but the first, as far as they fit. */
+static void write_more(struct writing *writing, size_t from, size_t end)
 {
     size_t limit = writing->json.limit;
-    for (; i != NONE; i = writing->sorted.next[i]) {
+    for (size_t i = from; i < end; i++) {
         struct json_mark mark = json_mark(&writing->json);
         json_punctuation(&writing->json, ',');
-        write_value(writing, &writing->record->values[i]);
+        write_value(writing, value_at(writing, i));
         if (!json_kept(&writing->json, mark))
             writing->cut++;
     }
@@ -134,51 +138,103 @@ static void write_more(struct writing *writing, uint8_t i)
     writing->json.limit = limit;
 }
 
-static uint64_t count_values(const struct sorted *sorted, uint8_t i)
+/* Its values stand in the order from `from` to before `end`. */
+static void write_field(struct writing *writing, size_t from, size_t end)
 {
-    uint64_t count = 0;
-    for (; i != NONE; i = sorted->next[i])
-        count++;
-    return count;
-}
-
-static void write_field(struct writing *writing, enum record_field field)
-{
-    uint8_t first = writing->sorted.first[field];
-    if (first == NONE)
+    const struct record_value *value = value_at(writing, from);
+    bool is_list = end - from > 1;
+    if (!redaction_shows(writing->place->level, writing->verb, value->field))
         return;
-    const struct record_value *value = &writing->record->values[first];
-    bool is_list = writing->sorted.next[first] != NONE;
     struct json_mark mark = json_mark(&writing->json);
-    if (!redaction_shows(writing->place->level, writing->verb, field))
-        return;
-    json_member(&writing->json, record_field_path(field));
+    json_member(&writing->json, record_field_path(value->field),
+                &writing->form->names[value->field]);
     if (is_list)
         json_punctuation(&writing->json, '[');
     write_value(writing, value);
     if (!json_kept(&writing->json, mark))
-        writing->cut += count_values(&writing->sorted, first);
+        writing->cut += end - from;
     else if (is_list)
-        write_more(writing, writing->sorted.next[first]);
+        write_more(writing, from + 1, end);
+}
+
+/* Those that come before field `limit`; where they end. */
+static size_t write_fields(struct writing *writing, size_t from, enum record_field limit)
+{
+    size_t count = writing->record->count, end;
+    for (; from < count && value_at(writing, from)->field < limit; from = end) {
+        enum record_field field = value_at(writing, from)->field;
+        for (end = from + 1; end < count && value_at(writing, end)->field == field;)
+            end++;
+        write_field(writing, from, end);
+    }
+    return from;
+}
+
+/* ---- what lines have in common ---- */
+
+/* Into the piece is written, from here on, what would come next. */
+static void begin_piece(struct writing *writing, struct line_piece *piece)
+{
+    writing->json.text = piece->text;
+    writing->json.size = 0;
+    writing->json.limit = LINE_PIECE_MAX;
+    writing->json.is_full = false;
+}
+
+/* `line` is what was written before. */
+static void end_piece(struct writing *writing, struct line_piece *piece,
+                      const struct json_writer *line)
+{
+    ENSURE(!writing->json.is_full);
+    piece->size = writing->json.size;
+    piece->last = writing->json.path;
+    writing->json = *line;
+}
+
+static void copy_piece(struct writing *writing, const struct line_piece *piece)
+{
+    json_again(&writing->json, slice_of(piece->text, piece->size), piece->last);
+}
+
+/* With another time. */
+static void make_head(struct writing *writing)
+{
+    struct line_form *form = writing->form;
+    const struct json_writer line = writing->json;
+    begin_piece(writing, &form->head);
+    write_string(writing, LINE_TIME, "0000-00-00T00:00:00.000000Z");
+    write_string(writing, LINE_ECS, LINE_ECS_VERSION);
+    write_string(writing, LINE_SERVICE_NAME, "ecluse");
+    write_string(writing, LINE_SERVICE_VERSION, writing->place->service_version);
+    if (writing->place->service_id != NULL)
+        write_string(writing, LINE_SERVICE_ID, writing->place->service_id);
+    end_piece(writing, &form->head, &line);
+    form->service_version = writing->place->service_version;
+    form->service_id = writing->place->service_id;
+    form->second = UINT64_MAX;
 }
 
 static void write_head(struct writing *writing)
 {
-    struct json_writer *json = &writing->json;
-    write_member(json, LINE_TIME);
-    write_time(json, writing->record->time);
-    write_string(json, LINE_ECS, LINE_ECS_VERSION);
-    write_string(json, LINE_SERVICE_NAME, "ecluse");
-    write_string(json, LINE_SERVICE_VERSION, writing->place->service_version);
-    if (writing->place->service_id != NULL)
-        write_string(json, LINE_SERVICE_ID, writing->place->service_id);
+    struct line_form *form = writing->form;
+    char *time_text = form->head.text + TIME_AT;
+    uint64_t time = writing->record->time > TIME_MAX ? TIME_MAX : writing->record->time;
+    if (form->head.size == 0 || form->service_version != writing->place->service_version ||
+        form->service_id != writing->place->service_id)
+        make_head(writing);
+    if (form->second != time / 1000000)
+        write_second(time / 1000000, time_text);
+    form->second = time / 1000000;
+    write_digits(time % 1000000, time_text + 20, 6);
+    copy_piece(writing, &form->head);
 }
 
 /* A list of what is separated by spaces. */
-static void write_words(struct json_writer *json, enum line_field field, const char *words)
+static void write_words(struct writing *writing, enum line_field field, const char *words)
 {
+    struct json_writer *json = &writing->json;
     struct slice rest = slice_of_string(words), word;
-    write_member(json, field);
+    write_member(writing, field);
     json_punctuation(json, '[');
     while (slice_next_word(&rest, ' ', &word)) {
         json_text(json, word);
@@ -188,54 +244,68 @@ static void write_words(struct json_writer *json, enum line_field field, const c
     json_punctuation(json, ']');
 }
 
-static void write_event(struct writing *writing)
+static void make_event(struct writing *writing, bool is_success, struct line_piece *event)
 {
-    struct json_writer *json = &writing->json;
-    const struct record *record = writing->record;
-    write_string(json, LINE_KIND, "event");
-    write_string(json, LINE_DATASET, "ecluse.audit");
-    write_words(json, LINE_CATEGORY, record_action_categories(record->action));
-    write_words(json, LINE_TYPE, record_action_types(record->action));
-    write_string(json, LINE_ACTION, record_action_name(record->action));
-    write_string(json, LINE_OUTCOME, line_is_success(record) ? "success" : "failure");
-    if (record->why != WHY_NONE)
-        write_string(json, LINE_CODE, why_name(record->why));
-#define X(name, path, kind, meaning) write_field(writing, name);
-    RECORD_EVENT_FIELDS(X)
-#undef X
+    const struct json_writer line = writing->json;
+    enum record_action action = writing->record->action;
+    begin_piece(writing, event);
+    write_string(writing, LINE_KIND, "event");
+    write_string(writing, LINE_DATASET, "ecluse.audit");
+    write_words(writing, LINE_CATEGORY, record_action_categories(action));
+    write_words(writing, LINE_TYPE, record_action_types(action));
+    write_string(writing, LINE_ACTION, record_action_name(action));
+    write_string(writing, LINE_OUTCOME, is_success ? "success" : "failure");
+    end_piece(writing, event, &line);
 }
 
-static void write_tail(struct writing *writing, uint64_t sequence, uint64_t epoch)
+/* It always comes behind the epoch. */
+static void write_event(struct writing *writing)
+{
+    const struct record *record = writing->record;
+    bool is_success = line_is_success(record);
+    struct line_piece *event = &writing->form->events[record->action][is_success];
+    if (event->size == 0)
+        make_event(writing, is_success, event);
+    copy_piece(writing, event);
+    if (record->why != WHY_NONE)
+        write_string(writing, LINE_CODE, why_name(record->why));
+}
+
+static void write_tail(struct writing *writing, uint64_t sequence, uint64_t epoch, size_t from)
 {
     struct json_writer *json = &writing->json;
     json->limit = LINE_CAPACITY;
     if (writing->cut > 0) {
-        write_member(json, LINE_CUT);
+        write_member(writing, LINE_CUT);
         json_number(json, writing->cut);
     }
-    write_string(json, LINE_LEVEL, audit_level_name(writing->place->level));
-    write_member(json, LINE_EPOCH);
+    write_string(writing, LINE_LEVEL, audit_level_name(writing->place->level));
+    write_member(writing, LINE_EPOCH);
     json_number(json, epoch);
     write_event(writing);
-    write_member(json, LINE_SEQUENCE);
+    (void)write_fields(writing, from, RECORD_FIELD_COUNT);
+    write_member(writing, LINE_SEQUENCE);
     json_number(json, sequence);
 }
 
-int line_write(const struct line_place *place, uint64_t sequence, uint64_t epoch,
-               const struct record *record, struct line *line_out)
+int line_write(struct line_form *form, const struct line_place *place, uint64_t sequence,
+               uint64_t epoch, const struct record *record, struct line *line_out)
 {
-    struct writing writing = {.place = place, .record = record};
+    struct writing writing FILLED_LATER;
     const struct record_value *verb = record_find(record, FIELD_VERB);
     ENSURE(place->level > AUDIT_OFF && place->level < AUDIT_LEVEL_COUNT);
     ENSURE(record->count <= RECORD_VALUES_MAX);
+    writing.form = form;
+    writing.place = place;
+    writing.record = record;
     writing.verb = verb == NULL ? SLICE_NONE : verb->text;
-    sort_values(record, &writing.sorted);
+    writing.cut = 0;
+    writing.status = 0;
+    sort_values(&writing);
     json_begin(&writing.json, line_out->text, VALUES_LIMIT);
     write_head(&writing);
-#define X(name, path, kind, meaning) write_field(&writing, name);
-    RECORD_BODY_FIELDS(X)
-#undef X
-    write_tail(&writing, sequence, epoch);
+    size_t from = write_fields(&writing, 0, EVENT_FIELDS);
+    write_tail(&writing, sequence, epoch, from);
     line_out->size = writing.json.size;
     return writing.status;
 }

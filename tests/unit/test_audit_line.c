@@ -12,6 +12,9 @@
 #include "audit/line_terms.h"
 #include "audit_world.h"
 
+/* Of all lines here. */
+static struct line_form form;
+
 static void test_a_whole_line(void **state)
 {
     static const char expected[] =
@@ -29,7 +32,7 @@ static void test_a_whole_line(void **state)
     struct line_place place = world_place();
     (void)state;
     world_command(&record, 7);
-    assert_int_equal(line_write(&place, 99, 3, &record, &line), 0);
+    assert_int_equal(line_write(&form, &place, 99, 3, &record, &line), 0);
     assert_int_equal(line.size, strlen(expected));
     assert_memory_equal(line.text, expected, line.size);
 }
@@ -38,7 +41,7 @@ static void test_a_whole_line(void **state)
 static json_t *write_and_load(const struct line_place *place, const struct record *record,
                               struct line *line)
 {
-    assert_int_equal(line_write(place, 1, 0, record, line), 0);
+    assert_int_equal(line_write(&form, place, 1, 0, record, line), 0);
     assert_true(line->size <= LINE_CAPACITY - 300);
     memcpy(line->text + line->size, "}}", 2);
     json_t *json = json_loadb(line->text, line->size + 2, JSON_REJECT_DUPLICATES, NULL);
@@ -202,7 +205,7 @@ static void test_every_day(void **state)
         struct record record;
         time_t seconds = (time_t)(day * 86400 + 86399);
         record_init(&record, ACTION_START, WHY_NONE, (uint64_t)seconds * 1000000 + day % 1000000);
-        assert_int_equal(line_write(&place, 1, 1, &record, &line), 0);
+        assert_int_equal(line_write(&form, &place, 1, 1, &record, &line), 0);
         assert_non_null(gmtime_r(&seconds, &parts));
         size_t size = strftime(text, sizeof(text), "{\"@timestamp\":\"%Y-%m-%dT%H:%M:%S", &parts);
         snprintf(text + size, sizeof(text) - size, ".%06uZ\"", (unsigned)(day % 1000000));
@@ -210,12 +213,52 @@ static void test_every_day(void **state)
     }
 }
 
+static void write_both(const struct line_place *place, const struct record *record,
+                       struct line_form *used)
+{
+    static struct line_form fresh;
+    static struct line one, other;
+    fresh = (struct line_form){0};
+    assert_int_equal(line_write(&fresh, place, 7, 3, record, &one), 0);
+    assert_int_equal(line_write(used, place, 7, 3, record, &other), 0);
+    assert_int_equal(one.size, other.size);
+    assert_memory_equal(one.text, other.text, one.size);
+}
+
+/* A form that has seen everything in every order makes the lines of one that has seen nothing. */
+static void test_a_form_remembers_nothing_wrong(void **state)
+{
+    static const enum record_field some[] = {FIELD_SESSION, FIELD_SERVER_IP, FIELD_LOGIN,
+                                             FIELD_AUDIT_FILE, FIELD_REASON};
+    static struct line_form used;
+    struct record record;
+    struct line_place places[] = {world_place(), world_place(), world_place()};
+    (void)state;
+    places[1].service_version = "1.2.4";
+    places[1].level = AUDIT_MINIMAL;
+    places[2].service_id = "0123456789abcdef";
+    for (unsigned i = 0; i < 3u * 2 * 32 * RECORD_ACTION_COUNT; i++) {
+        unsigned fields = i / (2 * RECORD_ACTION_COUNT) % 32;
+        record_init(&record, (enum record_action)(i % RECORD_ACTION_COUNT),
+                    i / RECORD_ACTION_COUNT % 2 == 0 ? WHY_NONE : WHY_INTERNAL,
+                    WORLD_TIME + i * UINT64_C(400009));
+        for (size_t j = 0; j < LENGTH_OF(some); j++)
+            if ((fields >> j & 1) != 0)
+                record_add_string(&record, some[LENGTH_OF(some) - 1 - j], "x");
+        write_both(&places[i % 3], &record, &used);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_whole_line), cmocka_unit_test(test_every_field),
-        cmocka_unit_test(test_lists),        cmocka_unit_test(test_too_much_for_a_line),
-        cmocka_unit_test(test_outcomes),     cmocka_unit_test(test_times),
+        cmocka_unit_test(test_a_whole_line),
+        cmocka_unit_test(test_a_form_remembers_nothing_wrong),
+        cmocka_unit_test(test_every_field),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_too_much_for_a_line),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_every_day),
     };
     return cmocka_run_group_tests_name("audit/line", tests, NULL, NULL);

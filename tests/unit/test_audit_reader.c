@@ -11,6 +11,9 @@
 #include "audit/line_terms.h"
 #include "audit_world.h"
 
+/* Of all lines here. */
+static struct line_form form;
+
 #define SEAL ",\"hash\":\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}}"
 
 /* `line` as a chain seals it. */
@@ -65,7 +68,7 @@ static void test_round_trip(void **state)
                  copies--)
                 add_value(&record, (enum record_field)field,
                           slice_of_string(texts[(size_t)random() % LENGTH_OF(texts)]));
-        assert_int_equal(line_write(&place, 77, 5, &record, &line), 0);
+        assert_int_equal(line_write(&form, &place, 77, 5, &record, &line), 0);
         struct slice body = slice_of(line.text, line.size);
         finish(&line);
         assert_int_equal(reader_read(slice_of(line.text, line.size), &reading), 0);
@@ -105,7 +108,7 @@ static void write_command(struct line *line)
     struct record record;
     struct line_place place = world_place();
     world_command(&record, 7);
-    assert_int_equal(line_write(&place, 99, 3, &record, line), 0);
+    assert_int_equal(line_write(&form, &place, 99, 3, &record, line), 0);
     finish(line);
 }
 
