@@ -1,7 +1,8 @@
 /*
  * A bounded byte queue: appended at the end, consumed from the start. The maximum is given at init
- * and never exceeded. Memory is taken at the first append and given back when it runs empty; every
- * byte is wiped before it is given back, since what passes before login is secret.
+ * and never exceeded. Memory is taken at the first append and given back when it runs empty (but
+ * see buf_rewind); every byte is wiped before it is given back, since what passes before login is
+ * secret.
  */
 #ifndef ECLUSE_BASE_BUF_H
 #define ECLUSE_BASE_BUF_H
@@ -58,5 +59,8 @@ MUST_CHECK int buf_append_format(struct buf *buf, const char *format, ...) PRINT
 void buf_consume(struct buf *buf, size_t count);
 /* Empties, wipes and frees; the buffer may be used again. */
 void buf_clear(struct buf *buf);
+/* Empties what will be filled again and holds no secret: up to `keep` octets of memory stay, not
+ * wiped; more is given back as by buf_clear. */
+void buf_rewind(struct buf *buf, size_t keep);
 
 #endif

@@ -13,7 +13,7 @@
 #include "keeper/journal_state.h"
 #include "keeper/journal_writer.h"
 
-#define JOURNAL_LINES_MAX  (64 * LINE_CAPACITY)
+#define JOURNAL_LINES_MAX  (16 * LINE_CAPACITY)
 #define JOURNAL_REASON_MAX 200
 
 /* How the next segment begins. */

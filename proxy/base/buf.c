@@ -86,3 +86,10 @@ void buf_clear(struct buf *buf)
     }
     *buf = (struct buf){.maximum = buf->maximum};
 }
+
+void buf_rewind(struct buf *buf, size_t keep)
+{
+    if (buf->capacity > keep)
+        buf_clear(buf);
+    buf->start = buf->end = 0;
+}

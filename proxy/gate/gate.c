@@ -202,12 +202,10 @@ static void set_congested(struct gate *gate, bool is_congested)
         session_update_reading(session_of_list_node(node));
 }
 
-/* Empties it. */
-static void put_frame(struct gate *gate, struct buf *frame)
+static void put_frame(struct gate *gate, struct slice frame)
 {
-    if (!gate->is_closing && channel_put(gate->channel, buf_bytes(frame)) == ERR_FULL)
+    if (!gate->is_closing && channel_put(gate->channel, frame) == ERR_FULL)
         loop_defer(gate->loop, &gate->giving_up);
-    buf_clear(frame);
     if (!gate->is_closing && channel_queued(gate->channel) > CONGESTED)
         set_congested(gate, true);
 }
@@ -215,7 +213,8 @@ static void put_frame(struct gate *gate, struct buf *frame)
 static void put_records(struct gate *gate)
 {
     if (buf_size(&gate->records) > 0)
-        put_frame(gate, &gate->records);
+        put_frame(gate, buf_bytes(&gate->records));
+    buf_rewind(&gate->records, RECORDS_MAX);
 }
 
 /* All that was said. */
@@ -231,7 +230,7 @@ static void send_records(struct gate *gate)
 void gate_send(struct gate *gate, struct buf *frame)
 {
     put_records(gate);
-    put_frame(gate, frame);
+    put_frame(gate, buf_bytes(frame));
     buf_fini(frame);
     send_records(gate);
 }
@@ -246,7 +245,7 @@ static void gather(struct gate *gate)
 void gate_note(struct gate *gate, struct buf *frame)
 {
     put_records(gate);
-    put_frame(gate, frame);
+    put_frame(gate, buf_bytes(frame));
     buf_fini(frame);
     gather(gate);
 }

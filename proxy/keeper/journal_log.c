@@ -100,13 +100,10 @@ static bool has_line(const struct record *record, enum log_level *level_out)
     return true;
 }
 
-void journal_log(const struct log *log, const struct journal_place *place,
-                 const struct record *record)
+static void write_line(const struct log *log, enum log_level level,
+                       const struct journal_place *place, const struct record *record)
 {
     char outcome[120], peer[TEXT_MAX], detail[2 * TEXT_MAX];
-    enum log_level level;
-    if (place == NULL || !has_line(record, &level) || level > log->level)
-        return;
     say_outcome(record, outcome, sizeof(outcome));
     say_peer(record, peer, sizeof(peer));
     say_detail(record, detail, sizeof(detail));
@@ -114,4 +111,12 @@ void journal_log(const struct log *log, const struct journal_place *place,
               or_dash(place->protocol), record_action_name(record->action), or_dash(place->account),
               peer, outcome, or_dash(place->listener), place->gate,
               (unsigned long long)place->session, detail);
+}
+
+void journal_log(const struct log *log, const struct journal_place *place,
+                 const struct record *record)
+{
+    enum log_level level;
+    if (place != NULL && has_line(record, &level) && level <= log->level)
+        write_line(log, level, place, record);
 }

@@ -18,6 +18,7 @@
 
 #define QUEUE_HIGH             (4ul * 1024 * 1024) /* a frame of a gate may come on top: 8 MiB */
 #define QUEUE_LOW              (1024ul * 1024)
+#define QUEUE_KEPT             (128ul * 1024) /* of the memory of what is written */
 #define PAUSE_MIN_MILLISECONDS 100
 #define PAUSE_MAX_MILLISECONDS 10000
 #define TICK_MILLISECONDS      60000
@@ -133,12 +134,12 @@ static void do_work(uv_work_t *request)
 static void take_queue(struct journal *journal)
 {
     struct message message;
-    buf_clear(&journal->taken);
+    buf_rewind(&journal->taken, QUEUE_KEPT);
     if (buf_size(&journal->queue) == 0)
         return;
-    size_t maximum = journal->queue.maximum;
+    struct buf empty = journal->taken;
     journal->taken = journal->queue;
-    buf_init(&journal->queue, maximum);
+    journal->queue = empty;
     journal->queued = 0;
     /* A gate could not have sent that much; only the head of it is read as a message. */
     struct slice bytes = buf_bytes(&journal->taken);
@@ -204,7 +205,7 @@ static void take_result(struct journal *journal)
     if (*result->warning != '\0')
         log_warn(journal->parts.log, "audit: %s", result->warning);
     if (journal->rest.size == 0)
-        buf_clear(&journal->taken);
+        buf_rewind(&journal->taken, QUEUE_KEPT);
     if (journal->status == 0)
         succeed(journal);
     else

@@ -112,7 +112,7 @@ static int write_lines(struct journal_writer *writer, struct err *err)
         bytes = slice_skip(bytes, (size_t)count);
         writer->at.offset += (size_t)count;
     }
-    buf_clear(&writer->lines);
+    buf_rewind(&writer->lines, JOURNAL_LINES_MAX);
     return 0;
 }
 

@@ -159,9 +159,33 @@ static void test_agrees_with_a_plain_queue(void **state)
     buf_fini(&buf);
 }
 
+static void test_rewinding_keeps_what_it_may(void **state)
+{
+    struct buf buf;
+    uint8_t bytes[1000] = {1};
+    (void)state;
+    buf_init(&buf, 4096);
+    buf_rewind(&buf, 4096);
+    assert_int_equal(buf_append(&buf, slice_of(bytes, sizeof(bytes))), 0);
+    buf_consume(&buf, 10);
+    const uint8_t *memory = buf.memory;
+    buf_rewind(&buf, 4096);
+    assert_int_equal(buf_size(&buf), 0);
+    assert_int_equal(buf_room(&buf), 4096);
+    assert_int_equal(buf_append(&buf, slice_of(bytes, sizeof(bytes))), 0);
+    assert_ptr_equal(buf.memory, memory);
+    assert_memory_equal(buf_bytes(&buf).data, bytes, sizeof(bytes));
+    buf_rewind(&buf, 100);
+    assert_null(buf.memory);
+    assert_int_equal(buf_append(&buf, slice_of(bytes, 5)), 0);
+    assert_int_equal(buf_size(&buf), 5);
+    buf_fini(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rewinding_keeps_what_it_may),
         cmocka_unit_test(test_holds_nothing_at_first),
         cmocka_unit_test(test_appends_in_order),
         cmocka_unit_test(test_appending_nothing_takes_no_memory),
