@@ -105,7 +105,9 @@ static void write_value(struct writing *writing, const struct record_value *valu
 {
     struct slice text;
     enum record_kind kind = record_field_kind(value->field);
-    if (kind == RECORD_NUMBER)
+    if (kind == RECORD_TEXT) /* at every level */
+        json_text(&writing->json, value->text);
+    else if (kind == RECORD_NUMBER)
         json_number(&writing->json, value->number);
     else if (kind == RECORD_FLAG)
         json_flag(&writing->json, value->number != 0);
