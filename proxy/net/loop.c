@@ -8,6 +8,7 @@
 #include "net/loop.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 static void on_idle(uv_idle_t *idle)
 {
@@ -31,6 +32,8 @@ static void on_idle(uv_idle_t *idle)
 
 int loop_init(struct loop *loop, struct err *err)
 {
+    /* What libuv lets grow, it aborts without: here with a word. */
+    ENSURE(uv_replace_allocator(malloc, mem_resize, calloc, free) == 0);
     int status = uv_loop_init(&loop->uv);
     if (status != 0)
         return err_set(err, ERR_SYSTEM, "event loop: %s", uv_strerror(status));
