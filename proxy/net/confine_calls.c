@@ -4,8 +4,9 @@
  * Happy path: what happens to all calls that no rule names, the rules of the role, and it is
  * loaded for all threads.
  *
- * Failures: no filters in the kernel: left out. A name that this machine's libseccomp or processor
- * does not know: that rule is left out. Anything else: ERR_SYSTEM.
+ * Failures: no filters in the kernel, which says so itself: left out. A name that this machine's
+ * libseccomp or processor does not know: that rule is left out. Anything else: ERR_SYSTEM. Where
+ * memory is short, libseccomp can go round in circles: that is the end of the process.
  *
  * The end of a process by a filter looks like the signal SIGSYS, and the kernel's log names the
  * call.
@@ -15,18 +16,22 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/confine_parts.h"
 
-#define CALL_NAME_MAX 32u
+#define CALL_NAME_MAX    32u
+#define MAKE_SECONDS_MAX 2 /* it takes milliseconds */
 
 /* ---- the lists: words ---- */
 
@@ -235,32 +240,63 @@ static int compile(scmp_filter_ctx filter, struct sock_filter program[BPF_MAXINS
     return status != 0 ? status : (int)(LENGTH_OF(prologue) + (size_t)size / sizeof(*program));
 }
 
-static int load(scmp_filter_ctx filter)
-{
-    struct sock_filter *program = mem_new_array(BPF_MAXINSNS, sizeof(*program));
-    int length = compile(filter, program);
-    const struct sock_fprog whole = {.len = (unsigned short)length, .filter = program};
-    int status = length < 0 ? length : 0;
-    if (status == 0 &&
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole) != 0)
-        status = -errno;
-    mem_free(program);
-    return status;
-}
-
-int confine_calls(enum confine_role role, struct confine_result *result_out, struct err *err)
+/* As compile. */
+static int make(enum confine_role role, struct sock_filter program[BPF_MAXINSNS])
 {
     /* Libraries fall back where a call is not there; an unknown one must not cost the keeper. */
     scmp_filter_ctx filter =
         seccomp_init(role == CONFINE_GATE ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(ENOSYS));
     if (filter == NULL)
-        return 0;
+        return -ENOMEM;
     int status = build(filter, role);
     if (status == 0)
-        status = load(filter);
+        status = compile(filter, program);
     seccomp_release(filter);
+    return status;
+}
+
+static int load(struct sock_filter *program, int length)
+{
+    const struct sock_fprog whole = {.len = (unsigned short)length, .filter = program};
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &whole) == 0
+               ? 0
+               : -errno;
+}
+
+/* Linux 4.14, and not switched off. */
+static bool kernel_has_filters(void)
+{
+    const uint32_t action = SECCOMP_RET_KILL_PROCESS;
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+static void give_up(int signal_number)
+{
+    static const char text[] = "ecluse: error: the filter of system calls comes to no end\n";
+    (void)signal_number;
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(EX_OSERR);
+}
+
+/* By what it computes, not by the clock; 0: no more. */
+static void limit_making(time_t seconds)
+{
+    (void)signal(SIGVTALRM, give_up);
+    (void)setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_sec = seconds}, NULL);
+}
+
+int confine_calls(enum confine_role role, struct confine_result *result_out, struct err *err)
+{
+    if (!kernel_has_filters())
+        return 0;
+    struct sock_filter *program = mem_new_array(BPF_MAXINSNS, sizeof(*program));
+    limit_making(MAKE_SECONDS_MAX);
+    int length = make(role, program);
+    limit_making(0);
+    int status = length < 0 ? length : load(program, length);
+    mem_free(program);
     result_out->has_filter = status == 0;
-    if (status == 0 || status == -ENOSYS || status == -EINVAL)
+    if (status == 0)
         return 0;
     return err_set(err, ERR_SYSTEM, "the filter of system calls: %s", strerror(-status));
 }
