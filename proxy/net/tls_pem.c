@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 static BIO *open_text(struct slice text)
@@ -16,12 +17,33 @@ static BIO *open_text(struct slice text)
     return bio;
 }
 
+/* OpenSSL takes in a certificate whose key or extensions it could not read, without a word, and
+ * does not look at them again. */
+static bool is_whole(X509 *certificate)
+{
+    return X509_get0_pubkey(certificate) != NULL && X509_check_purpose(certificate, -1, 0) == 1;
+}
+
+/* NULL: there is no further one. If it is memory that was short, it is there the second time; what
+ * is odd in itself stays so, and vouches for nobody. */
+static X509 *read_certificate(BIO *bio)
+{
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    if (certificate == NULL || is_whole(certificate))
+        return certificate;
+    X509 *again = X509_dup(certificate);
+    ENSURE(again != NULL);
+    X509_free(certificate);
+    (void)is_whole(again);
+    return again;
+}
+
 static int read_certificates(BIO *bio, STACK_OF(X509) * certificates, struct err *err)
 {
     X509 *certificate;
     do {
         ERR_clear_error();
-        certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        certificate = read_certificate(bio);
         if (certificate != NULL)
             ENSURE(sk_X509_push(certificates, certificate) > 0);
     } while (certificate != NULL);
