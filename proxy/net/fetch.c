@@ -4,7 +4,8 @@
  *
  * Failures:
  *  - a URL, scheme or header that libcurl does not take: told in the next turn of the loop
- *  - no connection, no valid certificate, a timeout, a reset: status 0 with libcurl's words
+ *  - no connection, no valid certificate, a timeout, a reset: status 0 with libcurl's words; after
+ *    a doubt about a certificate the bundle is read anew for a while
  *  - an answer above FETCH_ANSWER_MAX: status 0, whether its length was announced or not
  *  - a redirect: an answer like any other, with its status
  *  - cancelled: the transfer is taken off at once; a look-up that is under way in libcurl's thread
@@ -20,6 +21,7 @@
 
 #include "auth/wiping_memory.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "net/fetch_multi.h"
 
 #define CONNECT_SECONDS_MAX 10
@@ -32,6 +34,7 @@ struct fetcher {
     struct fetch_multi *multi;
     struct loop *loop;
     size_t fetches;
+    int64_t doubted_until; /* clock_steady_milliseconds; what libcurl keeps of a bundle is */
     void (*on_closed)(void *owner);
     void *closed_owner;
 };
@@ -117,6 +120,14 @@ static int64_t read_date(CURL *transfer)
     return date > 0 ? (int64_t)date : 0;
 }
 
+/* Whether a certificate or all of TLS is at fault. It may be the bundle that is kept: one that was
+ * read while memory was short has certificates without keys, and nobody looks at them again. */
+static bool is_of_trust(CURLcode result)
+{
+    return result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CONNECT_ERROR ||
+           result == CURLE_SSL_CERTPROBLEM || result == CURLE_SSL_CACERT_BADFILE;
+}
+
 static void on_done(void *owner, CURL *transfer, CURLcode result)
 {
     struct fetch *fetch;
@@ -124,6 +135,8 @@ static void on_done(void *owner, CURL *transfer, CURLcode result)
     (void)owner;
     ENSURE(curl_easy_getinfo(transfer, CURLINFO_PRIVATE, &fetch) == CURLE_OK);
     fetch->added = false;
+    if (is_of_trust(result))
+        fetch->fetcher->doubted_until = clock_steady_milliseconds() + BUNDLE_KEPT_SECONDS * 1000;
     struct fetch_answer answer = {0};
     if (result == CURLE_OK &&
         curl_easy_getinfo(transfer, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status > 0) {
@@ -152,7 +165,7 @@ static void set_text(CURL *transfer, CURLoption option, const char *value)
 
 /* Where a request may go, and whom it trusts. A setting that this libcurl does not know ends the
  * process, rather than going without. */
-static void set_security(CURL *transfer, const char *ca_file)
+static void set_security(CURL *transfer, const char *ca_file, bool is_bundle_kept)
 {
     set_text(transfer, CURLOPT_PROTOCOLS_STR, "https");
     set_text(transfer, CURLOPT_REDIR_PROTOCOLS_STR, "https");
@@ -166,7 +179,7 @@ static void set_security(CURL *transfer, const char *ca_file)
     set_text(transfer, CURLOPT_CAINFO, ca_file);
     /* Else the system's folder of certificates would be trusted as well. */
     set_text(transfer, CURLOPT_CAPATH, NULL);
-    set_number(transfer, CURLOPT_CA_CACHE_TIMEOUT, BUNDLE_KEPT_SECONDS);
+    set_number(transfer, CURLOPT_CA_CACHE_TIMEOUT, is_bundle_kept ? BUNDLE_KEPT_SECONDS : 0);
     set_text(transfer, CURLOPT_PROXY, "");
     set_number(transfer, CURLOPT_NETRC, CURL_NETRC_IGNORED);
     set_number(transfer, CURLOPT_UNRESTRICTED_AUTH, 0);
@@ -286,7 +299,8 @@ static char *read_host(const char *url)
 /* False, with a text, when the request cannot be made. */
 static bool prepare(struct fetch *fetch, const struct fetch_request *request)
 {
-    set_security(fetch->transfer, request->ca_file);
+    set_security(fetch->transfer, request->ca_file,
+                 clock_steady_milliseconds() >= fetch->fetcher->doubted_until);
     set_limits(fetch->transfer, request->timeout_seconds);
     set_callbacks(fetch);
     set_body(fetch, request->body);
