@@ -71,6 +71,7 @@ int process_prepare(struct err *err)
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", THREAD_POOL_SIZE, 1);
     secret_heap_open(SECRET_HEAP_SIZE);
+    process_open_crypto();
     oauth_use_wiping_allocator();
     return 0;
 }
