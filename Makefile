@@ -86,11 +86,13 @@ $(OUT)/%.o: %.c
 # It holds the table of providers: see there.
 $(OUT)/proxy/conf/provider_table.o: config/providers.ini
 
-# The same, with an allocator that fails when it is told to.
-$(OUT)/torture/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES) tests/torture/failing_malloc.c)
+# The same, with an allocator that fails when it is told to, and in a hurry.
+ALLOCATOR := malloc,--export-dynamic-symbol=calloc,--export-dynamic-symbol=realloc,--export-dynamic-symbol=free
+ALLOCATOR := $(ALLOCATOR),--export-dynamic-symbol=posix_memalign,--export-dynamic-symbol=aligned_alloc
+$(OUT)/torture/ecluse: $(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES) $(wildcard tests/torture/*.c))
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=malloc,--export-dynamic-symbol=calloc,--export-dynamic-symbol=realloc,--export-dynamic-symbol=posix_memalign,--export-dynamic-symbol=aligned_alloc -o $@ $^ $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=$(ALLOCATOR) -Wl,--wrap=uv_timer_start,--wrap=clock_steady_milliseconds -o $@ $^ $(LDLIBS)
 
 # The same, with a gate that does not wait for long.
 $(OUT)/hasty/ecluse: $(filter-out $(OUT)/proxy/gate/gate_patience.o,$(call object,$(PURE_SOURCES) $(NET_SOURCES) $(UPPER_SOURCES) $(CLI_SOURCES))) $(OUT)/tests/hasty/gate_patience.o
@@ -147,8 +149,8 @@ replay: $(REPLAYERS) ## every fuzz target over its corpus
 	@tests/lib/run-replay $^
 e2e: $(OUT)/ecluse $(OUT)/hasty/ecluse $(if $(filter release,$(MODE)),$(OUT)/torture/ecluse) ## end to end on the real server
 	@tests/lib/run-e2e $(abspath $(OUT))/ecluse
-torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (hours; FROM=1 STEP=1)
-	@TORTURE=all TORTURE_FROM=$(FROM) TORTURE_STEP=$(STEP) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "test_a_call_fails or test_an_allocation_fails"
+torture: $(OUT)/ecluse $(OUT)/torture/ecluse ## every k-th system call and allocation fails, k by k (FROM=1 TO= STEP=1 BURST=1; ONLY=allocation: an hour)
+	@TORTURE=all TORTURE_FROM=$(FROM) TORTURE_TO=$(TO) TORTURE_STEP=$(STEP) TORTURE_BURST=$(BURST) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k "$(if $(ONLY),test_an_$(ONLY),test_a_call_fails or test_an_allocation)"
 N ?= 300
 crash: $(OUT)/ecluse ## kill -9 of keeper and gates at N=300 random instants (CRASH_SEED= repeats them)
 	@CRASH_KILLS=$(N) tests/lib/run-e2e $(abspath $(OUT))/ecluse -rP -k test_crash

@@ -8,16 +8,11 @@ STEP=10 tries k = 3, 13, 23 …, so that all are tried by ten runs.
 
 import itertools
 import os
-import shutil
 import signal
-import struct
 
 import pytest
 
-import cli_support
-import ecluse_support
 from attack_support import side_by_side
-from cli_support import BINARY
 from ecluse_support import ALARMS, ALICE, IS_SANITIZED, Ecluse
 from protocols import PROTOCOLS
 from tracing import Injection
@@ -46,30 +41,6 @@ class Tracer(Injection):
 
     def has_struck(self):
         return b"(INJECTED)" in self.log.read_bytes()
-
-
-class Starver:
-    """Makes the k-th allocation of the process fail; see tests/torture/failing_malloc.c."""
-
-    def __init__(self, process, k, control):
-        self.control = control
-        self._set(0, 0, 0)
-        self._set(process, k, 0)
-
-    def _set(self, *numbers):
-        # The process comes last: what counts is there then.
-        with open(self.control, "r+b") as file:
-            file.seek(4)
-            file.write(struct.pack("ii", *numbers[1:]))
-            file.flush()
-            file.seek(0)
-            file.write(struct.pack("i", numbers[0]))
-
-    def has_struck(self):
-        return struct.unpack("iii", self.control.read_bytes())[2] > 0
-
-    def stop(self):
-        self._set(0, 0, self.has_struck())
 
 
 def use(ecluse, protocol, password, user):
@@ -117,25 +88,6 @@ def tortured(running_rig, tmp_path_factory):
     yield one
     running_rig.knob("lifetime", 3600)
     one.finish()
-
-
-@pytest.fixture(scope="module")
-def starved(running_rig, tmp_path_factory):
-    """A build of its own, with the file that says what is to fail beside it."""
-    folder = tmp_path_factory.mktemp("starved")
-    program = folder / "program" / "ecluse"
-    program.parent.mkdir()
-    shutil.copy(BINARY.parent / "torture" / "ecluse", program)
-    (program.parent / "control").write_bytes(bytes(12))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli_support, "BINARY", program)
-        patch.setattr(ecluse_support, "BINARY", program)
-        one = victim(running_rig, folder)
-        one.control = program.parent / "control"
-        yield one
-        running_rig.knob("lifetime", 3600)
-        assert one.stop() == 0
-        one.close()
 
 
 def strike(ecluse, weapon):
@@ -188,11 +140,3 @@ def test_a_call_fails(tortured, role, call):
     torture(tortured, role, lambda process, k: Tracer(
         process, call, FAILURES[call], k, tortured.folder / "strace"), [1, 3, 10])
     assert not ALARMS.search(tortured.log())
-
-
-@pytest.mark.parametrize("role", ["gate", "keeper"])
-def test_an_allocation_fails(starved, role):
-    """What the libraries cannot do without memory is an invariant to us, so that the process ends
-    by that too."""
-    torture(starved, role, lambda process, k: Starver(process, k, starved.control),
-            [1, 8, 55, 377])
