@@ -176,6 +176,18 @@ def test_client_secret_command_fails(human, ecluse):
     assert (status, out) == (75, "") and "client_secret_command" in err and "status 3" in err
 
 
+def complete(human, ecluse, rig, way):
+    """alice's, by the browser or by a code."""
+    login = human("alice", *way)
+    if way:
+        code = login.read_until(r"type this code: (\S+)")[1]
+        Browser(rig).confirm_device(login.url(), code, ALICE)
+        assert login.end()[::2] == (0, "")
+        assert_signed_in(ecluse)
+    else:
+        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+
+
 def proof_of(kind, rig):
     """What an account has by which its client proves itself."""
     known = rig.state["clients"]["assertion" if kind == "jwt" else
@@ -194,14 +206,7 @@ def test_the_client_proves_itself(human, ecluse, rig, kind, way):
     ecluse.set("account alice", **proof_of(kind, rig))
     ecluse.start()
     rig.clear()
-    login = human("alice", *way)
-    if way:
-        code = login.read_until(r"type this code: (\S+)")[1]
-        Browser(rig).confirm_device(login.url(), code, ALICE)
-        assert login.end()[::2] == (0, "")
-        assert_signed_in(ecluse)
-    else:
-        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+    complete(human, ecluse, rig, way)
     ecluse.grant("alice")
     rig.knob("expire", "all")
     assert ecluse.try_login("alice").startswith("OK ")
@@ -217,14 +222,7 @@ def test_endpoints_of_the_issuer(human, ecluse, rig, way):
         if not key.endswith("_endpoint")}
     ecluse.set("provider local", issuer=rig.state["issuer"])
     ecluse.start()
-    login = human("alice", *way)
-    if way:
-        code = login.read_until(r"type this code: (\S+)")[1]
-        Browser(rig).confirm_device(login.url(), code, ALICE)
-        assert login.end()[::2] == (0, "")
-        assert_signed_in(ecluse)
-    else:
-        assert_completes(login, ecluse, Browser(rig).sign_in(login.url(), ALICE))
+    complete(human, ecluse, rig, way)
 
 
 def test_ctrl_c_ends_it(waiting):
