@@ -7,8 +7,8 @@
  * failed. Sending never blocks; what the socket does not take is queued up to `queue_max` octets,
  * beyond which channel_send gives ERR_FULL and the other side counts as dead.
  *
- * Frames go out together, just before the loop waits: the other side is woken once for all that a
- * turn has to say, not for each.
+ * A frame is sent at once, which wakes the other side. Who has much to say in a turn of the loop
+ * puts frames and flushes: they go out together, just before the loop waits.
  */
 #ifndef ECLUSE_NET_CHANNEL_H
 #define ECLUSE_NET_CHANNEL_H
@@ -23,7 +23,7 @@ struct channel_ops {
     void (*on_frame)(void *owner, struct slice frame);
     void (*on_failed)(void *owner, int code);
     void (*on_closed)(void *owner);
-    /* May be NULL. What was queued has gone; never from within channel_send. */
+    /* May be NULL. What was queued has gone; never from within one of the calls below. */
     void (*on_drained)(void *owner);
 };
 
@@ -35,10 +35,9 @@ void channel_close(struct channel *channel);
 /* ERR_FULL or ERR_CLOSED: not sent. The bytes are copied, and wiped when they are sent: a frame may
  * hold a token. */
 MUST_CHECK int channel_send(struct channel *channel, struct slice frame);
-/* The same for one that nobody waits for: it goes with the next that is sent, or by channel_flush.
- */
+/* The same, but it goes with the next that is sent, or by channel_flush. */
 MUST_CHECK int channel_put(struct channel *channel, struct slice frame);
-/* Sends what was put. */
+/* Sends what was put, before the loop waits. */
 void channel_flush(struct channel *channel);
 /* Nothing more is handed up, nor read, until channel_resume: the other side's socket fills, and it
  * notices. Also from within on_frame. Frames that were read already come after the resume, never

@@ -1,9 +1,9 @@
 /*
  * Happy path: a read lands in the loop's scratch memory; frames that are whole there are handed up
  * from there, the beginning of one that is not is kept in `partial` and completed by later reads.
- * A frame to send goes to `waiting`, and all of that to the socket before the loop polls, or as
- * soon as it is much; what the socket does not take is queued, one uv_write at a time: `sending` is
- * what it has (frozen), `waiting` what has come since.
+ * A frame to send goes to `waiting`, and all of that to the socket, at once or before the loop
+ * polls; what the socket does not take is queued, one uv_write at a time: `sending` is what it has
+ * (frozen), `waiting` what has come since.
  *
  * Failures:
  *  - the other side is gone, in the middle of a frame or not: on_failed(ERR_CLOSED)
@@ -245,7 +245,8 @@ int channel_put(struct channel *channel, struct slice frame)
 int channel_send(struct channel *channel, struct slice frame)
 {
     int status = channel_put(channel, frame);
-    channel_flush(channel);
+    if (status == 0)
+        write_waiting(channel);
     return status;
 }
 
