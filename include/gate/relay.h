@@ -56,8 +56,9 @@ struct relay_settings {
 struct relay {
     struct relay_settings settings;
     struct buf held;      /* of the client, what the passage has not consumed */
-    struct buf awaited;   /* of the server: an answer whose record is awaited, and more */
-    size_t answer_size;   /* of that answer; 0: none is awaited */
+    struct buf awaited;   /* of the server: answers whose records are awaited, and more */
+    size_t answer_size;   /* of what the tap has seen of it; 0: none is awaited */
+    size_t awaited_count; /* records that are */
     bool denial_is_due;   /* what a narrow grant denied is to be answered */
     bool denial_is_first; /* of the two, when both wait */
     struct deadline deadline;

@@ -4,8 +4,9 @@
  *   the receiver is full            its source stops until on_drained
  *   the passage wants to wait       the client's bytes are held, and it is not read, until the
  *                                   server has answered
- *   a record is awaited             the answer is held, and the server not read, until it is on
- *                                   disk; a server that breaks meanwhile is dealt with then
+ *   a record is awaited             what was read with it is held, and the server not read, until
+ *                                   it and others that are awaited of the same read are on disk; a
+ *                                   server that breaks meanwhile is dealt with then
  *   the client ends                 half-close upstream; the server finishes and ends
  *   the server ends                 on_over(SERVER_GONE): the session flushes to the client, closes
  *   either side fails               on_over at once
@@ -229,24 +230,35 @@ static void pass_upstream(struct relay *relay, struct slice bytes)
     feed_held(relay);
 }
 
+/* The first of its answers waits for the disk: so do the others, together. */
+static void await(struct relay *relay, struct slice bytes, size_t answer_size)
+{
+    bool is_awaited = true;
+    ENSURE(buf_append(&relay->awaited, bytes) == 0);
+    relay->answer_size = answer_size;
+    relay->awaited_count = 1;
+    while (relay->answer_size < bytes.size) {
+        size_t size = tap_upstream(relay, slice_skip(bytes, relay->answer_size), &is_awaited);
+        if (!is_awaited && cannot_be_followed(relay))
+            break;
+        relay->answer_size += size;
+        relay->awaited_count += is_awaited;
+    }
+    update_reading(relay);
+}
+
 static void feed_upstream(struct relay *relay, struct slice bytes)
 {
-    while (bytes.size > 0 && !relay->is_over) {
-        bool is_awaited;
-        size_t size = tap_upstream(relay, bytes, &is_awaited);
-        if (is_awaited) {
-            ENSURE(buf_append(&relay->awaited, bytes) == 0);
-            relay->answer_size = size;
-            update_reading(relay);
-            return;
-        }
-        if (cannot_be_followed(relay)) {
-            after_feeding(relay);
-            return;
-        }
-        pass_upstream(relay, slice_take(bytes, size));
-        bytes = slice_skip(bytes, size);
-    }
+    bool is_awaited;
+    if (bytes.size == 0 || relay->is_over)
+        return;
+    size_t size = tap_upstream(relay, bytes, &is_awaited);
+    if (is_awaited)
+        await(relay, bytes, size);
+    else if (cannot_be_followed(relay))
+        after_feeding(relay);
+    else
+        pass_upstream(relay, bytes);
 }
 
 /* What comes behind an answer that is held nobody has looked at yet. */
@@ -390,7 +402,7 @@ void relay_release(struct relay *relay)
         return;
     if (relay->denial_is_due && (relay->denial_is_first || relay->answer_size == 0))
         release_denial(relay);
-    else if (relay->answer_size > 0)
+    else if (relay->answer_size > 0 && --relay->awaited_count == 0)
         release_answer(relay);
     if (relay->is_over)
         return;

@@ -337,10 +337,11 @@ static void check_reading(const struct world *world)
         engine_patience(session->engine) == PATIENCE_CLIENT)
         ENSURE(buf_size(&session->held[SIDE_CLIENT]) == 0);
     /* What waits is told of, and what is told of as awaited waits. */
-    size_t awaited = session->is_relaying
-                         ? (size_t)(session->relay.answer_size > 0) + session->relay.denial_is_due
-                         : (size_t)session->awaits_record;
+    const struct relay *relay = &session->relay;
+    size_t awaited = session->is_relaying ? relay->awaited_count + relay->denial_is_due
+                                          : (size_t)session->awaits_record;
     ENSURE(world->receipts == awaited);
+    ENSURE((relay->answer_size > 0) == (relay->awaited_count > 0));
 }
 
 /* Without what the network and the owner keep. */
