@@ -7,6 +7,7 @@
 #ifndef ECLUSE_BASE_MEM_H
 #define ECLUSE_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define MUST_CHECK        __attribute__((warn_unused_result))
@@ -58,8 +59,12 @@ void mem_share_one_heap(void);
  * start. */
 struct mem_tide {
     size_t peak;
+    struct mem_fillers *fillers; /* NULL, or blocks that take the place of scattered ones */
 };
-void mem_tide_note(struct mem_tide *tide, size_t count);
+/* True: mem_tide_settle is due in a while, when what the last of them left is freed too. */
+MUST_CHECK bool mem_tide_note(struct mem_tide *tide, size_t count);
+void mem_tide_settle(struct mem_tide *tide);
+void mem_tide_fini(struct mem_tide *tide);
 
 /* NUL-terminated copies, freed by mem_free. */
 char *mem_copy_string(const char *string);

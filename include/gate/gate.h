@@ -58,7 +58,6 @@ struct gate {
     struct doorstep *doorstep;
     struct list sessions; /* all of them */
     size_t session_count;
-    struct mem_tide tide; /* of the sessions */
     uint64_t next_session;
     struct list *session_table; /* by number: what the keeper's frames name */
 

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/mem.h"
 
 /* Large reads are the whole gain: one system call for many TLS records. */
 #define LOOP_SCRATCH_SIZE (256ul * 1024)
@@ -33,6 +34,8 @@ struct loop {
     uint8_t *scratch_cipher;       /* LOOP_CIPHER_SIZE: what TLS makes for a socket */
     struct list deferred;          /* of struct deferral */
     uv_idle_t idle;                /* runs them; active only while there are any */
+    struct mem_tide tide;          /* of the process's sessions */
+    uv_timer_t ebb;                /* active only behind one */
     struct deadline_queue *stalls; /* LOOP_STALL_MILLISECONDS: see net/stream.h */
     /* keeper/runner: starts programs in our place; NULL: there is nothing that forbids it to us */
     struct runner *runner;
@@ -44,6 +47,9 @@ MUST_CHECK int loop_init(struct loop *loop, struct err *err);
 void loop_fini(struct loop *loop);
 /* Until uv_stop, or no handle is left. */
 void loop_run(struct loop *loop);
+
+/* How many sessions there are now: what many of them leave behind is given back to the system. */
+void loop_note_tide(struct loop *loop, size_t count);
 
 /*
  * Something to do in the next turn of the loop: how a function that an owner called tells that

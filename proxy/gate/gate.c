@@ -49,7 +49,7 @@ void gate_add_session(struct gate *gate, struct session *session)
 {
     list_append(&gate->sessions, session_list_node(session));
     list_append(table_row(gate, session_number(session)), session_table_node(session));
-    mem_tide_note(&gate->tide, ++gate->session_count);
+    loop_note_tide(gate->loop, ++gate->session_count);
 }
 
 static void close_if_done(struct gate *gate)
@@ -62,7 +62,7 @@ void gate_remove_session(struct gate *gate, struct session *session)
 {
     list_remove(session_list_node(session));
     list_remove(session_table_node(session));
-    mem_tide_note(&gate->tide, --gate->session_count);
+    loop_note_tide(gate->loop, --gate->session_count);
     close_if_done(gate);
 }
 

@@ -108,14 +108,16 @@ void desk_session_set_phase(struct desk_session *session, enum desk_phase phase)
     session->desk->granted -= session->phase == DESK_GRANTED;
     session->desk->granted += phase == DESK_GRANTED;
     session->phase = phase;
+    loop_note_tide(session->desk->parts.loop, session->desk->granted);
 }
 
 void desk_session_free(struct desk_session *session)
 {
+    struct desk *desk = session->desk;
     desk_exchange_end(session);
     desk_grant_drop(session);
     deadline_stop(&session->delay);
-    session->desk->granted -= session->phase == DESK_GRANTED;
+    desk->granted -= session->phase == DESK_GRANTED;
     list_remove(&session->in_bucket);
     list_remove(&session->in_account);
     account_release(session->account);
@@ -130,6 +132,7 @@ void desk_session_free(struct desk_session *session)
     mem_free(session->reason);
     mem_free(session->mailbox);
     mem_free(session);
+    loop_note_tide(desk->parts.loop, desk->granted);
 }
 
 static struct journal_place place_of(const struct desk_session *session)

@@ -19,7 +19,6 @@ struct open_gate {
     struct list node;
     unsigned number;
     size_t count;
-    struct mem_tide tide; /* of the sessions, here and wherever else the keeper has them */
     struct list sessions;
 };
 
@@ -119,7 +118,7 @@ static void add(struct open_sessions *sessions, const struct journal_place *plac
     list_init(&session->in_gate);
     list_append(bucket_of(sessions, session->number), &session->in_bucket);
     list_append(&gate->sessions, &session->in_gate);
-    mem_tide_note(&gate->tide, ++gate->count);
+    gate->count++;
 }
 
 static void drop(struct open_session *session)
@@ -130,7 +129,7 @@ static void drop(struct open_session *session)
     mem_free(session->ip);
     mem_free(session->listener);
     mem_free(session);
-    mem_tide_note(&gate->tide, --gate->count);
+    gate->count--;
     if (gate->count > 0)
         return;
     list_remove(&gate->node);

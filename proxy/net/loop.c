@@ -9,6 +9,12 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The last of many sessions leave something behind that is freed a little later: records to be
+ * written, connections that linger. */
+#define EBB_MILLISECONDS 300
 
 static void on_idle(uv_idle_t *idle)
 {
@@ -40,6 +46,9 @@ int loop_init(struct loop *loop, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     ENSURE(uv_idle_init(&loop->uv, &loop->idle) == 0);
     list_init(&loop->deferred);
+    loop->tide = (struct mem_tide){0};
+    ENSURE(uv_timer_init(&loop->uv, &loop->ebb) == 0);
+    uv_unref((uv_handle_t *)&loop->ebb);
     loop->stalls = deadline_queue_new(loop, LOOP_STALL_MILLISECONDS);
     loop->runner = NULL;
     loop->scratch_input = mem_new(LOOP_SCRATCH_SIZE);
@@ -58,6 +67,8 @@ void loop_fini(struct loop *loop)
 {
     ENSURE(list_is_empty(&loop->deferred));
     deadline_queue_close(loop->stalls);
+    uv_close((uv_handle_t *)&loop->ebb, NULL);
+    mem_tide_fini(&loop->tide);
     uv_close((uv_handle_t *)&loop->idle, NULL);
     uv_run(&loop->uv, UV_RUN_NOWAIT);
     ENSURE(uv_loop_close(&loop->uv) == 0);
@@ -69,6 +80,30 @@ void loop_fini(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+/* Whole pages of it; they are all zero when they are used next. */
+static void give_back_scratch(uint8_t *memory, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)memory + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)memory + size) / page * page;
+    (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+static void on_ebb(uv_timer_t *timer)
+{
+    struct loop *loop = CONTAINER_OF(timer, struct loop, ebb);
+    give_back_scratch(loop->scratch_input, LOOP_SCRATCH_SIZE);
+    give_back_scratch(loop->scratch_plain, LOOP_SCRATCH_SIZE);
+    give_back_scratch(loop->scratch_cipher, LOOP_CIPHER_SIZE);
+    mem_tide_settle(&loop->tide);
+}
+
+void loop_note_tide(struct loop *loop, size_t count)
+{
+    if (mem_tide_note(&loop->tide, count))
+        ENSURE(uv_timer_start(&loop->ebb, on_ebb, EBB_MILLISECONDS, 0) == 0);
 }
 
 void deferral_init(struct deferral *deferral, void (*run)(struct deferral *))

@@ -67,6 +67,11 @@ def test_a_thousand_idle_sessions(ecluse, upstreams, report):
     assert grown[ecluse.daemon.pid] / count < 4
     ecluse.hang_up()
     wait_until(lambda: ecluse.status()["sessions"] == 0, "the end of all sessions")
+
+    def left():
+        return sum(resident(pid) - size for pid, size in before.items())
+
+    wait_until(lambda: left() <= sum(before.values()) / 10, "what they held to be given back")
     report(f"all closed:   gate {sizes(gate)}; keeper {sizes(ecluse.daemon.pid)}")
     assert is_alive(gate)
 
