@@ -24,7 +24,7 @@ enum confine_role { CONFINE_GATE, CONFINE_KEEPER };
 
 enum confine_access {
     CONFINE_READ,  /* a file, or all below a folder */
-    CONFINE_RUN,   /* also execute it */
+    CONFINE_RUN,   /* also execute it; a loader executes whatever may be read */
     CONFINE_USE,   /* read and write what is there */
     CONFINE_CHANGE /* also make, rename and remove files, sockets and folders in it */
 };
