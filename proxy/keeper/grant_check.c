@@ -14,6 +14,7 @@
 #include "keeper/grant_check.h"
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -336,6 +337,7 @@ static void derive(uv_work_t *work)
     }
     if (job->heirloom != NULL && job->matched == 0)
         heirloom_open(job->heirloom, secret_bytes(&job->password));
+    ERR_clear_error(); /* it would be kept with this thread of the pool */
 }
 
 /* So that this password is answered at once the next time. Gives the grant's number, or 0 when it

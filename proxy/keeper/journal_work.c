@@ -9,6 +9,7 @@
  * to ten seconds; the batch is tried again unless it was given up. At the end one try must do.
  */
 #include <inttypes.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,6 +130,7 @@ static void do_work(uv_work_t *request)
     struct journal *journal = CONTAINER_OF(request, struct journal, request);
     journal->status =
         journal_writer_write(journal->writer, &journal->work, &journal->result, &journal->error);
+    ERR_clear_error(); /* it would be kept with this thread of the pool */
 }
 
 static void take_queue(struct journal *journal)
