@@ -31,7 +31,7 @@ ROLES = {"keeper": KEEPER, "gate": GATE}
 LAST_WORDS = re.compile(r"ecluse: (?:out of memory|broken invariant: .*|run: .*|error: .*)"
                         r"|\S+\.ini: .*|\S+: OpenSSL internal error: .*")
 STACK_LINE = re.compile(r"\S+\(.*\) ?\[0x[0-9a-f]+\]")
-GLIBC_WORDS = re.compile(r"(?:free|malloc|realloc)\(\): .*|double free or corruption .*|corrupted .*")
+GLIBC_WORDS = re.compile(r"(?:free|malloc|realloc)\(\): .*|double free or .*|corrupted .*")
 # Where a library goes on with what it did not get: a process crashes while it starts, before it has
 # heard of anybody. libseccomp 2.5 does when it makes the program of a filter, OpenSSL 3.0 when the
 # lock of its table of algorithms was not made.
@@ -51,9 +51,8 @@ LOG_MAX = 4 << 20
 FAILED_MAX = 20
 MISSED_MAX = 5
 FAILURES = (AssertionError, TimeoutError, subprocess.TimeoutExpired)
-SOME = {"keeper": [1, 8, 55, 377, 900, 1500, 2100, 2300, 2700, 3300],
-        "gate": [1, 8, 55, 200, 377, 550, 700, 815]}
-SOME_AT_START = {"keeper": [1, 5, 377, 5000, 15000], "gate": [1, 55, 377, 2200, *range(2440, 2640, 10)]}
+SOME = {"keeper": [1, 55, 900, 1500, 2300, 2700, 3300], "gate": [1, 8, 200, 377, 550, 815]}
+SOME_AT_START = {"keeper": [1, 5, 377, 5000, 15000], "gate": [1, 55, 1000, 2200, 2491, 2600]}
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers have an allocator of their own")
 
@@ -192,17 +191,20 @@ def try_visit(one, role, protocol, k):
 
 
 def leak_of(one, role, protocol, k):
-    """How many blocks are lost each time; what is only kept, is kept once."""
+    """How many blocks are lost each time; what is only kept, is kept once, or once by each of the
+    eight threads of the keeper's pool: OpenSSL has a list of errors for each."""
     process = one.process_of(role)
     one.look_after(protocol)
     one.control.watch(process)
     lost = []
-    for _ in range(3):
+    for _ in range(10):
         before = one.control.blocks
         try_visit(one, role, protocol, k)
         if one.process_of(role) != process:
             return 0
         lost.append(one.control.blocks - before)
+        if lost[-1] <= 0:
+            return 0
     return min(lost)
 
 
@@ -282,8 +284,7 @@ def test_an_allocation_fails(starved, role, protocol):
         return outcome
 
     Tally(f"{role}, {protocol}").run(starved, try_point, SOME[role])
-    assert role == "keeper" or not leaks, leaks
-    print(f"{role} holds more behind: {leaks}")
+    assert not leaks, leaks
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -1,8 +1,8 @@
 /*
  * The C library's allocator, of which the k-th call of one process fails, or a few calls from the
- * k-th on. Linked into the program in its place; what is to fail stands in the file `control` beside
- * the program, mapped and shared, so that a test can set it while the program runs, also in a
- * process that can open no file. It may be a link to where a process that is confined may look.
+ * k-th on. Linked into the program in its place; what is to fail stands in the file `control`
+ * beside the program, mapped and shared, so that a test can set it while the program runs, also in
+ * a process that can open no file. It may be a link to where a process that is confined may look.
  */
 #include <errno.h>
 #include <execinfo.h>
