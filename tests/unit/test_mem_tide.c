@@ -92,6 +92,8 @@ static void test_ends_at_any_time(void **state)
     mem_tide_fini(&tide);
     for (size_t i = MANY; i > 0; i--)
         (void)!go(&tide, i - 1);
+    assert_non_null(tide.fillers);
+    mem_tide_fini(&tide);
 }
 
 int main(void)
