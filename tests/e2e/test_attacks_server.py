@@ -67,8 +67,8 @@ def test_11_login_referral(serve, unharmed, rig):
 
     serve(script)
     rig.clear()
-    reply = unharmed.try_login("carol")
-    assert reply.startswith("NO [AUTHENTICATIONFAILED] the provider refused the access token: ")
+    assert unharmed.try_login("carol") == "NO [AUTHENTICATIONFAILED] the provider refused the " \
+        f"access token: [REFERRAL {address}] go there"
     assert rig.refreshes() == {"ok": 1}
     evil.setblocking(False)
     with pytest.raises(BlockingIOError):
