@@ -33,4 +33,6 @@ def test_every_row_has_its_tests():
             pattern = FOUND[(TESTS / file).suffix].format(re.escape(name))
             if not re.search(pattern, (TESTS / file).read_text(), re.MULTILINE):
                 missing.append((number, file, name))
+        missing += [(number, script) for script in re.findall(r"`(scripts/[^`]+)`", here)
+                    if not (TESTS / script).exists()]
     assert not missing
