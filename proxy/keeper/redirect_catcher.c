@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "auth/redirect_request.h"
 #include "net/peer.h"
 
 #define PORT_TRIES              16
@@ -118,63 +119,27 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 
 /* ---- the request ---- */
 
-struct heads {
-    const struct redirect_catcher *catcher;
-    unsigned hosts; /* lines "Host:" */
-    bool host_is_ours;
-    bool is_foreign; /* a page of another origin asks */
-};
-
-/* The redirect's own host, or what else loopback is called: at our port in any case. */
-static bool is_our_host(const struct redirect_catcher *catcher, const char *value)
+static enum MHD_Result take_field(void *owner, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
 {
-    static const char *const names[] = {"127.0.0.1", "[::1]", "localhost"};
-    char expected[64];
-    for (size_t i = 0; i < LENGTH_OF(names); i++) {
-        snprintf(expected, sizeof(expected), "%s:%u", names[i], (unsigned)catcher->port);
-        if (strcasecmp(value, expected) == 0)
-            return true;
-    }
-    return false;
-}
-
-static enum MHD_Result look_at_head(void *owner, enum MHD_ValueKind kind, const char *key,
-                                    const char *value)
-{
-    static const char scheme[] = "http://";
-    struct heads *heads = owner;
     (void)kind;
-    if (value == NULL)
-        value = "";
-    if (strcasecmp(key, "Host") == 0) {
-        heads->hosts++;
-        heads->host_is_ours = is_our_host(heads->catcher, value);
-    } else if (strcasecmp(key, "Origin") == 0 && strcmp(value, "null") != 0) {
-        heads->is_foreign = strncmp(value, scheme, sizeof(scheme) - 1) != 0 ||
-                            !is_our_host(heads->catcher, value + sizeof(scheme) - 1);
-    }
+    redirect_request_field(owner, name, value == NULL ? "" : value);
     return MHD_YES;
 }
 
 static unsigned status_of(struct redirect_catcher *catcher, struct MHD_Connection *connection,
                           const char *method, const char *target)
 {
-    struct heads heads = {.catcher = catcher};
-    struct slice query = slice_of_string(target == NULL ? "" : target);
-    struct slice path = slice_take(query, slice_find(query, '?'));
-    query = slice_skip(query, path.size + 1);
-    (void)!MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_head, &heads);
-    if (heads.hosts != 1 || !heads.host_is_ours)
+    struct redirect_request request;
+    struct slice query;
+    redirect_request_begin(&request, catcher->path, catcher->port);
+    (void)!MHD_get_connection_values(connection, MHD_HEADER_KIND, take_field, &request);
+    enum redirect_status status =
+        redirect_request_judge(&request, method, target == NULL ? "" : target, &query);
+    if (status == REDIRECT_TAKEN &&
+        (catcher->closing || !catcher->on_redirect(catcher->owner, query)))
         return MHD_HTTP_BAD_REQUEST;
-    if (heads.is_foreign)
-        return MHD_HTTP_FORBIDDEN;
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-        return MHD_HTTP_METHOD_NOT_ALLOWED;
-    if (!slice_is(path, catcher->path))
-        return MHD_HTTP_NOT_FOUND;
-    if (catcher->closing || !catcher->on_redirect(catcher->owner, query))
-        return MHD_HTTP_BAD_REQUEST;
-    return MHD_HTTP_OK;
+    return status;
 }
 
 /* The request's target before libmicrohttpd decodes it in place; *context of the other callbacks.
