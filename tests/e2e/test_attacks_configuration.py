@@ -7,6 +7,7 @@ import pytest
 
 from scripted_upstream import polite
 
+FORMAT = "%n%s%x%p%100000d"
 OFF = ["tls_verify = no", "verify = none", "insecure = yes", "ssl_verify = false", "tls = off"]
 
 
@@ -59,3 +60,26 @@ def test_49_our_name_is_fixed(ecluse, upstreams):
     hellos = [line for line in heard if line.startswith((b"EHLO", b"HELO"))]
     assert len(hellos) > 1 and set(hellos) == {b"EHLO [127.0.0.1]"}
     assert not any(b"evil" in line or socket.gethostname().encode() in line for line in heard)
+
+
+@pytest.mark.parametrize("section, key, value, told", [
+    ("ecluse", FORMAT, "x", 'unknown key "{}"'), (FORMAT, "key", "x", 'unknown section "{}"'),
+    ("account alice", "provider", FORMAT, 'provider "{}" is unknown; add a [provider {}] section'),
+    ("listen imap", "address", FORMAT, 'address "{}": must be')])
+def test_59_format_strings_that_are_refused(ecluse, section, key, value, told):
+    ecluse.set(section, **{key: value})
+    result = ecluse.ecluse("check")
+    assert result.status == 78 and told.replace("{}", FORMAT) in result.err, result
+
+
+def test_59_format_strings_that_are_served(ecluse, upstreams):
+    ecluse.serve_from(upstreams(polite), "alice")
+    address = f"{FORMAT}@example.test"
+    ecluse.add_account("odd", provider="of-alice", address=address, user="bob@example.test")
+    ecluse.start()
+    ecluse.sign_in("odd", "bob@example.test")
+    ecluse.grant("odd")
+    session = ecluse.raw_session("odd")
+    assert session.command("NOOP")[0] == "OK NOOP completed for bob@example.test"
+    assert ecluse.accounts()["odd"]["address"] == address
+    assert address in ecluse.ecluse("accounts").out

@@ -61,6 +61,19 @@ def test_41_57_odd_parameters_are_one_line(submission, unharmed, line):
     assert commands_at(unharmed) == [line.encode(), b"NOOP"]
 
 
+@pytest.mark.parametrize("before", [b"RCPT TO:<", b"MAIL FROM:<", b"MAIL FROM:<a@b> AUTH="])
+def test_41_an_address_of_64_kib(submission, unharmed, before):
+    """It is longer than a command may be: the server sees none of it."""
+    client = submission(b"250 ok\r\n")
+    assert client.command("NOOP") == "250 ok"
+    mark = unharmed.log_size()
+    client.send(before + b"a" * 65536 + b"@x>\r\nMAIL FROM:<evil@example.net>\r\n")
+    # What it sent is not read to its end, so that a reset may overtake the reply.
+    assert client.rest() in (b"500 5.5.2 a command is too long\r\n", b"")
+    unharmed.wait_log("session-close account=carol .*a command is too long", since=mark)
+    assert commands_at(unharmed) == [b"NOOP"]
+
+
 @pytest.mark.parametrize("line", ["XCLIENT NAME=evil LOGIN=bob", "XFORWARD NAME=evil", "xclient",
                                   "LHLO me", "STARTTLS", "starttls",
                                   "BURL imap://x/ LAST"])

@@ -129,6 +129,30 @@ static void test_wrong_name(void **state)
     }
 }
 
+/* For those who read a name up to its first NUL, or from there. */
+static void test_zeros_in_a_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names, *shown;
+    } cases[] = {
+        {"DER:30:1c:82:1a:69:6d:61:70:2e:65:78:61:6d:70:6c:65:2e:6f:72:67:00:2e:65:76:69:6c:2e:74:"
+         "6c:64",
+         HOST "\\x00.evil.tld"},
+        {"DER:30:13:82:11:69:6d:61:70:2e:65:78:61:6d:70:6c:65:2e:6f:72:67:00", HOST "\\x00"},
+        {"DER:30:13:82:11:00:69:6d:61:70:2e:65:78:61:6d:70:6c:65:2e:6f:72:67", "\\x00" HOST},
+        {"DER:30:1b:82:19:65:76:69:6c:2e:74:6c:64:00:69:6d:61:70:2e:65:78:61:6d:70:6c:65:2e:6f:72:"
+         "67",
+         "evil.tld\\x00" HOST},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        const struct certificate_wish wish = {.common_name = HOST, .names = cases[i].names};
+        check_certificate(&wish, all.root, HOST,
+                          "hostname mismatch: the certificate is not for imap.example.org");
+        check_presented(cases[i].names, -60, 3600, cases[i].shown);
+    }
+}
+
 static void test_common_name_does_not_count(void **state)
 {
     (void)state;
@@ -318,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_what_was_presented),
         cmocka_unit_test(test_unknown_authority),
         cmocka_unit_test(test_wrong_name),
+        cmocka_unit_test(test_zeros_in_a_name),
         cmocka_unit_test(test_common_name_does_not_count),
         cmocka_unit_test(test_address_literals),
         cmocka_unit_test(test_no_host_name),
