@@ -248,6 +248,37 @@ def test_mail_after_a_rekey(ecluse, rig):
     assert rig.refreshes() == {"ok": 1}
 
 
+def test_gpg_opens_the_vault(ecluse, rig):
+    """The line is encrypted to a key of gpg's, as a password store does it."""
+    home = ecluse.folder / "gnupg"
+    home.mkdir(mode=0o700)
+    surroundings = {**os.environ, "GNUPGHOME": str(home)}
+
+    def gpg(*words, **more):
+        subprocess.run(["gpg", "--batch", "--quiet", *words], check=True, env=surroundings,
+                       timeout=PATIENCE, **more)
+
+    gpg("--passphrase", "", "--quick-generate-key", "ecluse@example.test", "default", "default",
+        "never")
+    sealed = ecluse.folder / "vault.gpg"
+    gpg("--encrypt", "--recipient", "ecluse@example.test", "--output", str(sealed),
+        input=LINE.encode() + b"\n")
+    try:
+        ecluse.ready("alice")
+        ecluse.stop()
+        ecluse.set("ecluse", vault_key="command:gpg --batch --quiet --homedir "
+                                       f"{home} --decrypt {sealed}")
+        assert ecluse.ecluse("vault", "rekey").status == 0
+        ecluse.start()
+        assert ecluse.try_login("alice").startswith("OK ")
+        assert ecluse.stop() == 0
+        sealed.unlink()
+        failed = ecluse.ecluse("grants")
+        assert failed.status != 0 and LINE not in failed.out + failed.err
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], check=True, env=surroundings, timeout=PATIENCE)
+
+
 def test_rekey_names_what_is_damaged(ecluse, rig):
     """It is neither lost nor sealed for the account in whose place it stands."""
     ecluse.ready()
