@@ -15,6 +15,7 @@ import pytest
 from attack_support import side_by_side
 from ecluse_support import ALARMS, ALICE, IS_SANITIZED, Ecluse
 from protocols import PROTOCOLS
+from torture_support import use
 from tracing import Injection
 from waiting import wait_until
 
@@ -43,30 +44,9 @@ class Tracer(Injection):
         return b"(INJECTED)" in self.log.read_bytes()
 
 
-def use(ecluse, protocol, password, user):
-    """Logs in, does something, logs out. True: it said yes to all of it; anything else that ends
-    is fine, as long as it ends."""
-    try:
-        client = PROTOCOLS[protocol].client(ecluse.port_of(protocol))
-    except (OSError, EOFError, AssertionError):
-        return False
-    try:
-        if not client.login(user, password).startswith(PROTOCOLS[protocol].logged_in):
-            return False
-        client.send({"imap": "x SELECT INBOX\r\ny FETCH 1:* BODY.PEEK[]\r\nz LOGOUT\r\n",
-                     "pop3": "STAT\r\nRETR 1\r\nQUIT\r\n",
-                     "smtp": f"MAIL FROM:<{ALICE}>\r\nRSET\r\nQUIT\r\n"}[protocol])
-        client.rest()
-        return True
-    except (OSError, EOFError, AssertionError):
-        return False
-    finally:
-        client.close()
-
-
 def who_gets_in(ecluse, user, password):
     """By which protocols, all three at once."""
-    results = side_by_side(lambda protocol: use(ecluse, protocol, password, user), PROTOCOLS)
+    results = side_by_side(lambda protocol: use(ecluse, protocol, user, password), PROTOCOLS)
     return [protocol for protocol, got_in in zip(PROTOCOLS, results) if got_in]
 
 
