@@ -29,67 +29,68 @@ static void assert_part(const char *text, const char *part)
         fail_msg("\"%s\" is not in \"%s\"", part, text);
 }
 
+static const struct reason_case known[] = {
+    {AADSTS(700082, "The refresh token has expired due to inactivity."), OAUTH_REMEDY_SIGN_IN,
+     "not used for 90 days", ""},
+    {AADSTS(50173, "The provided grant has expired due to it being revoked."), OAUTH_REMEDY_SIGN_IN,
+     "the password was changed", ""},
+    {AADSTS(50076, "Due to a configuration change you must use multi-factor authentication."),
+     OAUTH_REMEDY_USER, "a second factor", ""},
+    {AADSTS(53003, "Access has been blocked by Conditional Access policies."), OAUTH_REMEDY_USER,
+     "Conditional Access", "an administrator"},
+    {AADSTS(65001, "The user or administrator has not consented."), OAUTH_REMEDY_USER, "consented",
+     "an administrator consent"},
+    {AADSTS(50126, "Error validating credentials."), OAUTH_REMEDY_SIGN_IN,
+     "user name or password is wrong", ""},
+    {AADSTS(7000222, "The provided client secret keys are expired."), OAUTH_REMEDY_CONFIGURATION,
+     "the client secret has expired", "make a new one"},
+    {"{\"error\":\"invalid_scope\",\"error_codes\":[1002012]}", OAUTH_REMEDY_CONFIGURATION,
+     "/.default", "set scope"},
+    /* The number alone in the description. */
+    {"{\"error\":\"unauthorized_client\",\"error_description\":\"AADSTS700016: Application "
+     "with identifier 'x' was not found.\"}",
+     OAUTH_REMEDY_CONFIGURATION, "does not know the client", "client_id and tenant"},
+    /* A number that the table does not have leaves the word to the subcode. */
+    {"{\"error\":\"invalid_grant\",\"error_codes\":[1],\"suberror\":\"consent_required\"}",
+     OAUTH_REMEDY_USER, "consented", "consent"},
+    {GOOGLE("invalid_grant", "Token has been expired or revoked."), OAUTH_REMEDY_SIGN_IN,
+     "expired or was withdrawn", ""},
+    {"{\"error\":\"invalid_grant\",\"error_description\":\"reauth related error "
+     "(invalid_rapt)\",\"error_subtype\":\"invalid_rapt\"}",
+     OAUTH_REMEDY_SIGN_IN, "at intervals", ""},
+    {GOOGLE("invalid_grant", "Invalid JWT Signature."), OAUTH_REMEDY_CONFIGURATION,
+     "the key is not", "jwt_key_file"},
+    {GOOGLE("invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and "
+                             "in a reasonable timeframe."),
+     OAUTH_REMEDY_CONFIGURATION, "not of this time", "clock"},
+    {GOOGLE("unauthorized_client", "Client is unauthorized to retrieve access tokens using "
+                                   "this method, or client not authorized for any of the "
+                                   "scopes requested."),
+     OAUTH_REMEDY_CONFIGURATION, "delegated", "domain-wide delegation"},
+    {GOOGLE("invalid_client", "The OAuth client was not found."), OAUTH_REMEDY_CONFIGURATION,
+     "the client's credentials", "client_id"},
+    {GOOGLE("deleted_client", "The OAuth client was deleted."), OAUTH_REMEDY_CONFIGURATION,
+     "deleted", "register it anew"},
+    {GOOGLE("admin_policy_enforced", "x"), OAUTH_REMEDY_USER, "organisation", "administrator"},
+    {AADSTS(7000218, "The request body must contain ..."), OAUTH_REMEDY_CONFIGURATION,
+     "prove itself", "add client_secret"},
+    {GOOGLE("access_denied", "x"), OAUTH_REMEDY_USER, "declined", ""},
+};
+
 static void known_refusals(void **state)
 {
-    static const struct reason_case cases[] = {
-        {AADSTS(700082, "The refresh token has expired due to inactivity."), OAUTH_REMEDY_SIGN_IN,
-         "not used for 90 days", ""},
-        {AADSTS(50173, "The provided grant has expired due to it being revoked."),
-         OAUTH_REMEDY_SIGN_IN, "the password was changed", ""},
-        {AADSTS(50076, "Due to a configuration change you must use multi-factor authentication."),
-         OAUTH_REMEDY_USER, "a second factor", ""},
-        {AADSTS(53003, "Access has been blocked by Conditional Access policies."),
-         OAUTH_REMEDY_USER, "Conditional Access", "an administrator"},
-        {AADSTS(65001, "The user or administrator has not consented."), OAUTH_REMEDY_USER,
-         "consented", "an administrator consent"},
-        {AADSTS(50126, "Error validating credentials."), OAUTH_REMEDY_SIGN_IN,
-         "user name or password is wrong", ""},
-        {AADSTS(7000222, "The provided client secret keys are expired."),
-         OAUTH_REMEDY_CONFIGURATION, "the client secret has expired", "make a new one"},
-        {"{\"error\":\"invalid_scope\",\"error_codes\":[1002012]}", OAUTH_REMEDY_CONFIGURATION,
-         "/.default", "set scope"},
-        /* The number alone in the description. */
-        {"{\"error\":\"unauthorized_client\",\"error_description\":\"AADSTS700016: Application "
-         "with identifier 'x' was not found.\"}",
-         OAUTH_REMEDY_CONFIGURATION, "does not know the client", "client_id and tenant"},
-        /* A number that the table does not have leaves the word to the subcode. */
-        {"{\"error\":\"invalid_grant\",\"error_codes\":[1],\"suberror\":\"consent_required\"}",
-         OAUTH_REMEDY_USER, "consented", "consent"},
-        {GOOGLE("invalid_grant", "Token has been expired or revoked."), OAUTH_REMEDY_SIGN_IN,
-         "expired or was withdrawn", ""},
-        {"{\"error\":\"invalid_grant\",\"error_description\":\"reauth related error "
-         "(invalid_rapt)\",\"error_subtype\":\"invalid_rapt\"}",
-         OAUTH_REMEDY_SIGN_IN, "at intervals", ""},
-        {GOOGLE("invalid_grant", "Invalid JWT Signature."), OAUTH_REMEDY_CONFIGURATION,
-         "the key is not", "jwt_key_file"},
-        {GOOGLE("invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes) and "
-                                 "in a reasonable timeframe."),
-         OAUTH_REMEDY_CONFIGURATION, "not of this time", "clock"},
-        {GOOGLE("unauthorized_client", "Client is unauthorized to retrieve access tokens using "
-                                       "this method, or client not authorized for any of the "
-                                       "scopes requested."),
-         OAUTH_REMEDY_CONFIGURATION, "delegated", "domain-wide delegation"},
-        {GOOGLE("invalid_client", "The OAuth client was not found."), OAUTH_REMEDY_CONFIGURATION,
-         "the client's credentials", "client_id"},
-        {GOOGLE("deleted_client", "The OAuth client was deleted."), OAUTH_REMEDY_CONFIGURATION,
-         "deleted", "register it anew"},
-        {GOOGLE("admin_policy_enforced", "x"), OAUTH_REMEDY_USER, "organisation", "administrator"},
-        {AADSTS(7000218, "The request body must contain ..."), OAUTH_REMEDY_CONFIGURATION,
-         "prove itself", "add client_secret"},
-        {GOOGLE("access_denied", "x"), OAUTH_REMEDY_USER, "declined", ""},
-    };
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+    for (size_t i = 0; i < LENGTH_OF(known); i++) {
         struct oauth_answer answer;
-        oauth_read_answer(400, slice_of_string(cases[i].body), &answer);
+        oauth_read_answer(400, slice_of_string(known[i].body), &answer);
         const struct oauth_reason *reason = oauth_reason_find(&answer);
         if (reason == NULL)
-            fail_msg("nothing for %s", cases[i].body);
-        assert_part(reason->text, cases[i].text);
-        assert_part(reason->advice, cases[i].advice);
-        if (*cases[i].advice == '\0')
+            fail_msg("nothing for %s", known[i].body);
+        assert_part(reason->text, known[i].text);
+        assert_part(reason->advice, known[i].advice);
+        if (*known[i].advice == '\0')
             assert_string_equal(reason->advice, "");
-        assert_int_equal(reason->remedy, cases[i].remedy);
+        assert_int_equal(reason->remedy, known[i].remedy);
         oauth_answer_clear(&answer);
     }
 }
