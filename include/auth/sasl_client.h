@@ -32,9 +32,9 @@ struct sasl_initiator_identity {
 /* `plugin_folder` is where libsasl2's mechanisms are, as in auth/sasl_server.h; only those of the
  * mechanisms below are loaded. One that is missing leaves its mechanism out, and nothing else.
  *
- * ERR_SYSTEM: the program does not export its gethostname (auth/hostname.h); ERR_CONFIG: ':' or '='
- * in the folder's name; ERR_EXISTS: the process has one already. libsasl2's own log goes nowhere,
- * as in auth/sasl_server.h. */
+ * ERR_SYSTEM: the program does not export its gethostname (auth/hostname.h), or a plug-in is there
+ * and cannot be loaded; ERR_CONFIG: ':' or '=' in the folder's name; ERR_EXISTS: the process has
+ * one already. libsasl2's own log goes nowhere, as in auth/sasl_server.h. */
 MUST_CHECK int sasl_initiator_library_open(const char *plugin_folder,
                                            struct sasl_initiator_library **library_out,
                                            struct err *err);

@@ -26,6 +26,9 @@ sasl_callback_t sasl_library_no_configuration(void);
 bool sasl_library_folder_is_valid(const char *folder, struct err *err);
 /* True when `path`, as libsasl2 has put it together, is that file of the folder. */
 bool sasl_library_is_file(const char *path, const char *folder, const char *file);
+/* An error when the folder has that plug-in and libsasl2 could not load it, of which it tells
+ * nobody: without memory, for one. One that is not there is none. */
+int sasl_library_check_loaded(const char *folder, const char *file, struct err *err);
 /* `list`: names separated by spaces. */
 bool sasl_library_list_has(const char *list, struct slice name);
 

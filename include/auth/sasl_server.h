@@ -44,7 +44,8 @@ struct sasl_users {
  *
  * `plugin_folder` is where libsasl2's mechanisms are (Debian: /usr/lib/<triplet>/sasl2); only the
  * plug-ins that serve `mechanisms` (upper case, separated by spaces) are loaded. ERR_CONFIG: none
- * of them can be had; ERR_EXISTS: the process has one already. `users` is copied. */
+ * of them can be had; ERR_SYSTEM: one is there and cannot be loaded; ERR_EXISTS: the process has
+ * one already. `users` is copied. */
 MUST_CHECK int sasl_acceptor_library_open(const char *plugin_folder, const char *mechanisms,
                                           const struct sasl_users *users,
                                           struct sasl_acceptor_library **library_out,

@@ -152,6 +152,15 @@ static int new_connection(const char *service, const char *host, const sasl_call
     return status == SASL_OK ? 0 : ERR_SYSTEM;
 }
 
+static int check_plugins(const struct sasl_initiator_library *library, struct err *err)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < LENGTH_OF(MECHANISMS); i++)
+        if (MECHANISMS[i].file != NULL)
+            status = sasl_library_check_loaded(library->plugin_folder, MECHANISMS[i].file, err);
+    return status;
+}
+
 /* Those of ours that libsasl2 has a plug-in for. */
 static int list_mechanisms(struct sasl_initiator_library *library, struct err *err)
 {
@@ -192,7 +201,9 @@ int sasl_initiator_library_open(const char *plugin_folder,
         mem_free(library);
         return status;
     }
-    status = list_mechanisms(library, err);
+    status = check_plugins(library, err);
+    if (status == 0)
+        status = list_mechanisms(library, err);
     if (status != 0) {
         sasl_initiator_library_close(library);
         return status;

@@ -1,7 +1,11 @@
 #include "auth/sasl_library.h"
 
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "auth/wiping_memory.h"
 
@@ -79,6 +83,19 @@ bool sasl_library_is_file(const char *path, const char *folder, const char *file
 {
     struct slice rest = slice_of_string(path);
     return slice_starts_with(rest, folder) && slice_is(slice_skip(rest, strlen(folder) + 1), file);
+}
+
+int sasl_library_check_loaded(const char *folder, const char *file, struct err *err)
+{
+    char path[PATH_MAX];
+    int size = snprintf(path, sizeof(path), "%s/%s", folder, file);
+    if (size < 0 || (size_t)size >= sizeof(path) || access(path, F_OK) != 0)
+        return 0;
+    void *plugin = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+    if (plugin == NULL)
+        return err_set(err, ERR_SYSTEM, "libsasl2 cannot load %s", path);
+    (void)dlclose(plugin);
+    return 0;
 }
 
 bool sasl_library_list_has(const char *list, struct slice name)

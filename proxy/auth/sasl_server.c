@@ -5,6 +5,7 @@
  *
  * Failure modes:
  *  - a plug-in is missing: its mechanism is not on the list; nothing is left: ERR_CONFIG;
+ *  - one is there, but cannot be loaded: ERR_SYSTEM, rather than to serve without it;
  *  - a PLAIN message that is none, or a name that can be nobody's, is refused before libsasl2 or
  *    the users see it;
  *  - libsasl2 says OK and no user was matched: refused. This is never to happen;
@@ -167,6 +168,15 @@ static int new_connection(const char *service, const sasl_callback_t *callbacks,
     return status != SASL_OK ? status : sasl_library_restrict(*connection_out);
 }
 
+static int check_plugins(const struct sasl_acceptor_library *library, struct err *err)
+{
+    struct slice rest = slice_of_string(library->mechanisms), word;
+    int status = 0;
+    while (status == 0 && slice_next_word(&rest, ' ', &word))
+        status = sasl_library_check_loaded(library->plugin_folder, find_known(word)->file, err);
+    return status;
+}
+
 /* Leaves on the list what libsasl2 offers. */
 static int list_mechanisms(struct sasl_acceptor_library *library, struct err *err)
 {
@@ -208,7 +218,9 @@ int sasl_acceptor_library_open(const char *plugin_folder, const char *mechanisms
         free_library(library);
         return status;
     }
-    status = list_mechanisms(library, err);
+    status = check_plugins(library, err);
+    if (status == 0)
+        status = list_mechanisms(library, err);
     if (status != 0) {
         sasl_acceptor_library_close(library);
         return status;

@@ -52,7 +52,7 @@ FAILED_MAX = 20
 MISSED_MAX = 5
 FAILURES = (AssertionError, TimeoutError, subprocess.TimeoutExpired)
 SOME = {"keeper": [1, 55, 900, 1500, 2300, 2700, 3300], "gate": [1, 8, 200, 377, 550, 815]}
-SOME_AT_START = {"keeper": [1, 5, 377, 5000, 15000], "gate": [1, 55, 1000, 2200, 2491, 2600]}
+SOME_AT_START = {"keeper": [1, 5, 377, 1444, 5000, 14428, 15000], "gate": [1, 55, 1000, 2200, 2491, 2600]}
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers have an allocator of their own")
 

@@ -496,6 +496,21 @@ static void plug_ins_may_be_missing(void **state)
     }
 }
 
+static void a_plugin_that_cannot_be_loaded(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder_new();
+    char *path = scratch_path(folder, "libscram.so");
+    struct err err = {0};
+    struct sasl_initiator_library *library = NULL;
+    assert_int_equal(symlink("/dev/null", path), 0); /* no plug-in */
+    assert_int_equal(sasl_initiator_library_open(folder, &library, &err), ERR_SYSTEM);
+    assert_null(library);
+    assert_non_null(strstr(err.text, path));
+    free(path);
+    scratch_folder_remove(folder);
+}
+
 static void folder_names_that_split(void **state)
 {
     (void)state;
@@ -525,6 +540,7 @@ int main(void)
         WITH_LIBRARIES(challenges_that_are_none),
         WITH_LIBRARIES(endless_challenges_are_refused),
         cmocka_unit_test(plug_ins_may_be_missing),
+        cmocka_unit_test(a_plugin_that_cannot_be_loaded),
         cmocka_unit_test(folder_names_that_split),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

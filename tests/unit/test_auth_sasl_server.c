@@ -92,6 +92,23 @@ static void nothing_installed_is_an_error(void **state)
     acceptor_open_library(SASL_PLUGIN_FOLDER, "PLAIN");
 }
 
+/* As when memory is short while it is loaded. */
+static void plugin_that_cannot_be_loaded_is_an_error(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder_new();
+    char *path = scratch_path(folder, "libplain.so");
+    struct err err = {0};
+    assert_int_equal(symlink("/dev/null", path), 0); /* no plug-in */
+    assert_int_equal(
+        sasl_acceptor_library_open(folder, "LOGIN PLAIN", &acceptor_users, &acceptor_library, &err),
+        ERR_SYSTEM);
+    assert_null(acceptor_library);
+    assert_non_null(strstr(err.text, path));
+    free(path);
+    scratch_folder_remove(folder);
+}
+
 static void list_is_filtered(void **state)
 {
     (void)state;
@@ -516,6 +533,7 @@ int main(void)
         cmocka_unit_test_teardown(loads_only_what_the_list_needs, acceptor_close_library),
         cmocka_unit_test_teardown(offers_what_is_installed, acceptor_close_library),
         cmocka_unit_test_teardown(nothing_installed_is_an_error, acceptor_close_library),
+        cmocka_unit_test_teardown(plugin_that_cannot_be_loaded_is_an_error, acceptor_close_library),
         cmocka_unit_test_teardown(list_is_filtered, acceptor_close_library),
         cmocka_unit_test_teardown(folder_that_would_be_a_list_is_refused, acceptor_close_library),
         cmocka_unit_test_teardown(one_a_process, acceptor_close_library),
