@@ -107,6 +107,8 @@ void process_open_crypto(void)
     ENSURE(OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_CIPHERS |
                                    OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_LOAD_CONFIG,
                                NULL) == 1);
+    ENSURE(OSSL_LIB_CTX_get0_global_default() !=
+           NULL); /* what follows would read it all the same */
     ENSURE(OSSL_PROVIDER_do_all(NULL, check_provider, NULL) == 1);
     check_names();
 }
