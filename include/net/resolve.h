@@ -15,6 +15,7 @@
 struct resolver;
 struct resolve_ticket;
 
+/* Before other threads look names up. */
 struct resolver *resolver_open(struct loop *loop);
 /* Tickets must have been answered or cancelled. Memory goes when running look-ups have ended. */
 void resolver_close(struct resolver *resolver);

@@ -8,6 +8,7 @@
  *    within RETRY_MILLISECONDS; without one ERR_UNAVAILABLE, and the next who asks tries again
  *  - all tickets of a look-up are cancelled: it cannot be stopped while its thread runs, so it ends
  *    and fills the cache
+ *  - no memory at open: the process ends
  *  - closed while look-ups run: the resolver's memory stays until the last of them has ended; those
  *    that wait for a thread are cancelled
  */
@@ -15,6 +16,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -327,8 +329,21 @@ void resolve_cancel(struct resolve_ticket *ticket)
     mem_free(ticket);
 }
 
+/* glibc sets up the resolver and the order of its sources with the first look-up, in whatever
+ * thread that is. Without memory it crashes there, or finds no name for the rest of its life (2.36:
+ * nss_database.c, resolv_conf.c). A service is looked up in files alone; whether it is found does
+ * not matter. */
+static void prepare_library(void)
+{
+    struct servent entry, *found;
+    char strings[1024];
+    ENSURE(res_init() == 0);
+    (void)getservbyname_r("domain", "tcp", &entry, strings, sizeof(strings), &found);
+}
+
 struct resolver *resolver_open(struct loop *loop)
 {
+    prepare_library();
     struct resolver *resolver = mem_new(sizeof(*resolver));
     resolver->loop = loop;
     list_init(&resolver->names);
