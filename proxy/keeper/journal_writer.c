@@ -15,6 +15,7 @@
 #include "keeper/journal_writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #define SEGMENT_SECONDS 86400
 #define CHECKPOINTS_MAX ((EPOCHS_MAX + 4) * LINE_CAPACITY)
 #define SECOND          1000000u
+#define FORGOTTEN       (256u * 1024) /* octets at once */
 
 void journal_writer_warn(struct journal_result *result, const struct err *err)
 {
@@ -145,6 +147,17 @@ static void tell_anchor(struct journal_writer *writer, struct journal_result *re
     buf_clear(&writer->checkpoints);
 }
 
+/* Nobody reads here again what is on disk: its pages serve the next lines. To take fresh ones each
+ * time costs more than all of the sealing where memory must be had from a host first, and else
+ * drives what is of use out of the cache. */
+static void forget_pages(const struct journal_writer *writer, uint64_t before)
+{
+    off_t from = (off_t)(before / FORGOTTEN * FORGOTTEN);
+    off_t until = (off_t)(writer->at.offset / FORGOTTEN * FORGOTTEN);
+    if (until > from)
+        (void)posix_fadvise(writer->descriptor, from, until - from, POSIX_FADV_DONTNEED);
+}
+
 int journal_writer_sync(struct journal_writer *writer, struct journal_result *result,
                         struct err *err)
 {
@@ -156,6 +169,7 @@ int journal_writer_sync(struct journal_writer *writer, struct journal_result *re
     if (status != 0)
         return status;
     writer->synced = chain_sequence(writer->chain) - 1;
+    forget_pages(writer, writer->synced_offset);
     writer->synced_offset = writer->at.offset;
     writer->epochs = 0;
     result->consumed = writer->consumed;

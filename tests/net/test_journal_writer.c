@@ -4,6 +4,10 @@
  */
 #include "writer_world.h"
 
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+
 #include "audit/seed.h"
 
 /* ---- when all is well ---- */
@@ -129,6 +133,45 @@ static void a_segment_lasts_a_day(void **state)
     assert_int_equal(seen.segments, 2);
     assert_has_all(&seen, 3);
     seen_free(&seen);
+}
+
+/* Of a file, in memory. */
+static size_t count_cached(const char *path, size_t *size_out)
+{
+    struct stat about;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(descriptor >= 0);
+    assert_int_equal(fstat(descriptor, &about), 0);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = ((size_t)about.st_size + page - 1) / page;
+    unsigned char *is_cached = mem_new(pages);
+    void *memory = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    assert_int_equal(mincore(memory, (size_t)about.st_size, is_cached), 0);
+    size_t count = 0;
+    for (size_t i = 0; i < pages; i++)
+        count += is_cached[i] & 1;
+    munmap(memory, (size_t)about.st_size);
+    close(descriptor);
+    mem_free(is_cached);
+    *size_out = (size_t)about.st_size;
+    return count * page;
+}
+
+static void what_is_on_disk_is_not_kept_in_memory(void **state)
+{
+    struct place *place = *state;
+    struct statfs system;
+    size_t size;
+    assert_int_equal(statfs(place->folder, &system), 0);
+    if (system.f_type == TMPFS_MAGIC)
+        skip(); /* nowhere else to keep it */
+    for (int i = 0; i < 16; i++)
+        write_records(place, 500);
+    char *path = segment_path(place->folder, 1);
+    size_t cached = count_cached(path, &size);
+    assert_true(size > 2 * 1024 * 1024);
+    assert_in_range(cached, 1, 768 * 1024);
+    free(path);
 }
 
 static void checkpoints_go_to_the_anchor(void **state)
@@ -324,6 +367,7 @@ int main(void)
         TEST(the_last_call_leaves_nothing_without_a_signature),
         TEST(a_full_segment_is_followed_by_another),
         TEST(a_segment_lasts_a_day),
+        TEST(what_is_on_disk_is_not_kept_in_memory),
         TEST(checkpoints_go_to_the_anchor),
         TEST(an_anchor_that_fails_is_a_warning),
         TEST(pseudonyms_are_the_accounts),
