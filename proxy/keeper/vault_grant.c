@@ -406,11 +406,14 @@ int vault_grant_verifier(struct vault *vault, const struct vault_grant *grant,
         break;
     case VAULT_ROW:
         status = open_verifier(vault, grant, vault_column_bytes(statement, 0), verifier_out);
-        if (status != 0)
+        if (status == ERR_CORRUPT)
             (void)err_set(err, status,
                           "grant %s of account %s is damaged, or was changed by something else "
                           "than ecluse; it opens nothing; remove it: ecluse revoke %s %s",
                           grant->name, grant->account, grant->account, grant->name);
+        else if (status != 0)
+            (void)err_set(err, status, "grant %s of account %s cannot be opened", grant->name,
+                          grant->account);
         break;
     }
     sqlite3_finalize(statement);
