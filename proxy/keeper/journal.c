@@ -86,7 +86,7 @@ static char *write_digits_before(char *end, uint64_t number)
 /* Gate and number. Of each command: snprintf would take as long as all the rest. */
 static struct slice name_session(const struct journal_place *place, char memory[SESSION_TEXT])
 {
-    char *end = memory + SESSION_TEXT, *at = write_digits_before(end, place->session);
+    char *end = &memory[SESSION_TEXT - 1], *at = write_digits_before(end, place->session);
     *--at = '.';
     at = write_digits_before(at, place->gate);
     return slice_of(at, (size_t)(end - at));
