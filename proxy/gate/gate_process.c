@@ -2,12 +2,15 @@
  * Happy path: a loop, a gate on it, run until it has ended.
  *
  *   started by hand                no socket is descriptor 3: said, exit 70
+ *   it cannot be opened            likewise
  */
 #include "gate/gate.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CHANNEL_DESCRIPTOR  3
 #define LISTENER_DESCRIPTOR 4
@@ -56,9 +59,13 @@ static int run(const struct log *log)
                                      .is_process = true,
                                      .on_over = on_over};
     gate_set_patience(&settings);
+    /* The keeper ends a gate whose channel is closed: not before it has said why. */
+    int held = fcntl(CHANNEL_DESCRIPTOR, F_DUPFD_CLOEXEC, 0);
     int status = gate_open(&loop, &settings, &err);
     if (status != 0)
         log_error(log, "%s", err.text);
+    if (held >= 0)
+        close(held);
     loop_run(&loop);
     loop_fini(&loop);
     return status == 0 ? 0 : EXIT_INTERNAL;
