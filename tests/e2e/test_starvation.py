@@ -54,7 +54,8 @@ FAILED_MAX = 20
 MISSED_MAX = 5
 FAILURES = (AssertionError, TimeoutError, subprocess.TimeoutExpired)
 SOME = {"keeper": [1, 55, 900, 1500, 2300, 2700, 3300], "gate": [1, 8, 200, 377, 550, 815]}
-SOME_AT_START = {"keeper": [1, 5, 377, 1444, 5000, 12600, 20931, 21060], "gate": [1, 55, 1000, 2072, 14838, 15900]}
+SOME_AT_START = {"keeper": [1, 5, 377, 1444, 5000, 12600, 20931, 21060],
+                 "gate": [1, 55, 1000, 2072, 14838, 15900]}
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers have an allocator of their own")
 
