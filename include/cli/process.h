@@ -10,7 +10,7 @@
 
 /* Once, first thing in main. ERR_DENIED: run setuid or setgid. */
 MUST_CHECK int process_prepare(struct err *err);
-/* Part of it: libcrypto is whole, or the process ends. */
+/* Part of it: libcrypto starts up, and never goes on without memory. */
 void process_open_crypto(void);
 /* When nothing runs any more: ends libuv's threads while OpenSSL is still there, which wipes and
  * frees the random generator that it has made for each of them. */

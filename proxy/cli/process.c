@@ -70,8 +70,8 @@ int process_prepare(struct err *err)
     close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", THREAD_POOL_SIZE, 1);
-    secret_heap_open(SECRET_HEAP_SIZE);
     process_open_crypto();
+    secret_heap_open(SECRET_HEAP_SIZE);
     oauth_use_wiping_allocator();
     return 0;
 }
