@@ -147,9 +147,9 @@ static void tell_anchor(struct journal_writer *writer, struct journal_result *re
     buf_clear(&writer->checkpoints);
 }
 
-/* Nobody reads here again what is on disk: its pages serve the next lines. To take fresh ones each
- * time costs more than all of the sealing where memory must be had from a host first, and else
- * drives what is of use out of the cache. */
+/* Nobody reads here again what is on disk: its pages serve the next lines. Fresh ones each time are
+ * a fifth of the writer's work where memory must be had from a host first, and everywhere drive out
+ * of the cache what is of use. */
 static void forget_pages(const struct journal_writer *writer, uint64_t before)
 {
     off_t from = (off_t)(before / FORGOTTEN * FORGOTTEN);
