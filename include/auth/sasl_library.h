@@ -28,7 +28,7 @@ bool sasl_library_folder_is_valid(const char *folder, struct err *err);
 bool sasl_library_is_file(const char *path, const char *folder, const char *file);
 /* An error when the folder has that plug-in and libsasl2 could not load it, of which it tells
  * nobody: without memory, for one. One that is not there is none. */
-int sasl_library_check_loaded(const char *folder, const char *file, struct err *err);
+MUST_CHECK int sasl_library_check_loaded(const char *folder, const char *file, struct err *err);
 /* `list`: names separated by spaces. */
 bool sasl_library_list_has(const char *list, struct slice name);
 

@@ -33,14 +33,12 @@ LAST_WORDS = re.compile(r"ecluse: (?:out of memory|broken invariant: .*|run: .*|
 STACK_LINE = re.compile(r"\S+\(.*\) ?\[0x[0-9a-f]+\]")
 GLIBC_WORDS = re.compile(r"(?:free|malloc|realloc)\(\): .*|double free or .*|corrupted .*")
 # Where a library goes on with what it did not get: a process crashes while it starts, before it has
-# heard of anybody. libseccomp 2.5 does when it makes the program of a filter, OpenSSL 3.0 when the
-# lock of its table of algorithms was not made, glibc 2.36 when it reads nsswitch.conf.
+# heard of anybody. libseccomp 2.5 does when it makes the program of a filter, glibc 2.36 when it
+# reads nsswitch.conf.
+CRASHES_AT_START = re.compile(r"libseccomp\.so\S*\(seccomp_(?:export_bpf|release)\+"
+                              r"|libc\.so\S*\(getservbyname_r\+")
 # A filter that libseccomp has lost a part of may leave glibc without the calls that it builds on.
 GLIBC_ASSERTION = re.compile(r"ecluse: nss_database\.c:\d+: .*|The futex facility returned .*")
-CRASHES_AT_START = re.compile(r"libseccomp\.so\S*\(seccomp_(?:export_bpf|release)\+"
-                              r"|libc\.so\S*\(getservbyname_r\+"
-                              r"|libcrypto\.so\S*\(CRYPTO_THREAD_read_lock\+(?:.*\n){1,5}"
-                              r".*libcrypto\.so\S*\(EVP_\w+_fetch\+")
 LINES = (LOG_LINE, LAST_WORDS, STACK_LINE, GLIBC_WORDS, GLIBC_ASSERTION)
 ENDS = (70, 71, 74, 75, -signal.SIGABRT)  # sysexits.h
 START_ENDS = (65, 66, 78, -signal.SIGSEGV, -signal.SIGSYS, *ENDS)
