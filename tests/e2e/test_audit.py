@@ -158,6 +158,8 @@ def test_a_state_that_is_taken_away(ecluse):
         file.write("torn")
     segments = len(list(folder.glob("*.jsonl")))
     ecluse.start()
+    wait_until(lambda: any(path.stat().st_size for path in folder.glob("*.jsonl")),
+               "the first lines of the new chain")
     out = audit(ecluse, "verify")
     assert re.match(r"intact\n.*\n1: recovered: the state of the chain is lost;", out), out
     assert f"put aside: {segments}, in folders (aside-*, which --folder checks): 1" in out
