@@ -33,11 +33,12 @@ def field(record, path, default=None):
 
 
 def records(ecluse, action=None):
-    """Of the journal as it is now; whole lines alone."""
+    """Of the journal as it is now; whole lines alone. It may be far larger than what is asked for."""
+    mark = b"" if action is None else json.dumps(action).encode()
     found = []
     for segment in segments(ecluse):
-        lines = segment.read_bytes().split(b"\n")[:-1]
-        found += [json.loads(line) for line in lines]
+        with open(segment, "rb") as lines:
+            found += [json.loads(line) for line in lines if mark in line and line.endswith(b"\n")]
     return [record for record in found if action in (None, field(record, "event.action"))]
 
 
