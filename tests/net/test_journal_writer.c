@@ -5,10 +5,20 @@
 #include "writer_world.h"
 
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 
 #include "audit/seed.h"
+
+static size_t times_aside;
+
+/* In the C library's place. */
+int sched_yield(void)
+{
+    times_aside++;
+    return 0;
+}
 
 /* ---- when all is well ---- */
 
@@ -68,6 +78,16 @@ static void a_call_takes_eight_epochs_at_the_most(void **state)
     assert_int_equal(seen_count(&seen, ACTION_COMMAND), place->result.count);
     assert_int_equal(seen_count(&seen, ACTION_AUDIT_CHECKPOINT), 8);
     seen_free(&seen);
+}
+
+static void a_large_batch_is_no_single_stretch(void **state)
+{
+    struct place *place = *state;
+    times_aside = 0;
+    write_records(place, 31);
+    assert_int_equal(times_aside, 0);
+    write_records(place, 500);
+    assert_int_equal(times_aside, 15);
 }
 
 static void an_epoch_ends_after_a_quarter_of_an_hour(void **state)
@@ -363,6 +383,7 @@ int main(void)
         TEST(nothing_to_write_touches_nothing),
         TEST(an_epoch_ends_after_a_thousand_records),
         TEST(a_call_takes_eight_epochs_at_the_most),
+        TEST(a_large_batch_is_no_single_stretch),
         TEST(an_epoch_ends_after_a_quarter_of_an_hour),
         TEST(the_last_call_leaves_nothing_without_a_signature),
         TEST(a_full_segment_is_followed_by_another),
