@@ -26,7 +26,7 @@ class Run:
 
     def ask(self, expected, order=None):
         try:
-            line = self.load.ask(order)
+            line = self.load.ask(order, self.party.patience)
         except Failed as failure:
             log = self.party.process.last_words() if self.party.process else ""
             raise Failed(f"{self.what}: {failure}\n{log}") from failure

@@ -35,6 +35,8 @@ class Party:
     sessions_max = SESSIONS_MAX
     logins_factor = 1.0    # of the number of logins that others are measured by
     workers = 1
+    may_stall = False      # then its cell is left out, and it begins anew
+    patience = 120         # seconds that a load by it may take
 
     def __init__(self, world):
         self.world = world
@@ -346,6 +348,8 @@ class EmailProxy(Party):
     is_bearer = True
     sessions_max = 100
     logins_factor = 0.01
+    may_stall = True       # a download that does not go on, one time in a few
+    patience = 30
 
     @staticmethod
     def is_there():

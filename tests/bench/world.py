@@ -54,6 +54,14 @@ class World:
             run.work()
             run.end()
 
+    def begin_anew(self, party):
+        """Of one that hangs, and who hangs on it."""
+        while self.running[-1] is not self.server:
+            self.running.pop().stop()
+        party.stop()
+        party.start()
+        self.warm_up(party)
+
     def end(self):
         for process in reversed(self.running):
             process.stop()
