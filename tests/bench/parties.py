@@ -349,7 +349,7 @@ class EmailProxy(Party):
     sessions_max = 100
     logins_factor = 0.01
     may_stall = True       # a download that does not go on, one time in a few
-    patience = 30
+    patience = 90          # a hundred logins are half a minute
 
     @staticmethod
     def is_there():
