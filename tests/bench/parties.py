@@ -358,7 +358,7 @@ class EmailProxy(Party):
     @staticmethod
     def find_version():
         text = Path(os.environ["EMAILPROXY"]).read_text()
-        return re.search(r"__version__ = '([^']+)'", text)[1]
+        return re.search(r"__package_version__ = '([^']+)'", text)[1]
 
     def prepare(self):
         sys.path.append(str(TREE / "tests/e2e"))
