@@ -348,7 +348,7 @@ class EmailProxy(Party):
     is_bearer = True
     sessions_max = 100
     logins_factor = 0.01
-    may_stall = True       # a download that does not go on, one time in a few
+    may_stall = True       # with many sessions at once it does, in each run so far
     patience = 90          # a hundred logins are half a minute
 
     @staticmethod
